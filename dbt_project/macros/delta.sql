@@ -1,0 +1,125 @@
+{# How a mart table is changed (docs/adr/0002-delta.md).
+   build.x  the rows this run computed
+   mart.x   the published table; changed by publish alone
+   next.x   what mart.x will be: its untouched rows and build.x. ref() resolves to it.
+
+   key       columns that identify a row
+   replaces  condition on mart rows (alias m) that this run replaces; default: the key is in build.x
+   keep      condition on build rows that stay; default: all (counters drop to zero and go)
+   indexes   lists of columns #}
+{% materialization delta, adapter='postgres' %}
+    {%- set next = this.incorporate(type='view') -%}
+    {%- set build = 'build.' ~ this.identifier -%}
+    {%- set mart = 'mart.' ~ this.identifier -%}
+    {%- set full = is_full() -%}
+    {%- set columns = model.columns.keys() | join(', ') -%}
+
+    {{ run_hooks(pre_hooks) }}
+    {% call statement('main') -%}
+        {{ get_assert_columns_equivalent(sql) }}
+        drop view if exists {{ next }} cascade;
+        drop table if exists {{ build }} cascade;
+        create {{ '' if full else 'unlogged' }} table {{ build }} {{ get_table_columns_and_constraints() }};
+        insert into {{ build }} ({{ columns }})
+        select {{ columns }} from ({{ sql }}) as computed;
+        {% if full -%}
+        {%- if config.get('keep') %}
+        delete from {{ build }} as b where not ({{ config.get('keep') }});
+        {%- endif %}
+        {%- for index in config.get('indexes', []) %}
+        create index on {{ build }} ({{ index | join(', ') }});
+        {%- endfor %}
+        create view {{ next }} as select {{ columns }} from {{ build }};
+        {%- else %}
+        create view {{ next }} as
+        select {{ columns }} from {{ mart }} as m where not ({{ delta_replaces(this.identifier, config) }})
+        union all
+        select {{ columns }} from {{ build }} as b where {{ config.get('keep', 'true') }};
+        {%- endif %}
+        alter table {{ build }} add primary key ({{ config.require('key') | join(', ') }});
+        analyze {{ build }};
+        {{ record_model(delta_replaces(this.identifier, config), config.get('keep', 'true')) }}
+    {%- endcall %}
+    {{ run_hooks(post_hooks) }}
+    {{ adapter.commit() }}
+    {{ return({'relations': [next]}) }}
+{% endmaterialization %}
+
+{# What publish must know of a model, left in the database because publish may run elsewhere. #}
+{% macro record_model(replaces=none, keep=none) -%}
+    {%- set labels = {} -%}
+    {%- for column in model.columns.values() -%}
+        {%- do labels.update({column.name: column.config.meta.label.ko ~ ' — ' ~ column.description}) -%}
+    {%- endfor %}
+    insert into build.model (name, kind, columns, replaces, keep, sql, comment, column_comments) values (
+        '{{ this.identifier }}',
+        '{{ config.get('materialized') }}',
+        string_to_array('{{ model.columns.keys() | join(' ') }}', ' '),
+        {{ dbt.string_literal(dbt.escape_single_quotes(replaces)) if replaces else 'null' }},
+        {{ dbt.string_literal(dbt.escape_single_quotes(keep)) if keep else 'null' }},
+        {{ dbt.string_literal(dbt.escape_single_quotes(sql)) if config.get('materialized') == 'mart_view' else 'null' }},
+        {{ dbt.string_literal(dbt.escape_single_quotes(model.config.meta.label.ko ~ ' — ' ~ model.description)) }},
+        {{ dbt.string_literal(dbt.escape_single_quotes(tojson(labels))) }}::jsonb
+    );
+{%- endmacro %}
+
+{# The condition by which rows of mart.x (alias m) are replaced; publish uses the same text from the manifest. #}
+{% macro delta_replaces(name, config) -%}
+    {%- if config.get('replaces') -%}
+        {{ config.get('replaces') }}
+    {%- else -%}
+        exists (
+            select from build.{{ name }} as b
+            where {% for column in config.get('key') %}b.{{ column }} = m.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{# A name others rely on: a view over narrow facts. next.x shows the coming state; publish makes mart.x of the same SQL. #}
+{% materialization mart_view, adapter='postgres' %}
+    {%- set next = this.incorporate(type='view') -%}
+    {{ run_hooks(pre_hooks) }}
+    {% call statement('main') -%}
+        {{ get_assert_columns_equivalent(sql) }}
+        drop view if exists {{ next }} cascade;
+        create view {{ next }} as {{ sql }};
+        {{ record_model() }}
+    {%- endcall %}
+    {{ run_hooks(post_hooks) }}
+    {{ adapter.commit() }}
+    {{ return({'relations': [next]}) }}
+{% endmaterialization %}
+
+{# New totals of a counter table: what mart holds plus this run's signed change.
+   changes: a relation or subquery with the key columns and one signed column per counter.
+   decimals: counters that are amounts, not counts. #}
+{% macro counted(name, key, counters, changes, decimals=[]) -%}
+    {%- set full = is_full() -%}
+    select
+        {%- for column in key %}
+        c.{{ column }},
+        {%- endfor %}
+        {%- for counter in counters %}
+        (c.{{ counter }}{{ '' if full else ' + coalesce(m.' ~ counter ~ ', 0)' }})
+            {{- '::numeric(20, 2)' if counter in decimals else '::bigint' }} as {{ counter }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from (
+        select
+            {{ key | join(', ') }},
+            {%- for counter in counters %}
+            sum({{ counter }}) as {{ counter }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from {{ changes }} as signed
+        group by {{ key | join(', ') }}
+    ) as c
+    {%- if not full %}
+    left join mart.{{ name }} as m
+        on {% for column in key %}m.{{ column }} = c.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+    {%- endif %}
+{%- endmacro %}
+
+{# Published rows of a delta model that this run replaces, as a subquery. #}
+{% macro replaced(name, columns) -%}
+    {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ name] if execute -%}
+    (select {{ columns }} from mart.{{ name }} as m where {{ delta_replaces(name, node.config) if execute else 'true' }})
+{%- endmacro %}

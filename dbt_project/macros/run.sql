@@ -1,0 +1,56 @@
+{# True when this run computes everything from raw; false when it computes what new files touch.
+   Decided before dbt starts (build.run_scope), so the compiled SQL of a run is a fact, not a guess. #}
+{% macro is_full() %}
+    {%- if not execute -%}{{ return(true) }}{%- endif -%}
+    {{ return(run_query("select is_full from build.run_scope").columns[0].values()[0]) }}
+{% endmacro %}
+
+{# The applied policy of definitions/sessions.yml: seconds, time zone and switches. #}
+{% macro session_policy() %}
+    {%- if not execute -%}{{ return({}) }}{%- endif -%}
+    {%- set found = run_query("select content from config.definition where kind = 'sessions' and retired_at is null") -%}
+    {%- set content = found.columns[0].values()[0] -%}
+    {{ return(fromjson(content) if content is string else content) }}
+{% endmacro %}
+
+{# Rows of raw that are new in this run. #}
+{% macro is_new(row_id) -%}
+    exists (
+        select from build.run_file as f
+        where {{ row_id }} between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
+    )
+{%- endmacro %}
+
+{# Rows of raw that a run may see: its own files and those already published, not what landed meanwhile. #}
+{% macro is_visible(row_id) -%}
+    exists (
+        select from {{ source('raw', 'file') }} as f
+        where
+            f.file_id = ({{ row_id }} >> 32)::integer
+            and (
+                f.publication_id is not null
+                or exists (select from build.run_file as n where n.file_id = f.file_id)
+            )
+    )
+{%- endmacro %}
+
+{# A calendar date in the business time zone. #}
+{% macro business_date(expression) -%}
+    ({{ expression }} at time zone '{{ session_policy().time_zone }}')::date
+{%- endmacro %}
+
+{# An interval literal; none means without end. #}
+{% macro seconds(value) -%}
+    {{ "interval '1000 years'" if value is none else "interval '" ~ value ~ " seconds'" }}
+{%- endmacro %}
+
+{# What this run computed of a delta model, without the untouched rest that ref() adds in runs of changes. #}
+{% macro computed(name) -%}
+    {%- set relation = ref(name) -%}
+    {{ relation if is_full() else 'build.' ~ name }}
+{%- endmacro %}
+
+{# The published state of a delta model; only in branches for runs of changes. #}
+{% macro published(name) -%}
+    mart.{{ name }}
+{%- endmacro %}

@@ -1,0 +1,21 @@
+{{ config(
+    key=['row_id'],
+    replaces="exists (select from build.consultation as b where b.row_id = m.row_id)
+        or exists (select from build.line_duplicate as d where d.row_id = m.row_id)",
+    indexes=[['customer_key', 'consulted_at']],
+) }}
+select
+    s.row_id,
+    s.consultation_id,
+    s.customer_key,
+    s.consulted_at,
+    s.channel,
+    s.category,
+    s.result,
+    s.agent_team
+from {{ source('raw', 'consultations') }} as s
+where
+    not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = s.row_id)
+    {%- if not is_full() %}
+    and {{ is_new('s.row_id') }}
+    {%- endif %}

@@ -1,0 +1,89 @@
+{{ config(
+    key=['visitor_key', 'event_at', 'row_id'],
+    replaces="exists (select from build.int_session__touched as t where t.visitor_key = m.visitor_key and t.started_at = m.started_at)",
+) }}
+-- depends_on: {{ ref('int_session__touched') }}
+{% set policy = session_policy() %}
+with accepted as (
+    select
+        row_id,
+        event_at,
+        visitor_key,
+        customer_key,
+        node_id,
+        agent_key,
+        inflow_key,
+        error_key,
+        action_id
+    from {{ source('raw', 'event') }} as e
+    where
+        not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = e.row_id)
+        and not exists (select from {{ computed('line_bot') }} as b where b.row_id = e.row_id)
+    {%- if not is_full() %}
+        and {{ is_new('e.row_id') }}
+    union all
+    select
+        m.row_id,
+        m.event_at,
+        m.visitor_key,
+        m.customer_key,
+        m.node_id,
+        m.agent_key,
+        m.inflow_key,
+        m.error_key,
+        m.action_id
+    from {{ ref('int_session__touched') }} as t
+    inner join {{ published('session_event') }} as m
+        on
+            t.visitor_key = m.visitor_key
+            and t.started_at = m.started_at
+            and m.event_at between t.started_at and t.ended_at
+    where not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = m.row_id)
+    {%- endif %}
+),
+
+marked as (
+    select
+        a.*,
+        row_number() over history as history_no,
+        node_id is distinct from lag(node_id) over history as is_other_node,
+        coalesce(
+            event_at - lag(event_at) over history > {{ seconds(policy.timeout_seconds) }}
+            {%- if policy.cut_at_midnight %}
+            or {{ business_date('event_at') }} <> lag({{ business_date('event_at') }}) over history
+            {%- endif %}
+            {%- if policy.cut_at_campaign %}
+            or (i.utm_campaign is not null and i.utm_campaign is distinct from lag(i.utm_campaign) over history)
+            {%- endif %},
+            true
+        ) as is_start
+    from accepted as a
+    {%- if policy.cut_at_campaign %}
+    left join {{ source('raw', 'inflow') }} as i on a.inflow_key = i.inflow_key
+    {%- endif %}
+    window history as (partition by a.visitor_key order by a.event_at, a.row_id)
+),
+
+placed as (
+    select
+        *,
+        max(event_at) filter (where is_start) over history as started_at,
+        max(history_no) filter (where is_start) over history as start_no
+    from marked
+    window history as (partition by visitor_key order by event_at, row_id rows unbounded preceding)
+)
+
+select
+    row_id,
+    event_at,
+    started_at,
+    visitor_key,
+    customer_key,
+    node_id,
+    agent_key,
+    inflow_key,
+    error_key,
+    (history_no - start_no + 1)::integer as event_no,
+    action_id,
+    {{ 'is_start or is_other_node' if policy.collapse_repeats else 'true' }} as is_move
+from placed

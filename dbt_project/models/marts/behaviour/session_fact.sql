@@ -1,0 +1,108 @@
+{{ config(
+    key=['visitor_key', 'started_at'],
+    replaces="exists (select from build.int_session__touched as t where t.visitor_key = m.visitor_key and t.started_at = m.started_at)",
+    indexes=[['customer_key', 'started_at'], ['session_date']],
+) }}
+-- Transactions are nodes of the path like pages; only sessions that have any are put together again.
+with linked as (
+    select
+        t.session_visitor_key as visitor_key,
+        t.started_at,
+        t.transacted_at,
+        t.node_id,
+        t.row_id,
+        t.amount_krw
+    from {{ ref('transaction_fact') }} as t
+    {%- if not is_full() %}
+    inner join {{ ref('int_session__aggregated') }} as s
+        on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at
+    {%- else %}
+    where t.started_at is not null
+    {%- endif %}
+),
+
+total as (
+    select
+        visitor_key,
+        started_at,
+        count(*)::integer as transactions,
+        sum(amount_krw) as amount_krw
+    from linked
+    group by visitor_key, started_at
+),
+
+step as (
+    select
+        visitor_key,
+        started_at,
+        transacted_at as happened_at,
+        1 as source_rank,
+        row_id,
+        node_id
+    from linked
+    union all
+    select
+        e.visitor_key,
+        e.started_at,
+        e.event_at as happened_at,
+        0 as source_rank,
+        e.row_id,
+        e.node_id
+    from {{ computed('session_event') }} as e
+    inner join total as t on e.visitor_key = t.visitor_key and e.started_at = t.started_at
+    where e.is_move
+),
+
+move as (
+    select
+        *,
+        {% if session_policy().collapse_repeats -%}
+        node_id is distinct from lag(node_id) over (
+            partition by visitor_key, started_at order by happened_at, source_rank, row_id
+        )
+        {%- else -%}
+        true
+        {%- endif %} as is_move
+    from step
+),
+
+travelled as (
+    select
+        visitor_key,
+        started_at,
+        string_agg(raw.node_char(node_id), '' order by happened_at, source_rank, row_id) as path
+    from move
+    where is_move
+    group by visitor_key, started_at
+),
+
+complete as (
+    select
+        s.*,
+        coalesce(t.transactions, 0) as transactions,
+        coalesce(t.amount_krw, 0)::numeric(20, 2) as amount_krw,
+        coalesce(p.path, s.path) as full_path
+    from {{ ref('int_session__aggregated') }} as s
+    left join total as t on s.visitor_key = t.visitor_key and s.started_at = t.started_at
+    left join travelled as p on s.visitor_key = p.visitor_key and s.started_at = p.started_at
+)
+
+select
+    md5(v.visitor_id || '|' || (extract(epoch from c.started_at) * 1000000)::bigint)::uuid as session_id,
+    c.visitor_key,
+    c.started_at,
+    c.ended_at,
+    {{ business_date('c.started_at') }} as session_date,
+    c.customer_key,
+    c.events,
+    c.pages,
+    c.errors,
+    c.transactions,
+    c.amount_krw,
+    raw.char_node(left(c.full_path, 1)) as entry_node_id,
+    raw.char_node(right(c.full_path, 1)) as exit_node_id,
+    c.agent_key,
+    c.inflow_key,
+    c.full_path as path
+from complete as c
+inner join {{ source('raw', 'visitor') }} as v on c.visitor_key = v.visitor_key

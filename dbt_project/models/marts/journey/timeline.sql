@@ -1,0 +1,60 @@
+{{ config(materialized='mart_view') }}
+select
+    c.customer_id,
+    e.event_at as happened_at,
+    'behaviour' as kind,
+    n.label as title,
+    concat_ws(' · ', t.action_type, coalesce(d.click_text, d.popup_name, d.tab_name), r.error_code) as detail,
+    s.session_id,
+    a.channel,
+    null::numeric(20, 2) as amount_krw,
+    e.error_key is not null as is_error
+from {{ source('raw', 'customer') }} as c
+inner join {{ ref('session_fact') }} as s on c.customer_key = s.customer_key
+inner join {{ ref('session_event') }} as e on s.visitor_key = e.visitor_key and s.started_at = e.started_at
+left join {{ ref('node') }} as n on e.node_id = n.node_id
+left join {{ source('raw', 'action') }} as t on e.action_id = t.action_id
+left join {{ source('raw', 'agent') }} as a on e.agent_key = a.agent_key
+left join {{ source('raw', 'error') }} as r on e.error_key = r.error_key
+left join {{ source('raw', 'clickstream') }} as d on e.row_id = d.row_id
+union all
+select
+    c.customer_id,
+    t.transacted_at as happened_at,
+    'transaction' as kind,
+    n.label as title,
+    concat_ws(' · ', t.amount::text, t.currency, t.result_code) as detail,
+    s.session_id,
+    t.channel,
+    t.amount_krw,
+    false as is_error
+from {{ source('raw', 'customer') }} as c
+inner join {{ ref('transaction_fact') }} as t on c.customer_key = t.customer_key
+left join {{ ref('session_fact') }} as s on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at
+left join {{ ref('node') }} as n on t.node_id = n.node_id
+union all
+select
+    c.customer_id,
+    o.consulted_at as happened_at,
+    'consultation' as kind,
+    coalesce(o.category, 'consultation') as title,
+    concat_ws(' · ', o.result, o.agent_team) as detail,
+    null::uuid as session_id,
+    o.channel,
+    null::numeric(20, 2) as amount_krw,
+    false as is_error
+from {{ source('raw', 'customer') }} as c
+inner join {{ ref('consultation') }} as o on c.customer_key = o.customer_key
+union all
+select
+    c.customer_id,
+    m.sent_at as happened_at,
+    'campaign' as kind,
+    m.campaign_id as title,
+    concat_ws(' · ', m.message_id, m.result) as detail,
+    null::uuid as session_id,
+    m.channel,
+    null::numeric(20, 2) as amount_krw,
+    false as is_error
+from {{ source('raw', 'customer') }} as c
+inner join {{ ref('campaign_send') }} as m on c.customer_key = m.customer_key

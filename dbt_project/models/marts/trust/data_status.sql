@@ -1,0 +1,24 @@
+{{ config(materialized='mart_view') }}
+-- Published files only; the difference is counted from the mart side (file_balance), so it can be wrong.
+select
+    f.source,
+    f.loaded_at::date as landed_date,
+    count(*)::integer as files,
+    sum(f.rows_read)::bigint as rows_landed,
+    sum(f.rows_loaded)::bigint as rows_loaded,
+    sum(f.rows_quarantined)::bigint as rows_quarantined,
+    sum(coalesce(b.rows_duplicate, 0))::bigint as rows_duplicate,
+    sum(coalesce(b.rows_bot, 0))::bigint as rows_bot,
+    sum(coalesce(b.rows_mart, 0))::bigint as rows_mart,
+    sum(
+        f.rows_read - f.rows_quarantined
+        - coalesce(b.rows_duplicate, 0) - coalesce(b.rows_bot, 0) - coalesce(b.rows_mart, 0)
+    )::bigint as difference,
+    (array_agg(p.checks_passed order by p.publication_id desc))[1] as checks_passed,
+    (array_agg(p.checks_failed order by p.publication_id desc))[1] as checks_failed,
+    max(p.published_at) as published_at
+from {{ source('raw', 'file') }} as f
+inner join {{ source('ops', 'publication') }} as p on f.publication_id = p.publication_id
+left join {{ ref('file_balance') }} as b on f.file_id = b.file_id
+where f.status = 'loaded'
+group by 1, 2

@@ -1,0 +1,39 @@
+{{ config(key=['row_id']) }}
+-- Clickstream ids are compared as text only where 64 bits of their hash agree.
+with repeated as (
+    select event_hash
+    from {{ source('raw', 'event') }}
+    {%- if not is_full() %}
+    where
+        event_hash in (select n.event_hash from {{ source('raw', 'event') }} as n where {{ is_new('n.row_id') }})
+        and {{ is_visible('row_id') }}
+    {%- endif %}
+    group by event_hash
+    having count(*) > 1
+),
+
+events as (
+    select
+        e.row_id,
+        first_value(e.row_id) over (partition by c.event_id order by e.event_at, e.row_id) as of_row_id
+    from repeated as r
+    inner join {{ source('raw', 'event') }} as e on r.event_hash = e.event_hash
+    inner join {{ source('raw', 'clickstream') }} as c on e.row_id = c.row_id
+    {%- if not is_full() %}
+    where {{ is_visible('e.row_id') }}
+    {%- endif %}
+)
+
+select
+    row_id,
+    of_row_id
+from events
+where row_id <> of_row_id
+union all
+{{ duplicates('transactions', 'transaction_id', 'transacted_at') }}
+union all
+{{ duplicates('customers', 'customer_key, effective_date') }}
+union all
+{{ duplicates('consultations', 'consultation_id', 'consulted_at') }}
+union all
+{{ duplicates('campaign_sends', 'send_id', 'sent_at') }}

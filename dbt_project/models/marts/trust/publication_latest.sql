@@ -1,0 +1,11 @@
+{{ config(materialized='mart_view') }}
+select
+    publication_id,
+    run_id,
+    published_at,
+    watermark_at,
+    checks_passed,
+    checks_failed
+from {{ source('ops', 'publication') }}
+order by publication_id desc
+limit 1

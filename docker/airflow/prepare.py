@@ -1,0 +1,29 @@
+"""Bring Airflow's metadata database to this version, and create the administrator if there is none.
+
+Run by Airflow's Python, with Airflow's environment and AIRFLOW_ADMIN_PASSWORD set. Safe to repeat.
+One process for both steps, and no password among the arguments, where every user of the machine could see it.
+"""
+
+import os
+
+from airflow.cli.cli_parser import get_parser
+
+
+def run(*arguments: str) -> None:
+    """Run one command of Airflow's command line in this process."""
+    parsed = get_parser().parse_args(arguments)
+    parsed.func(parsed)
+
+
+def main() -> None:
+    """Migrate, then create the administrator; an existing one keeps its password."""
+    run("db", "migrate")
+    run(
+        "users", "create", "--username", "admin", "--password", os.environ["AIRFLOW_ADMIN_PASSWORD"],
+        "--firstname", "Admin", "--lastname", "journeymart", "--role", "Admin",
+        "--email", "admin@localhost.localdomain",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

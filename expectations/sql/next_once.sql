@@ -1,0 +1,32 @@
+-- An event id is accepted once: of the lines that share one, all but one are marked as duplicates.
+-- Candidates share the 64-bit hash of the id; the id itself decides.
+with scope as (select * from {files}),
+
+candidate as (
+    select event_hash
+    from raw.event
+    where (select is_full from build.run_scope)
+    group by event_hash
+    having count(*) > 1
+    union all
+    select n.event_hash
+    from scope as s
+    inner join raw.event as n on n.row_id between s.first_row and s.last_row
+    where
+        not (select is_full from build.run_scope)
+        and exists (select from raw.event as o where o.event_hash = n.event_hash and o.row_id <> n.row_id)
+)
+
+select
+    min(e.row_id) as row_id,
+    max(e.row_id) as also_row_id,
+    count(*) as accepted_lines
+from (select distinct event_hash from candidate) as c
+inner join raw.event as e on c.event_hash = e.event_hash
+inner join raw.clickstream as w on e.row_id = w.row_id
+inner join raw.file as f on (e.row_id >> 32)::integer = f.file_id
+where
+    (f.publication_id is not null or exists (select from build.run_file as r where r.file_id = f.file_id))
+    and not exists (select from next.line_duplicate as d where d.row_id = e.row_id)
+group by w.event_id
+having count(*) > 1

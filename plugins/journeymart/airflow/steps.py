@@ -1,0 +1,121 @@
+"""A pipeline step as an Airflow task.
+
+A task starts `scripts/journeymart step NAME` in the warehouse environment, so that the DAG and `journeymart run`
+call the same functions, and neither dbt nor Great Expectations is ever installed beside Airflow.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+JOURNEYMART = Path(__file__).resolve().parents[3] / "scripts" / "journeymart"
+WRONG_USAGE = 2
+# Airflow kills a task five seconds after it asked it to end; the step must be gone before.
+GRACE_SECONDS = 3
+
+
+def safe_run_id(run_id: str) -> str:
+    """The DAG run's id as the ledger keeps it: letters, digits, `_`, `-` and `.` only (a user may type any run id)."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
+
+
+def step_environment(environ: dict[str, str]) -> dict[str, str]:
+    """The environment of a step: everything but Airflow's own settings and secrets, which it has no use for."""
+    return {name: value for name, value in environ.items() if not name.lstrip("_").startswith("AIRFLOW")}
+
+
+def parse_result(stdout: str) -> dict[str, Any]:
+    """The JSON object in the last line of a step's output; empty if the step ended before it wrote one."""
+    lines = stdout.splitlines()
+    try:
+        result = json.loads(lines[-1]) if lines else {}
+    except json.JSONDecodeError:
+        return {}
+    return result if isinstance(result, dict) else {}
+
+
+class StepOperator(BaseOperator):
+    """Run one step of the pipeline and return its result, or one item of it, as XCom.
+
+    :param step: name of the step as `journeymart step` knows it.
+    :param files: landing-zone paths the step is limited to; handed over on standard input, since their number
+        and their names are up to whoever lands them.
+    :param returns: key of the result to return instead of all of it.
+    """
+
+    def __init__(self, *, step: str, files: list[str] | None = None, returns: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+        self.files = files
+        self.returns = returns
+        self._process: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Start the step, log what it reports and return its result.
+
+        A failed step raises and is retried; a build with nothing to compute is skipped, and with it what follows.
+        """
+        command = [str(JOURNEYMART), "step", self.step, "--run-id", safe_run_id(context["run_id"]), "--json"]
+        if self.files is not None:
+            command += ["--files", "-"]
+        # Files, not pipes, at both ends: a step may log before it reads its list, however long either is.
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as files, tempfile.TemporaryFile("w+b") as output:
+            json.dump(self.files or [], files)
+            files.seek(0)
+            code, last_line = self._run(command, files, output)
+            output.seek(0)
+            result = parse_result(output.read().decode(errors="replace"))
+        self.log.info("step %s ended with %d: %s", self.step, code, json.dumps(result, ensure_ascii=False)[:2000])
+        if code:
+            message = f"step {self.step} failed ({code}): {result.get('error') or last_line or 'see the log above'}"
+            # Asking wrongly once more does not help; anything else may have been the database or the network.
+            raise AirflowFailException(message) if code == WRONG_USAGE else AirflowException(message)
+        if result.get("scope") == "empty":
+            # The files that came repeat what is loaded, or none could be read: as `journeymart run`, end here.
+            raise AirflowSkipException("there is nothing to compute, so the rest of the run is skipped")
+        if self.returns:
+            if self.returns not in result:
+                raise AirflowFailException(f"step {self.step} returned no {self.returns!r}")
+            return result[self.returns]
+        return result
+
+    def _run(self, command: list[str], files: IO[str], output: IO[bytes]) -> tuple[int, str]:
+        """Run the command with its results in `output`; return its exit code and the last line it logged."""
+        last_line = ""
+        with subprocess.Popen(
+            command,
+            stdin=files,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=step_environment(dict(os.environ)),
+            start_new_session=True,
+        ) as process:
+            self._process = process
+            for line in process.stderr or ():
+                if line.strip():
+                    last_line = line.rstrip()
+                    self.log.info("%s", last_line)
+        return process.returncode, last_line
+
+    def on_kill(self) -> None:
+        """End the step and everything it started: on a timeout, or when a user stops the task."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)

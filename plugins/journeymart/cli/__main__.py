@@ -1,0 +1,23 @@
+"""Entry point: `python -m journeymart.cli`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from journeymart.cli import build_app
+from journeymart.errors import JourneymartError
+
+
+def main() -> None:
+    """Run the command line; exit code 0 done, 1 failed, 2 wrong usage."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    try:
+        build_app()(prog_name="journeymart")
+    except JourneymartError as error:
+        print(f"journeymart: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""`journeymart run`, and `journeymart step NAME`, by which the DAG calls the same functions one at a time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from journeymart.settings import Settings
+
+app = typer.Typer()
+
+# More tasks than this cost Airflow more than they save.
+_BATCHES = 16
+
+Landing = Annotated[Path | None, typer.Option(help="Landing zone.  [default: $JOURNEYMART_HOME/landing]")]
+Definitions = Annotated[Path | None, typer.Option(help="Definitions that replace the shipped ones, file by file.")]
+Full = Annotated[bool, typer.Option("--full", help="Compute everything anew from raw.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout, progress on stderr.")]
+
+
+@app.command()
+def run(landing: Landing = None, definitions: Definitions = None, full: Full = False, as_json: Json = False) -> None:
+    """Run the whole pipeline once: land, build, validate, publish, deliver.
+
+    Example: `journeymart run --landing /data/landing`
+    """
+    from journeymart import pipeline  # noqa: PLC0415 - keeps --help quick
+
+    settings = Settings.load()
+    result = pipeline.run(settings, landing or settings.landing, definitions=definitions, full=full)
+    if as_json:
+        print(json.dumps(asdict(result), default=str, ensure_ascii=False))
+        return
+    for file in result.files:
+        print(f"{file.status:8} {file.rows_loaded:>10,} rows {file.rows_quarantined:>8,} quarantined  {file.path}")
+        if file.error:
+            print(f"         {file.error}")
+    if result.publication is None or result.checks is None:
+        print("Nothing new: the mart is up to date.")
+        return
+    print(
+        f"Published run {result.run_id}: {result.build.files:,} files, scope {result.build.scope},"
+        f" {len(result.checks.passed)} checks passed, {len(result.checks.failed)} warnings."
+    )
+
+
+class Step(StrEnum):
+    """The steps of a run, in order."""
+
+    DISCOVER = "discover"
+    LAND = "land"
+    BUILD = "build"
+    VALIDATE = "validate"
+    PUBLISH = "publish"
+    DELIVER = "deliver"
+
+
+@app.command()
+def step(
+    name: Annotated[Step, typer.Argument(help="Which step.")],
+    run_id: Annotated[str, typer.Option(help="The run that the step belongs to.")],
+    files: Annotated[str | None, typer.Option(help="land: '-' to read a JSON list of paths from stdin.")] = None,
+    landing: Landing = None,
+    definitions: Definitions = None,
+    as_json: Json = False,  # noqa: ARG001 - a step always answers in JSON
+) -> None:
+    """One step of a run; the last line of stdout is a JSON object. The Airflow DAG calls this.
+
+    Example: `journeymart step build --run-id manual-1 --json`
+    """
+    settings = Settings.load()
+    landing = landing or settings.landing
+    paths = json.load(sys.stdin) if files == "-" else None
+    print(json.dumps(_STEPS[name](settings, run_id, landing, definitions, paths), default=str, ensure_ascii=False))
+
+
+def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> dict[str, Any]:
+    from journeymart import pipeline  # noqa: PLC0415
+    from journeymart.landing import discover  # noqa: PLC0415
+
+    found = [file.path for file in discover(landing, definitions, settings=settings)]
+    batches = [found[start::_BATCHES] for start in range(min(_BATCHES, len(found)))]
+    if not batches and pipeline.is_pending(settings):
+        batches = [[]]  # nothing to load, but loaded files wait for a build
+    return {"files": len(found), "batches": batches}
+
+
+def _land(settings: Settings, run: str, landing: Path, definitions: Path | None, paths: Any) -> dict[str, Any]:
+    from journeymart.landing import land  # noqa: PLC0415
+
+    only = None if paths is None else set(paths)
+    results = land(landing, run, paths=only, definitions=definitions, settings=settings)
+    return {"files": [asdict(result) for result in results]}
+
+
+def _build(settings: Settings, run: str, _landing: Path, definitions: Path | None, _paths: Any) -> dict[str, Any]:
+    from journeymart import pipeline  # noqa: PLC0415
+
+    return asdict(pipeline.build(settings, run, definitions=definitions))
+
+
+def _validate(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> dict[str, Any]:
+    from journeymart import pipeline  # noqa: PLC0415
+
+    result = pipeline.validate(settings, run)
+    return {"passed": len(result.passed), "failed": [check.check_id for check in result.failed]}
+
+
+def _publish(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> dict[str, Any]:
+    from journeymart.publish import publish  # noqa: PLC0415
+
+    return asdict(publish(settings, run))
+
+
+def _deliver(settings: Settings, _run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> dict[str, Any]:
+    from journeymart import pipeline  # noqa: PLC0415
+
+    return {"dashboards_refreshed": pipeline.deliver(settings)}
+
+
+_STEPS = {
+    Step.DISCOVER: _discover,
+    Step.LAND: _land,
+    Step.BUILD: _build,
+    Step.VALIDATE: _validate,
+    Step.PUBLISH: _publish,
+    Step.DELIVER: _deliver,
+}

@@ -1,0 +1,95 @@
+"""Commands of the local platform: up, down, status, psql."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from journeymart.platform import local
+from journeymart.platform.postgres import Postgres
+from journeymart.settings import WAREHOUSE_ROLES, Settings
+
+app = typer.Typer()
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout, progress on stderr.")]
+
+
+class Part(StrEnum):
+    """What `up --only` can be limited to."""
+
+    POSTGRES = "postgres"
+
+
+@app.command()
+def up(
+    only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None,
+    port_base: Annotated[
+        int | None, typer.Option(help="PostgreSQL's port; Airflow and Superset take the next two.  [default: 54320]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Start PostgreSQL, Airflow and Superset on this machine and wait until they are healthy.
+
+    Example: `journeymart up --port-base 54320`
+    """
+    settings = local.up(_report, port_base=port_base, only_postgres=only is Part.POSTGRES)
+    services = local.status(settings)
+    _print_status(services, as_json)
+    if as_json or only is Part.POSTGRES:
+        return
+    if sys.stdout.isatty():
+        for name in ("airflow", "superset"):
+            print(f"{name} login: admin / {settings.secret(f'{name.upper()}_ADMIN_PASSWORD')}")
+        print("Change these passwords after the first login.")
+    else:
+        print(f"The admin passwords are in {settings.home / 'secrets.env'}")
+
+
+@app.command()
+def down() -> None:
+    """Stop everything that `up` started; the data stays.
+
+    Example: `journeymart down`
+    """
+    local.down(_report)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show each service's address and whether it is healthy.
+
+    Example: `journeymart status --json`
+    """
+    _print_status(local.status(Settings.load()), as_json)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(
+    context: typer.Context,
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(WAREHOUSE_ROLES)}.")] = "jm_dashboard",
+) -> None:
+    """Open psql on the platform's database; other arguments are psql's own.
+
+    Example: `journeymart psql --role jm_auditor -c "select * from raw.file"`
+    """
+    if role not in WAREHOUSE_ROLES:
+        raise typer.BadParameter(f"one of {', '.join(WAREHOUSE_ROLES)}", param_hint="--role")
+    command, environment = Postgres(Settings.load()).psql(role)
+    os.execve(command[0], [*command, *context.args], environment)  # noqa: S606 (an argument list, no shell)
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_status(services: dict[str, dict[str, str | bool]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(services))
+        return
+    for name, service in services.items():
+        print(f"{name:10} {'healthy' if service['healthy'] else 'down':8} {service['url']}")

@@ -1,0 +1,107 @@
+"""`journeymart sample`: the synthetic bank."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from journeymart.errors import JourneymartError
+
+app = typer.Typer()
+
+
+class SampleFormat(StrEnum):
+    """Format of the clickstream files."""
+
+    MIXED = "mixed"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+@app.command("sample")
+def command(  # noqa: PLR0913, PLR0917 - the options of the command
+    out: Annotated[Path, typer.Option(help="Landing zone to write; created when absent.", file_okay=False)],
+    customers: Annotated[int, typer.Option(help="Customers of the bank.", min=10)] = 2000,
+    days: Annotated[int, typer.Option(help="Days of data.", min=1)] = 14,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 7,
+    events: Annotated[
+        int | None,
+        typer.Option(help="About so many clickstream lines: chooses the customers, and 300 screens.", min=1),
+    ] = None,
+    start: Annotated[
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day.  [default: 2026-06-01]")
+    ] = None,
+    file_format: Annotated[
+        SampleFormat, typer.Option("--format", help="Of the clickstream; mixed has some of each.")
+    ] = SampleFormat.MIXED,
+    nodes: Annotated[int | None, typer.Option(help="Different screens, when more than the catalogue's.", min=1)] = None,
+    from_day: Annotated[int, typer.Option(help="Write only the folders from this day (1…) on.", min=1)] = 1,
+    file_events: Annotated[
+        int | None, typer.Option(help="Cut the clickstream into files of so many lines: micro-batches.", min=1)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print counts and parameters as JSON.")] = False,
+) -> None:
+    """Write a synthetic bank's landing files, and truth.json with what is planted in them.
+
+    Example: `journeymart sample --out .local/landing --customers 2000 --days 14 --seed 7`
+
+    One more day and a micro-batch of the same bank: `--days 31 --from-day 31`, and `--file-events 10000`.
+    """
+    from rich.console import Console  # noqa: PLC0415 - keeps --help quick
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from journeymart.sample.generate import (  # noqa: PLC0415
+        BENCHMARK_NODES,
+        DEFAULT_START,
+        TRUTH,
+        Spec,
+        customers_for,
+        generate,
+    )
+
+    try:
+        spec = Spec(
+            out=out,
+            customers=customers if events is None else customers_for(events, days),
+            days=days,
+            seed=seed,
+            start=start.date() if start else DEFAULT_START,
+            file_format=file_format.value,
+            nodes=nodes or (BENCHMARK_NODES if events else None),
+            from_day=from_day,
+            file_events=file_events,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("sample bank", total=days)
+        try:
+            truth = generate(spec, lambda done: bar.update(task, completed=done))
+        except (ValueError, OSError) as error:
+            raise JourneymartError(str(error)) from error
+    result = {
+        "out": str(out),
+        "truth": str(out / TRUTH),
+        "parameters": truth["parameters"],
+        "clickstream": truth["clickstream"]["totals"],
+        "sessions": truth["sessions"]["total"],
+        "transactions": truth["transactions"]["accepted"],
+    }
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    totals = truth["clickstream"]["totals"]
+    typer.echo(
+        f"{out}: {spec.customers:,} customers, {days} days, {totals['lines']:,} clickstream lines "
+        f"({totals['events']:,} events, {totals['bot']:,} of bots, {totals['duplicate']:,} duplicates, "
+        f"{totals['broken']:,} broken), {truth['sessions']['total']:,} sessions, "
+        f"{truth['transactions']['accepted']:,} transactions"
+    )
+    typer.echo(f"what is planted in it: {out / TRUTH}")

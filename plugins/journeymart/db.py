@@ -1,0 +1,50 @@
+"""Connections to the warehouse, one login role per kind of work."""
+
+from __future__ import annotations
+
+import psycopg
+
+from journeymart.errors import JourneymartError
+from journeymart.settings import Settings
+
+
+class DatabaseUnreachableError(JourneymartError):
+    """No connection to PostgreSQL; the message carries the server's reason, never the password."""
+
+
+def connect(
+    role: str,
+    *,
+    autocommit: bool = False,
+    database: str | None = None,
+    settings: Settings | None = None,
+    **session_settings: str | int | float | bool,
+) -> psycopg.Connection:
+    """Connect as `role`; use it as a context manager, which commits on success and always closes.
+
+    `session_settings` are PostgreSQL parameters for this session: `connect("jm_loader", work_mem="256MB")`.
+    Raises SettingsError without a password for the role, DatabaseUnreachableError if the server refuses.
+    """
+    settings = settings or Settings.load()
+    try:
+        connection = psycopg.connect(
+            host=settings.pg_host,
+            port=settings.pg_port,
+            dbname=database or settings.pg_database,
+            user=role,
+            password=settings.password(role),
+            application_name=f"journeymart {role}",
+            connect_timeout=10,
+            autocommit=True,
+        )
+    except psycopg.OperationalError as error:
+        reason = " ".join(str(error).split())
+        raise DatabaseUnreachableError(f"cannot connect as {role}: {reason}") from error
+    try:
+        for name, value in session_settings.items():
+            connection.execute("select set_config(%s, %s, false)", (name, str(value)))
+        connection.autocommit = autocommit
+    except psycopg.Error:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,37 @@
+"""definitions/pages.yml: how the path of a URL becomes the name of a page when an event has no page code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from journeymart.definitions.loader import DefinitionModel, load_yaml
+
+
+class PathRule(DefinitionModel):
+    """What matches is replaced. Regular expressions are RE2's: linear in time, without look-around."""
+
+    match: str = Field(min_length=1, max_length=500)
+    replace: str = Field(max_length=200)
+
+
+class Pages(DefinitionModel):
+    """Rules in the order in which they are applied; query string, fragment and host are gone by then."""
+
+    path_rules: list[PathRule] = Field(max_length=100)
+
+
+def load_pages(directory: Path | None = None) -> Pages:
+    """Read pages.yml. Raises DefinitionError, also for a regular expression that does not compile."""
+    import duckdb  # noqa: PLC0415 - it applies the rules, so it decides which expressions are valid
+
+    document = load_yaml("pages", directory)
+    pages = document.parse(Pages)
+    for number, rule in enumerate(pages.path_rules):
+        try:
+            duckdb.execute("select regexp_replace('', $match, $replace, 'g')", rule.model_dump())
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise document.error(("path_rules", number, "match"), f"not a regular expression: {reason}") from None
+    return pages

@@ -1,0 +1,58 @@
+"""definitions/sessions.yml: how events become sessions, and what a path is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, Field
+
+from journeymart.definitions.durations import Duration
+from journeymart.definitions.loader import DefinitionModel
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"unknown time zone {value!r}")
+    return ZoneInfo(value).key
+
+
+class TransactionPolicy(DefinitionModel):
+    """When a transaction belongs to a session of its customer."""
+
+    channels: list[Annotated[str, Field(pattern=r"^[a-z_]+$")]] = ["web", "app"]
+    tolerance: Duration = timedelta(minutes=30)
+
+
+class SessionPolicy(DefinitionModel):
+    """The one policy of an installation; `content()` is what the dbt models read."""
+
+    timeout: Duration | None = timedelta(minutes=30)
+    cut_at_midnight: bool = False
+    cut_at_campaign: bool = False
+    time_zone: Annotated[str, AfterValidator(_zone)] = "Asia/Seoul"
+    exclude_bots: bool = True
+    collapse_repeats: bool = True
+    path_depth: Annotated[int, Field(ge=1)] | None = 10
+    transactions: TransactionPolicy = TransactionPolicy()
+
+    def content(self) -> dict[str, Any]:
+        """Plain values for `config.definition`; durations in seconds, null for none."""
+        return {
+            "timeout_seconds": None if self.timeout is None else self.timeout.total_seconds(),
+            "cut_at_midnight": self.cut_at_midnight,
+            "cut_at_campaign": self.cut_at_campaign,
+            "time_zone": self.time_zone,
+            "exclude_bots": self.exclude_bots,
+            "collapse_repeats": self.collapse_repeats,
+            "path_depth": self.path_depth,
+            "transaction_channels": self.transactions.channels,
+            "transaction_tolerance_seconds": self.transactions.tolerance.total_seconds(),
+        }
+
+
+class SessionsFile(DefinitionModel):
+    """The file as a whole."""
+
+    sessions: SessionPolicy = SessionPolicy()

@@ -1,0 +1,196 @@
+"""definitions/sources.yml: the tracking plan. Which fields a source has and where they come from in its files.
+
+The shipped file is the contract: it names every field with its type. A sources.yml elsewhere only says what differs
+(`column userID is our visitor_id`); it can narrow the contract, never loosen it, because the tables rest on it.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field as ModelField
+from pydantic import field_validator, model_validator
+
+from journeymart.definitions.loader import (
+    SHIPPED,
+    DefinitionModel,
+    Document,
+    Label,
+    Location,
+    load_yaml,
+    read_document,
+    suggestion,
+)
+
+FieldType = Literal["text", "key", "time", "date", "integer", "decimal", "json"]
+# What a line of a web server's access log has to offer as columns.
+COMBINED_LOG_COLUMNS = (
+    "remote_host",
+    "identity",
+    "user",
+    "time",
+    "method",
+    "path",
+    "protocol",
+    "status",
+    "bytes",
+    "referrer",
+    "user_agent",
+)
+COMBINED_LOG_TIME = "%d/%b/%Y:%H:%M:%S %z"
+
+
+class DatePlus(DefinitionModel):
+    """A time given as a date and the milliseconds since its start, in two columns."""
+
+    date: str
+    milliseconds: str
+
+
+class Field(DefinitionModel):
+    """One field: its type, its rules, and where its value is found."""
+
+    type: FieldType
+    required: bool = False
+    allowed: list[str] | None = None
+    default: str | None = None
+    label: Label
+    description: str
+    # Where it comes from: the column of its own name or of an alias, unless one of the others is given.
+    aliases: list[str] = []
+    source_column: str | None = ModelField(default=None, alias="from")
+    value: str | None = None
+    concat: list[str] | None = ModelField(default=None, min_length=1)
+    file_line: bool = False
+    # How a time is written: `iso` (ISO 8601), an epoch, a strptime format, or two columns.
+    time: str | DatePlus = "iso"
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        origins = [self.source_column, self.value, self.concat, self.file_line or None]
+        if sum(origin is not None for origin in origins) > 1:
+            raise ValueError("only one of from, value, concat and file_line can be given")
+        if self.time != "iso" and self.type != "time":
+            raise ValueError("'time' says how a time is written; this field is no time")
+        if isinstance(self.time, str) and self.time not in ("iso", *EPOCHS) and "%" not in self.time:
+            raise ValueError(
+                f"'time' must be iso, {', '.join(EPOCHS)}, a format with % codes, or date and milliseconds"
+            )
+        return self
+
+    def columns(self, name: str) -> list[str]:
+        """The columns of a file that its value is taken from: the first that has one, or all for `concat`."""
+        if isinstance(self.time, DatePlus):
+            return [self.time.date, self.time.milliseconds]
+        if self.concat is not None:
+            return list(self.concat)
+        if self.value is not None or self.file_line:
+            return []
+        return [self.source_column] if self.source_column is not None else [name, *self.aliases]
+
+
+# Units of an epoch, in microseconds.
+EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+
+
+class Source(DefinitionModel):
+    """One folder of the landing zone."""
+
+    label: Label
+    format: Literal["by_name", "ndjson", "csv", "parquet", "combined_log"] = "by_name"
+    delimiter: str = ModelField(default=",", min_length=1, max_length=1)
+    columns: list[str] | None = None
+    nulls: list[str] = []
+    time_zone: str = "Asia/Seoul"
+    require_done: bool = False
+    fields: dict[str, Field]
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        zones = zoneinfo.available_timezones()
+        if value not in zones:
+            raise ValueError(f"unknown time zone '{value}'{suggestion(value, zones)}")
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _usable_delimiter(cls, value: str) -> str:
+        if not value.isascii() or value in '"\r\n':
+            raise ValueError("must be one ASCII character other than a quote or a line end")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct_columns(self) -> Self:
+        owners: dict[str, str] = {}
+        for name, field in self.fields.items():
+            if field.source_column is not None or field.concat or isinstance(field.time, DatePlus):
+                continue
+            for column in field.columns(name):
+                if column.lower() in owners:
+                    raise ValueError(f"'{column}' would be both {owners[column.lower()]} and {name}")
+                owners[column.lower()] = name
+        return self
+
+
+class Sources(DefinitionModel):
+    """The file as a whole."""
+
+    sources: dict[str, Source]
+
+
+class _Overlay(DefinitionModel):
+    """A sources.yml beside the shipped one; its values are checked after merging."""
+
+    sources: dict[str, dict[str, Any]]
+
+
+def load_sources(directory: Path | None = None) -> Sources:
+    """The shipped tracking plan with what `directory`/sources.yml says differently.
+
+    Raises DefinitionError with file and line for unknown sources, fields and keys, and for anything that would
+    loosen the contract: another type, a required field made optional, values beyond the allowed ones.
+    """
+    shipped = read_document("sources", SHIPPED / "sources.yml")
+    own = load_yaml("sources", directory)
+    if own.path == shipped.path:
+        return shipped.parse(Sources)
+    own.parse(_Overlay)
+    return _merge(shipped, own).parse(Sources)
+
+
+def _merge(shipped: Document, own: Document) -> Document:
+    """One document with the values of both; lines point to where a value was written."""
+    data: dict[str, Any] = {"sources": {name: dict(source) for name, source in shipped.data["sources"].items()}}
+    for name, changes in own.data["sources"].items():
+        at: Location = ("sources", name)
+        if name not in data["sources"]:
+            raise own.error(at, f"unknown source{suggestion(name, data['sources'])}")
+        fields = changes.get("fields") or {}
+        if not isinstance(fields, dict):
+            raise own.error((*at, "fields"), "must be a mapping of field names")
+        merged = {**data["sources"][name], **changes}
+        merged["fields"] = dict(data["sources"][name]["fields"])
+        for field, rules in fields.items():
+            merged["fields"][field] = _merge_field(own, (*at, "fields", field), merged["fields"], rules)
+        data["sources"][name] = merged
+    return Document("sources", own.path, data, {**shipped.lines, **own.lines})
+
+
+def _merge_field(own: Document, at: Location, contract: dict[str, Any], rules: Any) -> dict[str, Any]:
+    name = str(at[-1])
+    if name not in contract:
+        raise own.error(at, f"unknown field{suggestion(name, contract)} (columns without a field go to properties)")
+    if not isinstance(rules, dict):
+        raise own.error(at, "must be a mapping, for example {from: userID}")
+    base = contract[name]
+    if rules.get("type", base["type"]) != base["type"]:
+        raise own.error((*at, "type"), f"the type is {base['type']} and cannot be changed")
+    if base.get("required") and rules.get("required") is False:
+        raise own.error((*at, "required"), "the contract requires this field")
+    beyond = sorted(set(map(str, rules.get("allowed") or [])) - set(base.get("allowed") or rules.get("allowed") or []))
+    if beyond:
+        raise own.error((*at, "allowed"), f"the contract does not allow '{beyond[0]}'")
+    return {**base, **rules}

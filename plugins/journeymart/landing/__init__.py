@@ -1,0 +1,76 @@
+"""Landing: files of the landing zone → rows of schema raw, each file exactly once, each line accounted for.
+
+    files = discover(landing)            # complete files that the ledger does not know
+    results = land(landing, run_id=...)  # discover and load; one result for each file
+    result = land_file(file, run_id)     # load one
+
+Every line with content ends as one row of its table or as one row of raw.quarantine with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from journeymart.db import connect
+from journeymart.definitions.sources import load_sources
+from journeymart.landing import files as landing_zone
+from journeymart.landing.files import FileResult, LandingFile
+from journeymart.settings import Settings
+
+__all__ = ["FileResult", "LandingFile", "discover", "land", "land_file"]
+
+
+def discover(
+    landing: Path,
+    definitions: Path | None = None,
+    *,
+    source: str | None = None,
+    paths: set[str] | None = None,
+    settings: Settings | None = None,
+) -> list[LandingFile]:
+    """Complete files that are not in the ledger yet, ordered by source and path.
+
+    `definitions` is a directory (default: the shipped one); `source` and `paths` (relative to the landing zone)
+    limit the search. Raises JourneymartError if the landing zone or the source does not exist.
+    """
+    sources = load_sources(definitions)
+    with connect("jm_loader", autocommit=True, settings=settings) as warehouse:
+        return landing_zone.discover(landing, sources, warehouse, source=source, paths=paths)
+
+
+def land_file(
+    file: LandingFile, run_id: str, *, definitions: Path | None = None, settings: Settings | None = None
+) -> FileResult:
+    """Load one discovered file. A file that cannot be loaded is a result (`rejected`), not an error."""
+    from journeymart.landing.load import Loader  # noqa: PLC0415 - brings DuckDB and Arrow
+
+    with Loader(run_id, definitions=definitions, settings=settings) as loader:
+        return next(iter(loader.land([file])))
+
+
+def land(
+    landing: Path,
+    run_id: str,
+    *,
+    source: str | None = None,
+    paths: set[str] | None = None,
+    definitions: Path | None = None,
+    settings: Settings | None = None,
+    progress: Callable[[FileResult, int, int], None] | None = None,
+) -> list[FileResult]:
+    """Discover and load; results in the order of discovery. One rejected file stops no other.
+
+    `progress` is called after each file with its result, how many are done and how many there are.
+    """
+    from journeymart.landing.load import Loader  # noqa: PLC0415 - brings DuckDB and Arrow
+
+    found = discover(landing, definitions, source=source, paths=paths, settings=settings)
+    results: list[FileResult] = []
+    if found:
+        with Loader(run_id, definitions=definitions, settings=settings) as loader:
+            for result in loader.land(found):
+                results.append(result)
+                if progress:
+                    progress(result, len(results), len(found))
+    return results

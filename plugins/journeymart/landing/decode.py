@@ -1,0 +1,301 @@
+"""SQL that gives a chunk of rows its meaning: which column is which field, of which type, and what is wrong with it.
+
+DuckDB runs it over the table `chunk` (row_id, line and the file's columns) and makes the table `typed`: one column per
+field of the source, and for a line that cannot be loaded `problem` (a number into `Decoder.problems`), `bad_value` and
+`bad_line`. Names and constants from definitions and files are quoted here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from journeymart.definitions.sources import COMBINED_LOG_COLUMNS, COMBINED_LOG_TIME, EPOCHS, DatePlus, Field, Source
+from journeymart.landing.readers import LINE, FileRejectedError
+
+KEY_LENGTH = 256
+SHOWN_CHARACTERS = 80
+EXTRA = "extra"  # columns that are no field, as JSON
+ROW_ID = "_row_id"
+LINE_NO_MASK = 2**32 - 1
+# Times and dates outside are mistakes of the sender, and PostgreSQL or Arrow could not hold all of them.
+FIRST_TIME, END_TIME = "1970-01-01", "2200-01-01"
+FIRST_DATE, END_DATE = "1800-01-01", "2200-01-01"
+# host identity user [time] "request" status bytes "referrer" "user agent", where a last quote may be missing:
+# servers cut long lines. The request is usually `method path protocol`.
+_LOG_TEXT = r'((?:[^"\\]|\\.)*)'
+COMBINED_LOG = (
+    r"^(\S+) (\S+) (.+?) \[([^\]]+)\] "
+    rf'"(?:([A-Z]+) (\S+)(?: (\S+))?|{_LOG_TEXT.replace("(", "(?:", 1)})" (\d{{3}}) (\d+|-)'
+    rf'(?: "{_LOG_TEXT}"(?: "{_LOG_TEXT}"?)?)?\s*$'
+)
+
+
+def name(identifier: str) -> str:
+    """A quoted SQL identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A quoted SQL string."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What can be wrong with a field; `reason` shows the value for `{}`."""
+
+    field: str | None
+    reason: str
+
+    def sentence(self, value: str | None) -> str:
+        """The reason with the value, shortened."""
+        shown = (value or "")[:SHOWN_CHARACTERS] + ("…" if len(value or "") > SHOWN_CHARACTERS else "")
+        return self.reason.replace("{}", f"'{shown}'")
+
+
+@dataclass
+class Decoder:
+    """The SQL for files of one source that have the same format and columns."""
+
+    source: Source
+    format: str
+    schema: pa.Schema
+    careful: bool = False
+    problems: list[Problem] = field(default_factory=list)
+    sql: str = ""
+    known_keys: frozenset[str] = frozenset()  # NDJSON: those that fields are made of
+
+    def __post_init__(self) -> None:
+        build = {"ndjson": self._ndjson, "combined_log": self._combined_log}.get(self.format, self._columns)
+        self.sql = build()
+
+    # ── where raw values come from ──
+
+    def _ndjson(self) -> str:
+        wanted = {column: item.type for key, item in self.source.fields.items() for column in item.columns(key)}
+        structure = ", ".join(
+            f"{_json(column)}: {_json('JSON' if kind == 'json' else 'VARCHAR')}" for column, kind in wanted.items()
+        )
+        self.known_keys = frozenset(wanted)
+        parsed = f"""
+            select {ROW_ID}, {LINE}, try(json_transform({LINE}, {text("{" + structure + "}")})) as r,
+                hash(try(json_keys({LINE}))) as keys_hash
+            from chunk"""
+        guards = [
+            (Problem(None, "The line is not JSON."), "r is null", "null"),
+            (Problem(None, "The line is not a JSON object."), "not starts_with(ltrim(line), '{')", "null"),
+        ]
+        values = {column: f"r.{name(column)}" for column in wanted}
+        exact = {
+            column: f"case when strlen({value}) > 15 and not contains({LINE}, '\"' || {value} || '\"')"
+            f" then coalesce(nullif(regexp_extract({LINE}, {text(_number_of(column))}, 1), ''), {value}) else {value} end"
+            for column, value in values.items()
+            if wanted[column] == "decimal"
+        }
+        return self._select(parsed, {**values, **exact}, set(), guards, passed=["keys_hash"])
+
+    def _combined_log(self) -> str:
+        names = ", ".join(text(column) for column in COMBINED_LOG_COLUMNS)
+        parsed = f"""
+            select {ROW_ID}, {LINE}, regexp_extract({LINE}, {text(COMBINED_LOG)}, [{names}]) as r from chunk"""
+        guards = [(Problem(None, "The line is not in the combined log format."), "r.time = ''", "null")]
+        values = {column: f"nullif(nullif(r.{name(column)}, ''), '-')" for column in COMBINED_LOG_COLUMNS}
+        return self._select(parsed, values, set(), guards, extra=True)
+
+    def _columns(self) -> str:
+        plain = {column.name for column in self.schema if _is_text(column.type)}
+        values = {
+            column.name: f"nullif({name(column.name)}, '')" if column.name in plain else name(column.name)
+            for column in self.schema
+            if column.name not in (ROW_ID, LINE)
+        }
+        for key, item in self.source.fields.items():
+            found = any(column in values for column in item.columns(key))
+            if item.required and not found and item.columns(key):
+                raise FileRejectedError(
+                    f"has no column for the required field '{key}' (looked for {_listed(item.columns(key))}; "
+                    f"the file has {_listed(values)})"
+                )
+        nested = {column.name for column in self.schema if pa.types.is_nested(column.type)}
+        values |= {column: f"to_json({name(column)})::varchar" for column in nested}
+        parsed = "select * from chunk"
+        if LINE not in self.schema.names:
+            parsed = f"select *, to_json({{{_pairs(values)}}})::varchar as {LINE} from chunk"
+        typed = set(values) - plain - nested
+        return self._select(parsed, values, typed, [], extra=True)
+
+    # ── what they mean ──
+
+    def _select(  # noqa: PLR0913, PLR0917 - the parts of one query
+        self,
+        parsed: str,
+        values: dict[str, str],
+        typed: set[str],
+        guards: list[tuple[Problem, str, str]],
+        passed: Iterable[str] = (),
+        extra: bool = False,
+    ) -> str:
+        """`parsed` → raw values as text → typed values → typed values with the first problem of each row."""
+        if self.source.nulls:
+            nulls = ", ".join(text(null) for null in self.source.nulls)
+            values = {
+                column: value if column in typed else f"case when {value} not in ({nulls}) then {value} end"
+                for column, value in values.items()
+            }
+        raw, cast, checks = [], [], list(guards)
+        used: set[str] = set()
+        for key, item in self.source.fields.items():
+            used.update(item.columns(key))
+            column = name("raw " + key)
+            raw.append(f"{_origin(key, item, values, typed)} as {column}")
+            cast.append(f"{self._cast(item, column)} as {name(key)}")
+            checks += self._checks(key, item, column)
+        extras = {column: value for column, value in values.items() if column not in used} if extra else {}
+        extra_sql = f"json_merge_patch('{{}}', to_json({{{_pairs(extras)}}}))::varchar" if extras else "null::varchar"
+        if self.careful:
+            checks.append(
+                (Problem("properties", "The value cannot be stored as JSON."), "unstorable.row_id is not null", "null")
+            )
+        number = "case " + " ".join(f"when {check} then {i}" for i, (_, check, _) in enumerate(checks)) + " end"
+        value = "case problem " + " ".join(f"when {i} then {shown}::varchar" for i, (_, _, shown) in enumerate(checks))
+        self.problems = [problem for problem, _, _ in checks]
+        fields = ", ".join(name(key) for key in self.source.fields)
+        more = "".join(f", {column}" for column in passed)
+        unstorable = "left join unstorable using (row_id)" if self.careful else ""
+        files = (
+            f"join files on files._file_id = {ROW_ID} >> 32"
+            if any(f.file_line for f in self.source.fields.values())
+            else ""
+        )
+        return f"""
+            create or replace temp table typed as
+            with parsed as ({parsed}),
+            raw_values as (
+                select {ROW_ID} as row_id, {LINE} as line, {"r," if guards else ""} {", ".join(raw)}, {extra_sql} as {EXTRA} {more}
+                from parsed {files}
+            ),
+            cast_values as (select *, {", ".join(cast)} from raw_values),
+            checked as (select *, ({number})::usmallint as problem from cast_values {unstorable})
+            select row_id, {fields}, {EXTRA} {more}, problem,
+                case when problem is not null then {value} end end as bad_value,
+                case when problem is not null then rtrim(line, e'\\r\\n') end as bad_line
+            from checked"""
+
+    def _cast(self, item: Field, raw: str) -> str:
+        match item.type:
+            case "time":
+                return _time(item, raw, self.format)
+            case "date":
+                return f"try_cast({raw} as date)"
+            case "integer":
+                return f"try_cast({raw} as integer)"
+            case "decimal":
+                return f"try_cast({raw} as decimal(20, 4))"
+            case "json":
+                return f"case when try(json_valid({raw})) then {raw} end"
+        return raw
+
+    def _checks(self, key: str, item: Field, raw: str) -> list[tuple[Problem, str, str]]:
+        checks = []
+        column = name(key)
+
+        def check(condition: str, reason: str) -> None:
+            checks.append((Problem(key, reason), condition, raw))
+
+        if item.required:
+            check(f"{raw} is null", f"{key} is missing.")
+        if item.type == "key":
+            check(
+                f"strlen({column}) > {KEY_LENGTH} and length({column}) > {KEY_LENGTH}",
+                f"{key} is longer than {KEY_LENGTH} characters: {{}}.",
+            )
+        if item.type not in ("text", "key"):
+            check(f"{column} is null and {raw} is not null", f"{key} is not {_KINDS[item.type]}: {{}}.")
+        if item.type == "time":
+            check(
+                f"{column} < timestamptz '{FIRST_TIME} 00:00Z' or {column} >= timestamptz '{END_TIME} 00:00Z'",
+                f"{key} is before {FIRST_TIME[:4]} or after {int(END_TIME[:4]) - 1}: {{}}.",
+            )
+        if item.type == "date":
+            check(
+                f"{column} < date '{FIRST_DATE}' or {column} >= date '{END_DATE}'",
+                f"{key} is before {FIRST_DATE[:4]} or after {int(END_DATE[:4]) - 1}: {{}}.",
+            )
+        if item.type == "decimal":
+            check(f"{column} <> try_cast({raw} as decimal(38, 16))", f"{key} has more than 4 decimals: {{}}.")
+        if item.allowed is not None:
+            values = ", ".join(text(value) for value in item.allowed)
+            check(f"{column} not in ({values})", f"{key} is not one of {', '.join(item.allowed)}: {{}}.")
+        if self.careful:
+            check(f"contains({raw}::varchar, chr(0))", f"{key} contains a NUL character.")
+        return checks
+
+
+def _origin(key: str, item: Field, values: dict[str, str], typed: set[str]) -> str:
+    """The raw value of a field, as text unless a time has its type already."""
+    if item.value is not None:
+        return text(item.value)
+    if item.file_line:
+        return f"files._content_id || '-' || ({ROW_ID} & {LINE_NO_MASK})::varchar"
+    columns = [column for column in item.columns(key) if column in values]
+    parts = [f"{values[column]}::varchar" for column in columns]
+    if isinstance(item.time, DatePlus):
+        return f"{parts[0]} || ' + ' || {parts[1]}" if len(parts) == len(item.columns(key)) else "null::varchar"
+    if item.concat is not None:
+        return f"nullif(concat_ws('|', {', '.join(parts)}), '')" if parts else "null::varchar"
+    if len(columns) == 1 and columns[0] in typed and item.type == "time" and item.time == "iso":
+        return values[columns[0]]
+    found = [f"nullif({part}, '')" for part in parts]
+    if item.default is not None:
+        found.append(text(item.default))
+    return f"coalesce({', '.join(found)})" if found else "null::varchar"
+
+
+_KINDS = {
+    "time": "a time (ISO 8601 or as declared)",
+    "date": "a date (YYYY-MM-DD)",
+    "integer": "a whole number",
+    "decimal": "a decimal number of at most 16 digits before the point",
+    "json": "JSON",
+}
+
+
+def _time(item: Field, raw: str, file_format: str) -> str:
+    """A timestamptz; times without an offset are in the session's zone, which is the source's."""
+    if isinstance(item.time, DatePlus):
+        date, milliseconds = (f"split_part({raw}, ' + ', {part})" for part in (1, 2))
+        return f"try_cast({date} as timestamptz) + to_milliseconds(try_cast({milliseconds} as bigint))"
+    if item.time in EPOCHS:
+        return f"timezone('UTC', make_timestamp((try_cast({raw} as decimal(28, 6)) * {EPOCHS[item.time]})::bigint))"
+    if item.time == "iso" and file_format == "combined_log":
+        return f"try_cast(try_strptime({raw}, {text(COMBINED_LOG_TIME)}) as timestamptz)"
+    if item.time == "iso":
+        return f"try_cast({raw} as timestamptz)"
+    return f"try_cast(try_strptime({raw}, {text(item.time)}) as timestamptz)"
+
+
+def _json(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _pairs(values: dict[str, str]) -> str:
+    return ", ".join(f"{name(column)}: {value}" for column, value in values.items())
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return ", ".join(f"'{column[:SHOWN_CHARACTERS]}'" for column in list(columns)[:20])
+
+
+def _number_of(column: str) -> str:
+    """A JSON number as it is written: DuckDB gives it back as a double, which holds no more than 15 digits."""
+    return rf'"{re.escape(column)}"\s*:\s*(-?[0-9][-+0-9.eE]*)'
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)

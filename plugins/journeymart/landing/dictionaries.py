@@ -1,0 +1,90 @@
+"""Dictionaries: texts that repeat (visitors, pages, devices …) are stored once and referred to by a small integer.
+
+Values are only ever added, in a short transaction of their own, in sorted order and only if they are missing. So
+concurrent loaders cannot block each other, a key once seen is valid for ever, and no key numbers are wasted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+
+@dataclass(frozen=True, eq=False)
+class Dictionary:
+    """A dictionary table of schema raw: its key, and the columns a value consists of with their types."""
+
+    table: str
+    key: str
+    columns: dict[str, str]
+    identity: tuple[str, ...]  # the columns that tell values apart
+
+    def fill(self, engine: duckdb.DuckDBPyConnection, warehouse: psycopg.Connection, values: str) -> None:
+        """Make the DuckDB table `<table>_keys`: the rows of the query `values` with their key, missing ones added.
+
+        `values` selects this dictionary's columns, distinct. `warehouse` must be in autocommit mode.
+        """
+        found = engine.sql(f"select * from ({values}) order by all").to_arrow_table()  # noqa: S608 - our own query
+        keys: list[int | None] = [None] * found.num_rows
+        if found.num_rows:
+            identity = [found.column(column).to_pylist() for column in self.identity]
+            self._look_up(warehouse, identity, keys)
+            missing = [position for position, key in enumerate(keys) if key is None]
+            if missing:
+                self._add(warehouse, found.take(missing))
+                self._look_up(warehouse, identity, keys)
+        table = found.append_column("key", pa.array(keys, pa.int32()))
+        engine.register("filled", table)
+        engine.execute(f"create or replace temp table {self.table}_keys as select * from filled")
+        engine.unregister("filled")
+
+    def _look_up(self, warehouse: psycopg.Connection, identity: list[list[str]], keys: list[int | None]) -> None:
+        """Set the key of every value that is known and has none yet."""
+        open_positions = [position for position, key in enumerate(keys) if key is None]
+        asked = [[values[position] for position in open_positions] for values in identity]
+        query = sql.SQL(
+            "select given.n, known.{key} from unnest({arrays}) with ordinality as given ({columns}, n)"
+            " join raw.{table} as known using ({columns})"
+        ).format(
+            key=sql.Identifier(self.key),
+            table=sql.Identifier(self.table),
+            columns=self._names(self.identity),
+            arrays=self._arrays(self.identity),
+        )
+        for number, key in warehouse.execute(query, asked, binary=True):
+            keys[open_positions[number - 1]] = key
+
+    def _add(self, warehouse: psycopg.Connection, values: pa.Table) -> None:
+        query = sql.SQL(
+            "insert into raw.{table} ({columns}) select {columns} from unnest({arrays}) as given ({columns})"
+            " on conflict do nothing"
+        ).format(table=sql.Identifier(self.table), columns=self._names(self.columns), arrays=self._arrays(self.columns))
+        warehouse.execute(query, [values.column(column).to_pylist() for column in self.columns])
+
+    def _names(self, columns: tuple[str, ...] | dict[str, str]) -> sql.Composed:
+        return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+    def _arrays(self, columns: tuple[str, ...] | dict[str, str]) -> sql.Composed:
+        return sql.SQL(", ").join(sql.SQL("%s::{}[]").format(sql.SQL(self.columns[column])) for column in columns)
+
+
+VISITOR = Dictionary("visitor", "visitor_key", {"visitor_id": "text"}, ("visitor_id",))
+CUSTOMER = Dictionary("customer", "customer_key", {"customer_id": "text"}, ("customer_id",))
+NODE = Dictionary("node", "node_id", {"kind": "text", "code": "text"}, ("kind", "code"))
+AGENT_COLUMNS = ("channel", "domain", "os", "device_type", "device_model", "app_version", "user_agent")
+INFLOW_COLUMNS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer_domain")
+ERROR_COLUMNS = ("error_code", "error_page")
+
+
+def _fingerprinted(table: str, columns: tuple[str, ...]) -> Dictionary:
+    types = {"fingerprint": "uuid", **dict.fromkeys(columns, "text")}
+    return Dictionary(table, f"{table}_key", types, ("fingerprint",))
+
+
+AGENT = _fingerprinted("agent", AGENT_COLUMNS)
+INFLOW = _fingerprinted("inflow", INFLOW_COLUMNS)
+ERROR = _fingerprinted("error", ERROR_COLUMNS)

@@ -1,0 +1,200 @@
+"""The landing zone: which files are complete and not yet in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import psycopg
+from pydantic import ValidationError
+
+from journeymart.definitions.loader import DefinitionModel, suggestion
+from journeymart.definitions.sources import Source, Sources
+from journeymart.errors import JourneymartError
+from journeymart.landing.readers import COMPRESSIONS, FileRejectedError
+
+FORMATS = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet", ".log": "combined_log"}
+DONE = ".done"
+UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp")
+MAX_DONE_BYTES = 65_536
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class LandingFile:
+    """A complete file of the landing zone. `problem` says why it can only be rejected."""
+
+    source: str
+    path: str  # relative to the landing zone, with /
+    location: Path
+    bytes: int
+    modified_at: datetime
+    format: str
+    compression: str | None
+    problem: str | None = None
+
+    def is_unchanged(self) -> bool:
+        """Whether the file is still the one that was discovered."""
+        try:
+            status = self.location.stat()
+        except OSError:
+            return False
+        return status.st_size == self.bytes and _modified_at(status) == self.modified_at
+
+    def sha256(self) -> str:
+        """Of the bytes as landed. Raises FileRejectedError if the file cannot be read."""
+        try:
+            with self.location.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise FileRejectedError(f"cannot be read: {error.strerror}") from error
+
+    def declared(self) -> Any:
+        """The content of `<file>.done`; None if there is none or it is empty, text if it is not JSON."""
+        try:
+            with Path(f"{self.location}{DONE}").open("rb") as stream:
+                content = stream.read(MAX_DONE_BYTES).decode(errors="backslashreplace").replace("\0", "\\x00").strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        try:
+            return json.loads(content, parse_float=str) if content else None
+        except (ValueError, RecursionError):
+            return content
+
+
+class Declaration(DefinitionModel):
+    """What the sender says about a file in its .done; None and empty where nothing is said."""
+
+    rows: int | None = None
+    sha256: str | None = None
+    totals: dict[str, Decimal] = {}
+
+    @classmethod
+    def read(cls, content: Any, numbers: tuple[str, ...]) -> Self:
+        """Check the content of a .done file; `numbers` are the fields that have totals.
+
+        Raises FileRejectedError: a total that is not understood would look like one that was checked.
+        """
+        try:
+            declared = cls() if content is None else cls.model_validate(content)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            where = ".".join(map(str, problem["loc"]))
+            hint = suggestion(where, cls.model_fields) if problem["type"] == "extra_forbidden" else ""
+            at = f" at '{where[:80]}'" if where else ""
+            raise FileRejectedError(f"cannot be checked against its .done{at}: {problem['msg']}{hint}") from None
+        for field in declared.totals:
+            if field not in numbers:
+                raise FileRejectedError(f"has a .done with a total of '{field[:80]}', which this source has no sums of")
+        return declared
+
+
+def discover(
+    landing: Path,
+    sources: Sources,
+    warehouse: psycopg.Connection,
+    *,
+    source: str | None = None,
+    paths: set[str] | None = None,
+) -> list[LandingFile]:
+    """Complete files that the ledger does not know, ordered by source and path.
+
+    A file is known by source, path, size and time of change. One that was rejected comes again when it or its .done
+    has changed. `source` and `paths` (relative to the landing zone) limit the search. One query, whatever it finds.
+    Raises JourneymartError if the landing zone or the source does not exist.
+    """
+    if not landing.is_dir():
+        raise JourneymartError(f"there is no landing zone at {landing}")
+    if source is not None and source not in sources.sources:
+        raise JourneymartError(f"there is no source '{source}'{suggestion(source, sources.sources)}")
+    found = [
+        file
+        for name, definition in sorted(sources.sources.items())
+        if source in (None, name)
+        for file in sorted(_scan(landing, name, definition), key=lambda file: file.path)
+        if paths is None or file.path in paths
+    ]
+    known = warehouse.execute(
+        """
+        select given.n, latest.status, latest.declared
+        from unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
+            with ordinality as given (source, path, bytes, modified_at, n)
+        cross join lateral (
+            select file.status, file.declared
+            from raw.file
+            where (file.source, file.path, file.bytes, file.modified_at)
+                = (given.source, given.path, given.bytes, given.modified_at)
+            order by file.file_id desc
+            limit 1
+        ) as latest
+        """,
+        [[getattr(file, key) for file in found] for key in ("source", "path", "bytes", "modified_at")],
+    ).fetchall()
+    settled = {
+        number - 1
+        for number, status, declared in known
+        if status != "rejected" or declared == found[number - 1].declared()
+    }
+    return [file for position, file in enumerate(found) if position not in settled]
+
+
+def _scan(landing: Path, name: str, source: Source) -> Iterator[LandingFile]:
+    """All complete files of one source, in no particular order."""
+    pending = [landing / name] if (landing / name).is_dir() else []
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            listed = list(entries)
+        names = {entry.name for entry in listed}
+        for entry in listed:
+            if entry.name.startswith((".", "_")) or entry.name.lower().endswith((*UNFINISHED, DONE)):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(Path(entry.path))
+            elif not source.require_done or entry.name + DONE in names:
+                yield _landing_file(landing, name, source, Path(entry.path), entry.stat(follow_symlinks=False))
+
+
+def _landing_file(landing: Path, name: str, source: Source, location: Path, status: os.stat_result) -> LandingFile:
+    suffixes = [suffix.lower() for suffix in location.suffixes]
+    compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
+    ending = next(iter(suffixes[-2:-1] if compression else suffixes[-1:]), "")
+    file_format = FORMATS.get(ending, "unknown") if source.format == "by_name" else source.format
+    problem = None
+    if not stat.S_ISREG(status.st_mode):
+        problem = "is not a regular file; links are not followed"
+    elif file_format == "unknown":
+        problem = f"has the unknown ending '{ending}'; known are {', '.join(FORMATS)}, each plain, .gz or .zst"
+    path = location.relative_to(landing).as_posix().encode(errors="backslashreplace").decode()
+    return LandingFile(name, path, location, status.st_size, _modified_at(status), file_format, compression, problem)
+
+
+def _modified_at(status: os.stat_result) -> datetime:
+    return EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+
+
+FileStatus = Literal["loaded", "repeated", "rejected", "postponed"]
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of a file. `postponed`: it changed while it was read and is taken again later."""
+
+    source: str
+    path: str
+    status: FileStatus
+    file_id: int | None = None
+    rows_read: int = 0
+    rows_loaded: int = 0
+    rows_quarantined: int = 0
+    totals: dict[str, str] | None = None
+    error: str | None = None

@@ -1,0 +1,533 @@
+"""Loading: files → rows of schema raw, each file exactly once.
+
+The ledger row of a file, its rows and its quarantine are one transaction: wherever the process is killed, either all
+of them are there or none. A unique index on (source, sha256) makes a second loader of the same content wait for the
+first one and then record a repeat. Small files share a transaction; if one of them is rejected they are loaded singly.
+
+Work is a pipeline of three threads that each wait for the next chunk: read and cut, type and encode, copy.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import duckdb
+import numpy as np
+import psycopg
+import pyarrow as pa
+from pgpq import ArrowToPostgresBinaryEncoder
+from pgpq.encoders import StringEncoderBuilder
+from pgpq.schema import Jsonb as JsonbType
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from journeymart.db import connect
+from journeymart.definitions.pages import Pages, load_pages
+from journeymart.definitions.sources import Sources, load_sources
+from journeymart.landing.decode import EXTRA, LINE_NO_MASK, ROW_ID, Decoder
+from journeymart.landing.files import Declaration, FileResult, LandingFile
+from journeymart.landing.readers import (
+    CHUNK_BYTES,
+    LINE_NO,
+    Chunk,
+    FileRejectedError,
+    Reject,
+    read_csv,
+    read_lines,
+    read_parquet,
+)
+from journeymart.landing.targets import JSON_COLUMNS, TARGETS, Target
+from journeymart.settings import Settings
+
+GROUP_BYTES = 8 * 2**20  # landed bytes that share a transaction
+GROUP_FILES = 200
+ENGINE_MEMORY = "800MB"
+COPY_ROWS = 50_000
+CONTENT_ID_LENGTH = 16
+END = object()
+Item = TypeVar("Item")
+log = logging.getLogger(__name__)
+Copied = dict[str, pa.Table]
+
+
+# PostgreSQL refuses a value (NUL characters, JSON it cannot hold), so the file is worth a closer look.
+REFUSED = (
+    psycopg.DataError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
+
+
+class FileChangedError(Exception):
+    """The file is no longer the one that was discovered."""
+
+
+@dataclass
+class Tally:
+    """What was counted for one file, or for its part of a batch."""
+
+    loaded: int = 0
+    quarantined: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    all_totals: dict[str, Decimal] = field(default_factory=dict)  # of every line whose number can be read
+    totals: dict[str, Decimal] = field(default_factory=dict)  # of loaded rows
+
+    def add(self, other: Tally) -> None:
+        """Count another part of the same file."""
+        self.loaded += other.loaded
+        self.quarantined += other.quarantined
+        self.first_at = min(filter(None, (self.first_at, other.first_at)), default=None)
+        self.last_at = max(filter(None, (self.last_at, other.last_at)), default=None)
+        for mine, theirs in ((self.all_totals, other.all_totals), (self.totals, other.totals)):
+            for number, total in theirs.items():
+                mine[number] = mine.get(number, Decimal(0)) + total
+
+
+@dataclass(frozen=True)
+class Content:
+    """What identifies the content of a file, and what its sender declares about it."""
+
+    sha256: str
+    declared: Any
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one or several files that have the same columns."""
+
+    format: str
+    table: pa.Table
+    rejects: list[tuple[int, Reject]]
+    bytes: int
+
+    def with_more(self, table: pa.Table, rejects: list[tuple[int, Reject]]) -> Batch:
+        """This batch and a chunk behind it."""
+        return Batch(
+            self.format, pa.concat_tables([self.table, table]), self.rejects + rejects, self.bytes + table.nbytes
+        )
+
+
+class Loader:
+    """Loads files one group at a time; use as a context manager, which closes its connections.
+
+    Connects as jm_loader. Not safe for use by several threads; several processes may load at the same time.
+    """
+
+    def __init__(self, run_id: str, *, definitions: Path | None = None, settings: Settings | None = None) -> None:
+        self.run_id = run_id
+        self.sources: Sources = load_sources(definitions)
+        self.pages: Pages = load_pages(definitions)
+        self._settings = settings or Settings.load()
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            self.warehouse = opening.enter_context(connect("jm_loader", autocommit=True, settings=self._settings))
+            self._dictionaries = opening.enter_context(connect("jm_loader", autocommit=True, settings=self._settings))
+            spill = opening.enter_context(tempfile.TemporaryDirectory(prefix="journeymart-"))
+            self.engine = opening.enter_context(duckdb.connect())
+            for setting in (
+                f"memory_limit = '{ENGINE_MEMORY}'",
+                f"temp_directory = '{spill}'",
+                f"threads = {len(os.sched_getaffinity(0))}",
+                "enable_external_access = false",
+            ):
+                self.engine.execute(f"set {setting}")
+            actions = self.warehouse.execute("select action_id, action_type from raw.action").fetchall()
+            self.engine.execute("create table actions (action_id smallint, action_type varchar)")
+            self.engine.executemany("insert into actions values (?, ?)", actions)
+            self._closing = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def land(self, files: Iterable[LandingFile]) -> Iterator[FileResult]:
+        """Load files, small ones of a source in groups; a result for each. One rejected file stops no other."""
+        group: list[LandingFile] = []
+        for file in files:
+            if group and (
+                file.source != group[0].source
+                or len(group) == GROUP_FILES
+                or sum(member.bytes for member in group) + file.bytes > GROUP_BYTES
+            ):
+                yield from self._land_group(group)
+                group = []
+            group.append(file)
+        if group:
+            yield from self._land_group(group)
+
+    def _land_group(self, group: list[LandingFile]) -> Iterator[FileResult]:
+        if len(group) > 1:
+            try:
+                yield from self._load(group)
+                return
+            except (*REFUSED, FileRejectedError, FileChangedError, psycopg.errors.DeadlockDetected) as error:
+                log.debug("%d files cannot be loaded together (%s); loading them singly", len(group), error)
+        for file in group:
+            yield self._land_one(file)
+
+    def _land_one(self, file: LandingFile) -> FileResult:
+        """Load one file; if PostgreSQL refuses a value, once more with a look at every value."""
+        try:
+            try:
+                return self._load([file])[0]
+            except REFUSED as error:
+                log.debug("%s: %s; looking at every value", file.path, error)
+                return self._load([file], careful=True)[0]
+        except FileChangedError:
+            return FileResult(file.source, file.path, "postponed", error=f"{file.path} changed while it was read")
+        except FileRejectedError as error:
+            return self._reject(file, str(error))
+        except REFUSED as error:
+            return self._reject(file, f"cannot be stored: {' '.join(str(error).split())[:200]}")
+
+    def _reject(self, file: LandingFile, reason: str) -> FileResult:
+        message = f"{file.path} {reason}"
+        row = self._insert(file, None, "rejected", error=message)
+        return FileResult(file.source, file.path, "rejected", row, error=message)
+
+    # ── one transaction ──
+
+    def _load(self, files: list[LandingFile], careful: bool = False) -> list[FileResult]:
+        """Load files of one source in one transaction; results in the order of `files`."""
+        source = self.sources.sources[files[0].source]
+        target = TARGETS[files[0].source]
+        contents = [self._content(file) for file in files]
+        self.engine.execute(f"set timezone = '{source.time_zone}'")
+        with self.warehouse.transaction():
+            results = {}
+            jobs: dict[int, LandingFile] = {}
+            for file, content in zip(files, contents, strict=True):
+                file_id = self._insert(file, content, "loaded")
+                if file_id is None:
+                    results[file.path] = self._repeat(file, content)
+                else:
+                    jobs[file_id] = file
+            self._prepare(dict(zip((file.path for file in files), contents, strict=True)), jobs)
+            tallies = {file_id: Tally() for file_id in jobs}
+            batches = prefetch(self._batches(jobs))
+            for copied, counted in prefetch(self._encode(files[0].source, batches, careful)):
+                for table, rows in copied.items():
+                    self._copy(table, rows)
+                for file_id, tally in counted.items():
+                    tallies[file_id].add(tally)
+            if target.names:
+                self._store_names()
+            for file_id, file in jobs.items():
+                results[file.path] = self._settle(file, file_id, contents[files.index(file)], tallies[file_id], target)
+        return [results[file.path] for file in files]
+
+    def _content(self, file: LandingFile) -> Content:
+        if file.problem is not None:
+            raise FileRejectedError(file.problem)
+        return Content(file.sha256(), file.declared())
+
+    def _insert(
+        self,
+        file: LandingFile,
+        content: Content | None,
+        status: str,
+        *,
+        repeat_of: int | None = None,
+        error: str | None = None,
+    ) -> int | None:
+        """A row of the ledger; None if this content is loaded already."""
+        declared = file.declared() if content is None else content.declared
+        row = self.warehouse.execute(
+            """
+            insert into raw.file
+                (source, path, sha256, bytes, modified_at, format, declared, status, error, repeat_of, run_id)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (source, sha256) where status = 'loaded' do nothing
+            returning file_id
+            """,
+            (
+                file.source, file.path, content and content.sha256, file.bytes, file.modified_at, file.format,
+                None if declared is None else Jsonb(declared), status, error, repeat_of, self.run_id,
+            ),
+        ).fetchone()  # fmt: skip
+        return None if row is None else int(row[0])
+
+    def _repeat(self, file: LandingFile, content: Content) -> FileResult:
+        """Record that the content is loaded already, unless it is the very same file that another loader took."""
+        row = self.warehouse.execute(
+            "select file_id, path, modified_at from raw.file where source = %s and sha256 = %s and status = 'loaded'",
+            (file.source, content.sha256),
+        ).fetchone()
+        if row is None:
+            raise FileChangedError
+        file_id, path, modified_at = row
+        if (path, modified_at) != (file.path, file.modified_at):
+            file_id = self._insert(file, content, "repeated", repeat_of=file_id)
+        return FileResult(file.source, file.path, "repeated", file_id)
+
+    def _prepare(self, contents: dict[str, Content], jobs: dict[int, LandingFile]) -> None:
+        self.engine.execute("create or replace temp table files (_file_id integer, _content_id varchar)")
+        rows = [(file_id, contents[file.path].sha256[:CONTENT_ID_LENGTH]) for file_id, file in jobs.items()]
+        if rows:
+            self.engine.executemany("insert into files values (?, ?)", rows)
+        self.engine.execute("create or replace temp table unstorable (row_id bigint)")
+        self.engine.execute("create or replace temp table names (node_id integer, name varchar, last_at timestamptz)")
+
+    # ── first stage: read and cut ──
+
+    def _batches(self, jobs: dict[int, LandingFile]) -> Iterator[Batch]:
+        """Chunks with row ids; those of small files with the same columns together."""
+        batch: Batch | None = None
+        for file_id, file in jobs.items():
+            for chunk in self._chunks(file):
+                row_ids = (np.int64(file_id) << 32) + chunk.table.column(LINE_NO).to_numpy()
+                table = chunk.table.drop_columns(LINE_NO).add_column(0, ROW_ID, pa.array(row_ids, pa.int64()))
+                rejects = [(file_id, reject) for reject in chunk.rejects]
+                if batch and (
+                    batch.table.schema != table.schema
+                    or batch.format != file.format
+                    or batch.bytes + table.nbytes > CHUNK_BYTES
+                ):
+                    yield batch
+                    batch = None
+                batch = batch.with_more(table, rejects) if batch else Batch(file.format, table, rejects, table.nbytes)
+            if not file.is_unchanged():
+                raise FileChangedError
+        if batch:
+            yield batch
+
+    def _chunks(self, file: LandingFile) -> Iterator[Chunk]:
+        source = self.sources.sources[file.source]
+        if file.format == "parquet":
+            return read_parquet(file.location)
+        if file.format == "csv":
+            return read_csv(file.location, file.compression, source.delimiter, source.columns)
+        return read_lines(file.location, file.compression)
+
+    # ── second stage: type and encode ──
+
+    def _encode(
+        self, source: str, batches: Iterable[Batch], careful: bool
+    ) -> Iterator[tuple[Copied, dict[int, Tally]]]:
+        """What to copy into which table, and what was counted, batch by batch."""
+        target = TARGETS[source]
+        decoder: Decoder | None = None
+        for batch in batches:
+            if decoder is None or decoder.schema != batch.table.schema or decoder.format != batch.format:
+                decoder = Decoder(self.sources.sources[source], batch.format, batch.table.schema, careful)
+            self.engine.register("chunk", batch.table)
+            self._decode(decoder)
+            if careful and self._find_unstorable():
+                self._decode(decoder)
+            self.engine.unregister("chunk")
+            for statement in target.prepare(self.pages):
+                self.engine.execute(statement)
+            for dictionary, values in target.dictionaries.items():
+                dictionary.fill(self.engine, self._dictionaries, values)
+            copied = {table: self.engine.sql(query).to_arrow_table() for table, query in target.tables.items()}
+            counted = self._count(target)
+            loaded = sum(tally.loaded for tally in counted.values())
+            for table, rows in copied.items():
+                if rows.num_rows != loaded:
+                    raise AssertionError(f"{rows.num_rows} rows for raw.{table} instead of {loaded}")
+            if target.names:
+                self._collect_names(target.names)
+            quarantine = self._quarantine(source, decoder, batch.rejects)
+            for file_id, _ in batch.rejects:
+                counted.setdefault(file_id, Tally()).quarantined += 1
+            yield {**copied, "quarantine": quarantine}, counted
+
+    def _decode(self, decoder: Decoder) -> None:
+        """Make the table `typed`, with columns that are no field merged into its properties."""
+        try:
+            self.engine.execute(decoder.sql)
+        except duckdb.Error as error:
+            if decoder.format != "parquet":
+                raise
+            reason = " ".join(str(error).split())[:200]
+            raise FileRejectedError(f"has columns that cannot be converted: {reason}") from error
+        if decoder.format == "ndjson":
+            self._find_extra(decoder)
+        self.engine.execute(
+            f"""
+            update typed set properties = case
+                when properties is null then {EXTRA}
+                when json_type(properties) = 'OBJECT' then json_merge_patch({EXTRA}, properties)
+                else json_merge_patch({EXTRA}, json_object('properties', properties::json)) end
+            where {EXTRA} is not null and problem is null
+            """  # noqa: S608 - a constant
+        )
+
+    def _find_extra(self, decoder: Decoder) -> None:
+        """Which lines have keys that are no field: told by one example per set of keys."""
+        examples = self.engine.execute(
+            f"""
+            with example as (select keys_hash, any_value(row_id) as row_id from typed where problem is null group by all)
+            select keys_hash, json_keys(_line) from example join chunk on chunk.{ROW_ID} = example.row_id
+            """  # noqa: S608 - a constant
+        ).fetchall()
+        unknown = [keys_hash for keys_hash, keys in examples if not decoder.known_keys.issuperset(keys)]
+        if unknown:
+            self.engine.execute(
+                f"""
+                update typed set {EXTRA} = json_merge_patch(_line, ?)
+                from chunk
+                where chunk.{ROW_ID} = typed.row_id and problem is null and keys_hash in (select unnest(?::ubigint[]))
+                """,  # noqa: S608 - a constant
+                [json.dumps(dict.fromkeys(decoder.known_keys)), unknown],
+            )
+
+    def _find_unstorable(self) -> bool:
+        """Ask PostgreSQL about every JSON value of `typed`; remember the rows it refuses."""
+        columns = [row[0] for row in self.engine.execute("describe typed").fetchall() if row[0] in JSON_COLUMNS]
+        refused: list[int] = []
+        for column in columns:
+            rows = self.engine.execute(
+                f"select row_id, {column}::varchar from typed where problem is null and {column} is not null"  # noqa: S608
+            ).fetchall()
+            refused += [row_id for row_id, value in rows if not self._is_storable(value)]
+        if refused:
+            self.engine.executemany("insert into unstorable values (?)", [(row_id,) for row_id in set(refused)])
+        return bool(refused)
+
+    def _is_storable(self, value: str) -> bool:
+        try:
+            row = self._dictionaries.execute("select pg_input_is_valid(%s, 'jsonb')", (value,)).fetchone()
+        except REFUSED:
+            return False
+        return row is not None and bool(row[0])
+
+    def _count(self, target: Target) -> dict[int, Tally]:
+        first_and_last = f"min({target.time}) filter (problem is null), max({target.time}) filter (problem is null)"
+        sums = "".join(f", sum({number}), sum({number}) filter (problem is null)" for number in target.numbers)
+        rows = self.engine.execute(
+            f"""
+            select (row_id >> 32)::integer, count(*) filter (problem is null), count(problem),
+                {first_and_last if target.time else "null, null"} {sums}
+            from typed group by 1
+            """  # noqa: S608 - names from targets.py
+        ).fetchall()
+        counted = {}
+        for file_id, loaded, quarantined, first_at, last_at, *totals in rows:
+            counted[file_id] = Tally(
+                loaded, quarantined, first_at, last_at,
+                {number: totals[2 * i] for i, number in enumerate(target.numbers) if totals[2 * i] is not None},
+                {number: totals[2 * i + 1] for i, number in enumerate(target.numbers) if totals[2 * i + 1] is not None},
+            )  # fmt: skip
+        return counted
+
+    def _quarantine(self, source: str, decoder: Decoder, rejects: list[tuple[int, Reject]]) -> pa.Table:
+        found = self.engine.execute(
+            "select row_id, problem, bad_value, bad_line from typed where problem is not null"
+        ).fetchall()
+        rows = [(file_id, reject.line_no, reject.field, reject.reason, reject.line) for file_id, reject in rejects]
+        for row_id, number, value, line in found:
+            problem = decoder.problems[number]
+            rows.append((row_id >> 32, row_id & LINE_NO_MASK, problem.field, problem.sentence(value), line))
+        columns = list(zip(*rows, strict=True)) or [()] * 5
+        file_ids, line_nos, fields, reasons, lines = columns
+        return pa.table(
+            {
+                "file_id": pa.array(file_ids, pa.int32()),
+                "line_no": pa.array(line_nos, pa.int64()),
+                "source": pa.array([source] * len(rows), pa.string()),
+                "field": pa.array(fields, pa.string()),
+                "reason": pa.array([reason.replace("\0", "\\x00") for reason in reasons], pa.string()),
+                "line": pa.array([line and line.replace("\0", "\\x00") for line in lines], pa.string()),
+            }
+        )
+
+    def _collect_names(self, query: str) -> None:
+        self.engine.execute(
+            f"""
+            create or replace temp table names as
+            select node_id, name, max(last_at) as last_at
+            from (select * from names union all ({query}))
+            group by all
+            """  # noqa: S608 - from targets.py
+        )
+
+    # ── third stage: copy, and the ledger ──
+
+    def _copy(self, table: str, rows: pa.Table) -> None:
+        """Binary COPY of an Arrow table into a table of schema raw."""
+        if not rows.num_rows:
+            return
+        encoders = {
+            name: ArrowToPostgresBinaryEncoder.infer_encoder(rows.schema.field(name)) for name in rows.schema.names
+        }
+        for name in JSON_COLUMNS & set(encoders):
+            encoders[name] = StringEncoderBuilder.new_with_output(rows.schema.field(name), JsonbType())
+        encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(rows.schema, encoders)
+        statement = sql.SQL("copy raw.{} ({}) from stdin (format binary)").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
+        )
+        with self.warehouse.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                copy.write(encoder.write_header())
+                for batch in rows.to_batches(max_chunksize=COPY_ROWS):
+                    copy.write(encoder.write_batch(batch))
+                copy.write(encoder.finish())
+            if cursor.rowcount != rows.num_rows:
+                raise AssertionError(f"raw.{table} took {cursor.rowcount} rows instead of {rows.num_rows}")
+
+    def _store_names(self) -> None:
+        """Keep when each name of a node was last seen, whatever the order in which files arrive."""
+        rows = self.engine.execute("select node_id, name, last_at from names order by all").fetchall()
+        self.warehouse.execute(
+            """
+            insert into raw.node_name as known (node_id, name, last_at)
+            select * from unnest(%s::integer[], %s::text[], %s::timestamptz[])
+            on conflict (node_id, name) do update set last_at = excluded.last_at
+            where excluded.last_at > known.last_at
+            """,
+            [[row[position] for row in rows] for position in range(3)],
+        )
+
+    def _settle(self, file: LandingFile, file_id: int, content: Content, tally: Tally, target: Target) -> FileResult:
+        """Check what the sender declared and complete the ledger row. Raises FileRejectedError on a difference."""
+        declared = Declaration.read(content.declared, target.numbers)
+        rows_read = tally.loaded + tally.quarantined
+        if declared.sha256 is not None and declared.sha256.lower() != content.sha256:
+            raise FileRejectedError(f"has the sha256 {content.sha256}, but its .done declares {declared.sha256[:80]}")
+        if declared.rows is not None and declared.rows != rows_read:
+            raise FileRejectedError(f"has {rows_read} rows, but its .done declares {declared.rows}")
+        for number, expected in declared.totals.items():
+            found = tally.all_totals.get(number, Decimal(0))
+            if found != expected:
+                raise FileRejectedError(
+                    f"has a total of {number} of {found.normalize():f}, but its .done declares {expected:f}"
+                )
+        totals = {number: f"{total.normalize():f}" for number, total in tally.totals.items()}
+        self.warehouse.execute(
+            """
+            update raw.file
+            set rows_read = %s, rows_loaded = %s, rows_quarantined = %s, totals = %s,
+                first_event_at = %s, last_event_at = %s
+            where file_id = %s
+            """,
+            (rows_read, tally.loaded, tally.quarantined, Jsonb(totals), tally.first_at, tally.last_at, file_id),
+        )
+        return FileResult(file.source, file.path, "loaded", file_id, rows_read, tally.loaded, tally.quarantined, totals)
+
+
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, each made by another thread while the one before it is in use."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(next, iterator, END)
+        while (item := coming.result()) is not END:
+            coming = worker.submit(next, iterator, END)
+            yield item  # type: ignore[misc]

@@ -1,0 +1,339 @@
+"""Files → chunks of rows in Arrow, each with its line number. No meaning is given to the rows here.
+
+Text is cut at line ends with numpy, so every line keeps its number and nothing is parsed twice. A line that cannot
+be text (bad bytes, too long, broken quoting) becomes a `Reject` of its own; the lines around it are not affected.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as parquet
+
+CHUNK_BYTES = 32 * 2**20
+MAX_LINE_BYTES = 2**20
+PARQUET_ROWS = 65_536
+# Columns beside the file's own.
+LINE_NO = "_line_no"
+LINE = "_line"
+NEWLINE, QUOTE, BOM = 10, 34, b"\xef\xbb\xbf"
+csv.field_size_limit(MAX_LINE_BYTES)
+RESERVED = {LINE_NO, LINE, "_row_id"}
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+
+
+class FileRejectedError(Exception):
+    """The file as a whole cannot be loaded; the message is for the ledger and says why."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line that no row can be made of. `field` is None when it is not about one field."""
+
+    line_no: int
+    field: str | None
+    reason: str
+    line: str
+
+
+@dataclass
+class Chunk:
+    """Some rows of one file: `_line_no`, `_line` (text formats) and one column per column of the file."""
+
+    table: pa.Table
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def read_lines(path: Path, compression: str | None) -> Iterator[Chunk]:
+    """A text file as its lines: columns _line_no, _line (line ends included). Blank lines are left out."""
+    for first_line, block in _blocks(path, compression):
+        lines = _Lines.split(block.data, first_line)
+        rejects = lines.drop_unusable()
+        lines.drop_blank()
+        yield Chunk(pa.table({LINE_NO: pa.array(lines.numbers), LINE: lines.text()}), rejects)
+
+
+def read_csv(path: Path, compression: str | None, delimiter: str, columns: list[str] | None) -> Iterator[Chunk]:
+    """A CSV file (RFC 4180): _line_no, _line and every column as text; `columns` names them if there is no header.
+
+    _line_no is the physical line on which a record begins. Raises FileRejectedError for an unusable header.
+    """
+    carried = b""
+    carried_line = 0
+    for block_line, block in _blocks(path, compression):
+        first_line = carried_line or block_line
+        data = carried + block.data
+        lines = _Lines.split(data, first_line)
+        starts = lines.starts
+        rejects = lines.drop_unusable()
+        if columns is None:
+            header = lines.take_first()
+            if header is None:
+                continue
+            columns = _header(header, delimiter)
+        carried, carried_line = b"", lines.join_records(delimiter, len(columns), rejects, block.is_last)
+        if carried_line:
+            carried = data[starts[carried_line - first_line] :]
+            rejects = [reject for reject in rejects if reject.line_no < carried_line]
+        lines.drop_blank()
+        yield _parse_csv(lines, delimiter, columns, rejects)
+
+
+def read_parquet(path: Path) -> Iterator[Chunk]:
+    """A Parquet file: _line_no (row number from 1) and its columns in their own types."""
+    try:
+        file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True)
+        names = file.schema_arrow.names
+        _check_names(names)
+        row = 1
+        for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+            numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
+            row += batch.num_rows
+            yield Chunk(pa.Table.from_batches([batch]).add_column(0, LINE_NO, numbers))
+    except (pa.ArrowException, OSError) as error:
+        raise FileRejectedError(f"is not readable as Parquet: {_reason(error)}") from error
+
+
+@dataclass(frozen=True)
+class _Block:
+    data: bytes
+    is_last: bool
+
+
+def _blocks(path: Path, compression: str | None) -> Iterator[tuple[int, _Block]]:
+    """Blocks that end at a line end, each with the number of its first line; the last one may be empty.
+
+    A line beyond MAX_LINE_BYTES is cut short here, so that memory stays bounded, and rejected later for its length.
+    """
+    line_no = 1
+    carry = b""
+    with pa.OSFile(str(path)) as raw, _decompressed(raw, compression) as stream:
+        while True:
+            try:
+                data = stream.read(CHUNK_BYTES)
+            except OSError as error:
+                raise FileRejectedError(f"cannot be decompressed: {_reason(error)}") from error
+            block = carry + data
+            if line_no == 1:
+                block = block.removeprefix(BOM)
+            if not data:
+                yield line_no, _Block(block + b"\n" if block else b"", is_last=True)
+                return
+            cut = block.rfind(b"\n") + 1
+            carry = block[cut : cut + MAX_LINE_BYTES + 1]
+            if cut:
+                yield line_no, _Block(block[:cut], is_last=False)
+                line_no += block.count(b"\n")
+
+
+def _decompressed(raw: Any, compression: str | None) -> Any:
+    return raw if compression is None else pa.CompressedInputStream(raw, compression)
+
+
+class _Lines:
+    """Lines over one buffer: `starts` (n + 1 offsets, each line up to the next start) and their `numbers`."""
+
+    def __init__(self, data: bytes | pa.Buffer, starts: Any, numbers: Any) -> None:
+        self.data = data
+        self.starts = starts
+        self.numbers = numbers
+
+    @classmethod
+    def split(cls, data: bytes, first_line: int) -> _Lines:
+        ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == NEWLINE) + 1
+        starts = np.concatenate([np.zeros(1, dtype=np.int64), ends])
+        return cls(data, starts, np.arange(first_line, first_line + len(ends), dtype=np.int64))
+
+    def binary(self) -> pa.Array:
+        """The lines as bytes, without copying."""
+        offsets = pa.py_buffer(self.starts.astype(np.int32))
+        return pa.Array.from_buffers(pa.binary(), len(self.numbers), [None, offsets, pa.py_buffer(self.data)])
+
+    def text(self) -> pa.Array:
+        """The lines as text; they are valid UTF-8 once `drop_unusable` is done."""
+        return self.binary().view(pa.string())
+
+    def raw(self, position: int) -> bytes:
+        start, end = int(self.starts[position]), int(self.starts[position + 1])
+        return bytes(memoryview(self.data)[start:end])
+
+    def keep(self, mask: Any) -> None:
+        """Leave out lines; the buffer is copied so that the rest is contiguous again."""
+        kept = self.binary().filter(pa.array(mask))
+        self.numbers = self.numbers[mask]
+        self.data = kept.buffers()[2] or pa.py_buffer(b"")
+        self.starts = np.frombuffer(kept.buffers()[1], dtype=np.int32)[: len(kept) + 1].astype(np.int64)
+
+    def blank(self) -> Any:
+        """Which lines hold nothing but white space."""
+        blank = np.zeros(len(self.numbers), dtype=bool)
+        first_bytes = np.frombuffer(self.data, dtype=np.uint8)[self.starts[:-1]]
+        for position in np.flatnonzero(first_bytes <= ord(" ")).tolist():
+            blank[position] = not self.raw(position).strip()
+        return blank
+
+    def drop_blank(self) -> None:
+        """Leave out lines without content."""
+        blank = self.blank()
+        if blank.any():
+            self.keep(~blank)
+
+    def take_first(self) -> str | None:
+        """Remove everything up to the first line with content and return that; None if there is none."""
+        content = np.flatnonzero(~self.blank())
+        if not len(content):
+            return None
+        first = self.raw(content[0]).decode()
+        self.keep(np.arange(len(self.numbers)) > content[0])
+        return first
+
+    def drop_unusable(self) -> list[Reject]:
+        """Leave out and return the lines that are too long, hold NUL bytes or are not UTF-8."""
+        unusable: dict[int, str] = {
+            int(position): f"The line is longer than {MAX_LINE_BYTES:,} bytes."
+            for position in np.flatnonzero(np.diff(self.starts) > MAX_LINE_BYTES)
+        }
+        nul_bytes = np.flatnonzero(np.frombuffer(self.data, dtype=np.uint8) == 0)
+        for position in np.unique(np.searchsorted(self.starts, nul_bytes, side="right") - 1).tolist():
+            unusable.setdefault(position, "The line contains a NUL byte.")
+        try:
+            self.binary().cast(pa.string())
+        except pa.ArrowInvalid:
+            for position in range(len(self.numbers)):
+                try:
+                    self.raw(position).decode()
+                except UnicodeDecodeError as error:
+                    unusable.setdefault(position, f"The line is not UTF-8 at byte {error.start + 1}.")
+        rejects = [self.reject(position, reason) for position, reason in sorted(unusable.items())]
+        if unusable:
+            usable = np.ones(len(self.numbers), dtype=bool)
+            usable[list(unusable)] = False
+            self.keep(usable)
+        return rejects
+
+    def reject(self, position: int, reason: str) -> Reject:
+        return Reject(int(self.numbers[position]), None, reason, as_text(self.raw(position)))
+
+    def join_records(self, delimiter: str, width: int, rejects: list[Reject], is_last: bool) -> int:
+        """Make lines into CSV records, whose quoted values may contain line ends.
+
+        A line with an odd number of quotes opens a record that a later such line closes, provided that together
+        they are one record of the right width; otherwise the line is rejected alone and reading goes on behind it.
+        Returns the number of the line that opens a record not closed within the block; lines from there are dropped.
+        """
+        quotes = np.flatnonzero(np.frombuffer(self.data, dtype=np.uint8) == QUOTE)
+        odd = np.flatnonzero(np.diff(np.searchsorted(quotes, self.starts)) % 2).tolist()
+        begins = np.ones(len(self.numbers), dtype=bool)
+        kept = np.ones(len(self.numbers), dtype=bool)
+        carried_line = 0
+        behind = 0
+        for opening, closing in itertools.zip_longest(odd, odd[1:]):
+            if opening < behind or self._is_record(opening, opening, delimiter, width):
+                continue
+            if closing is None and not is_last and self.starts[-1] - self.starts[opening] <= MAX_LINE_BYTES:
+                carried_line = int(self.numbers[opening])
+                kept[opening:] = False
+                break
+            if closing is not None and self._is_record(opening, closing, delimiter, width):
+                begins[opening + 1 : closing + 1] = False
+                behind = closing + 1
+            else:
+                rejects.append(self.reject(opening, "A quoted value is never closed."))
+                kept[opening] = False
+        if not kept.all():
+            self.keep(kept)
+            begins = begins[kept]
+        self.starts = np.append(self.starts[:-1][begins], self.starts[-1])
+        self.numbers = self.numbers[begins]
+        return carried_line
+
+    def _is_record(self, first: int, last: int, delimiter: str, width: int) -> bool:
+        data = memoryview(self.data)[int(self.starts[first]) : int(self.starts[last + 1])]
+        return len(data) <= MAX_LINE_BYTES and _csv_record(str(data, "utf-8"), delimiter, width) is not None
+
+
+def _csv_record(text: str, delimiter: str, width: int) -> list[str] | None:
+    """The values of a text that is exactly one CSV record of `width` values, else None."""
+    try:
+        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+    return records[0] if len(records) == 1 and len(records[0]) == width else None
+
+
+def _header(line: str, delimiter: str) -> list[str]:
+    records = list(csv.reader([line], delimiter=delimiter))
+    names = [name.strip() for name in records[0]]
+    _check_names(names)
+    return names
+
+
+def _check_names(names: list[str]) -> None:
+    """Raise FileRejectedError unless every column can be told apart, in SQL that is blind to case."""
+    lower = [name.lower() for name in names]
+    for name in lower:
+        if not name:
+            raise FileRejectedError("has a column without a name")
+        if lower.count(name) > 1:
+            raise FileRejectedError(f"has two columns named '{name[:80]}'")
+        if name in RESERVED:
+            raise FileRejectedError(f"has a column named '{name}', which is reserved")
+
+
+def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[Reject]) -> Chunk:
+    """Values of whole records. Rows are matched to line numbers by count; if that fails, record by record."""
+    count = len(lines.numbers)
+    wrong: dict[int, int] = {}  # position → number of values
+
+    def note(row: Any) -> str:
+        wrong[row.number - 1] = row.actual_columns
+        return "skip"
+
+    table = pa.table({name: pa.array([], pa.string()) for name in columns})
+    if count:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(pa.py_buffer(lines.data)),
+            arrow_csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(lines.data) + 1),
+            arrow_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
+            ),
+            arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
+        )
+    good = np.ones(count, dtype=bool)
+    if table.num_rows + len(wrong) == count:
+        good[list(wrong)] = False
+    else:
+        values = [_csv_record(lines.raw(position).decode(), delimiter, len(columns)) for position in range(count)]
+        wrong = {position: -1 for position, value in enumerate(values) if value is None}
+        good[list(wrong)] = False
+        rows = [value for value in values if value is not None]
+        table = pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(columns)})
+    for position, found in wrong.items():
+        reason = (
+            f"The line has {found} values instead of {len(columns)}." if found >= 0 else "The line is not a CSV record."
+        )
+        rejects.append(lines.reject(position, reason))
+    text = lines.text()
+    if wrong:
+        text = text.filter(pa.array(good))
+    table = table.add_column(0, LINE, text).add_column(0, LINE_NO, pa.array(lines.numbers[good]))
+    return Chunk(table, rejects)
+
+
+def as_text(line: bytes) -> str:
+    """A line as PostgreSQL can store it: without its end, bytes that are no text as \\xNN."""
+    text = line[:MAX_LINE_BYTES].rstrip(b"\r\n").decode(errors="backslashreplace")
+    return text.replace("\0", "\\x00")
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

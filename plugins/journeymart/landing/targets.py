@@ -1,0 +1,212 @@
+"""From typed fields to the tables of schema raw: which dictionaries a source uses and what is copied where.
+
+All SQL here is DuckDB's, over the table `typed` that decode.py makes; rows with a problem are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from journeymart.definitions.pages import Pages
+from journeymart.landing.decode import text
+from journeymart.landing.dictionaries import (
+    AGENT,
+    AGENT_COLUMNS,
+    CUSTOMER,
+    ERROR,
+    ERROR_COLUMNS,
+    INFLOW,
+    INFLOW_COLUMNS,
+    NODE,
+    VISITOR,
+    Dictionary,
+)
+
+# 64 bits of the md5, as PostgreSQL would write ('x' || left(md5(event_id), 16))::bit(64)::bigint.
+EVENT_HASH = (
+    "((md5_number_upper({0})::hugeint + 9223372036854775808) % 18446744073709551616 - 9223372036854775808)::bigint"
+)
+NODE_CODE_LENGTH = 256
+NO_PAGE = "(none)"
+JSON_COLUMNS = frozenset({"properties", "fields", "attributes"})
+
+
+@dataclass(frozen=True)
+class Target:
+    """How one source is stored. `tables` maps a table of schema raw to the query of the rows copied into it."""
+
+    time: str | None  # the field that says when it happened
+    dictionaries: dict[Dictionary, str]  # with the query of the values that occur, distinct
+    tables: dict[str, str]
+    prepare: Callable[[Pages], list[str]] = lambda _pages: []
+    names: str | None = None  # query of (node_id, name, last_at)
+    numbers: tuple[str, ...] = field(default=())  # fields that are summed for the ledger
+
+
+def _distinct(column: str) -> str:
+    return f"select distinct {column} from typed where problem is null and {column} is not null"
+
+
+def _fingerprint(columns: tuple[str, ...]) -> str:
+    """md5 of the values, each with its length, so that no two different rows can look alike."""
+    parts = ", ".join(f"coalesce(strlen({column}) || ':' || {column}, '-')" for column in columns)
+    return f"md5(concat_ws(',', {parts}))::uuid::varchar"
+
+
+def _fingerprinted(columns: tuple[str, ...], any_of: bool) -> str:
+    """Distinct values of several columns with their fingerprint; `any_of` leaves out rows without any value."""
+    listed = ", ".join(columns)
+    known = f"where coalesce({listed}) is not null" if any_of else ""
+    return f"select {_fingerprint(columns)} as fingerprint, * from (select distinct {listed} from located {known})"
+
+
+def _same(table: str, columns: tuple[str, ...]) -> str:
+    return " and ".join(f"located.{column} is not distinct from {table}.{column}" for column in columns)
+
+
+def _host(url: str) -> str:
+    """Host of a URL in lower case, without user, port and www; null if there is none."""
+    host = rf"regexp_extract({url}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#:]+)', 1)"
+    return f"nullif(lower({host}), '')"
+
+
+def clean_path(path: str, pages: Pages) -> str:
+    """SQL that applies the rules of pages.yml to a path: each twice, because neighbours share a slash."""
+    for rule in pages.path_rules:
+        for _ in range(2):
+            path = f"regexp_replace({path}, {text(rule.match)}, {text(rule.replace)}, 'g')"
+    return f"coalesce(nullif(left({path}, {NODE_CODE_LENGTH}), ''), '/')"
+
+
+def _locate(pages: Pages) -> list[str]:
+    """What an event says about place: its node, device and origin. Paths are cleaned once per distinct path."""
+    return [
+        rf"""
+        create or replace temp table located as
+        select row_id,
+            case when page_code is null and page_url is not null then 'url' else 'page' end as kind,
+            coalesce(page_code, '/' || ltrim(regexp_replace(regexp_replace(
+                page_url, '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*', ''), '[?#].*$', '', 's'), '/'), {text(NO_PAGE)}) as place,
+            channel, coalesce(domain, {_host("page_url")}) as domain,
+            os, device_type, device_model, app_version, user_agent,
+            utm_source, utm_medium, utm_campaign, utm_term, utm_content,
+            case when referrer_url is not null then {_host("referrer_url")} end as referrer_host,
+            case when regexp_replace(referrer_host, '^www\.', '')
+                is distinct from regexp_replace(lower(coalesce(domain, {_host("page_url")})), '^www\.', '')
+                then referrer_host end as referrer_domain,
+            error_code, error_page, visitor_id, customer_id, action_type, event_time, page_name,
+            {EVENT_HASH.format("event_id")} as event_hash
+        from typed where problem is null""",
+        f"""
+        create or replace temp table places as
+        select kind, place, case kind when 'url' then {clean_path("place", pages)} else place end as code
+        from (select distinct kind, place from located)""",
+    ]
+
+
+CLICKSTREAM = Target(
+    time="event_time",
+    prepare=_locate,
+    dictionaries={
+        VISITOR: _distinct("visitor_id"),
+        CUSTOMER: _distinct("customer_id"),
+        NODE: "select distinct kind, code from places",
+        AGENT: _fingerprinted(AGENT_COLUMNS, any_of=False),
+        INFLOW: _fingerprinted(INFLOW_COLUMNS, any_of=True),
+        ERROR: _fingerprinted(ERROR_COLUMNS, any_of=True),
+    },
+    tables={
+        "event": f"""
+            select row_id, event_time as event_at, event_hash,
+                visitor_keys.key as visitor_key, customer_keys.key as customer_key, node_keys.key as node_id,
+                agent_keys.key as agent_key, inflow_keys.key as inflow_key, error_keys.key as error_key,
+                actions.action_id
+            from located
+            join visitor_keys using (visitor_id)
+            left join customer_keys using (customer_id)
+            join places on places.kind = located.kind and places.place = located.place
+            join node_keys on node_keys.kind = places.kind and node_keys.code = places.code
+            join agent_keys on {_same("agent_keys", AGENT_COLUMNS)}
+            left join inflow_keys on {_same("inflow_keys", INFLOW_COLUMNS)}
+            left join error_keys on {_same("error_keys", ERROR_COLUMNS)}
+            join actions using (action_type)
+            order by row_id""",
+        "clickstream": """
+            select row_id, event_id, received_time as received_at, session_id as tag_session_id, page_name, page_url,
+                referrer_url, click_text, click_name, checkbox, popup_name, tab_name, step_position, exit_menu, ip,
+                properties
+            from typed where problem is null
+            order by row_id""",
+    },
+    names=f"""
+        select node_keys.key as node_id, left(page_name, {NODE_CODE_LENGTH}) as name, max(event_time) as last_at
+        from located
+        join places on places.kind = located.kind and places.place = located.place
+        join node_keys on node_keys.kind = places.kind and node_keys.code = places.code
+        where page_name is not null
+        group by all""",
+)
+
+TRANSACTIONS = Target(
+    time="transaction_time",
+    numbers=("amount",),
+    dictionaries={
+        VISITOR: _distinct("visitor_id"),
+        CUSTOMER: _distinct("customer_id"),
+        NODE: """select distinct 'transaction' as kind, transaction_code as code from typed where problem is null""",
+    },
+    tables={
+        "transactions": """
+            select row_id, transaction_id, transaction_time as transacted_at, customer_keys.key as customer_key,
+                node_keys.key as node_id, channel, result_code, amount, currency, visitor_keys.key as visitor_key,
+                session_id as tag_session_id, fields, properties
+            from typed
+            join customer_keys using (customer_id)
+            join node_keys on node_keys.code = transaction_code
+            left join visitor_keys using (visitor_id)
+            where problem is null
+            order by row_id"""
+    },
+)
+
+CUSTOMERS = Target(
+    time=None,
+    dictionaries={CUSTOMER: _distinct("customer_id")},
+    tables={
+        "customers": """
+            select row_id, customer_keys.key as customer_key, effective_date, birth_year, gender, region, grade,
+                investment_propensity, joined_on, attributes, properties
+            from typed join customer_keys using (customer_id) where problem is null order by row_id"""
+    },
+)
+
+CONSULTATIONS = Target(
+    time="consulted_at",
+    dictionaries={CUSTOMER: _distinct("customer_id")},
+    tables={
+        "consultations": """
+            select row_id, consultation_id, customer_keys.key as customer_key, consulted_at, channel, category, result,
+                agent_team, properties
+            from typed join customer_keys using (customer_id) where problem is null order by row_id"""
+    },
+)
+
+CAMPAIGN_SENDS = Target(
+    time="sent_at",
+    dictionaries={CUSTOMER: _distinct("customer_id")},
+    tables={
+        "campaign_sends": """
+            select row_id, send_id, customer_keys.key as customer_key, sent_at, campaign_id, channel, message_id,
+                result, opened_at, clicked_at, properties
+            from typed join customer_keys using (customer_id) where problem is null order by row_id"""
+    },
+)
+
+TARGETS = {
+    "clickstream": CLICKSTREAM,
+    "transactions": TRANSACTIONS,
+    "customers": CUSTOMERS,
+    "consultations": CONSULTATIONS,
+    "campaign_sends": CAMPAIGN_SENDS,
+}

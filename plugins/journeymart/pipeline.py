@@ -1,0 +1,278 @@
+"""The pipeline: land → build → validate → publish → deliver. `journeymart run` and the DAG call these functions.
+
+Each step can be killed and repeated: landing commits file by file, build and validate write only what the next run
+overwrites, publish is one transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from journeymart.db import connect
+from journeymart.definitions.applied import load_definitions
+from journeymart.landing import FileResult, land
+from journeymart.publish import Publication, publish
+from journeymart.quality import ValidationResult, validate as run_checks
+from journeymart.errors import JourneymartError
+
+from journeymart.settings import Settings
+from journeymart.superset.cache import refresh
+from journeymart.transform.dbt import Dbt, NodeResult
+
+FAILED = frozenset({"error", "fail", "runtime error"})
+
+
+class PipelineError(JourneymartError):
+    """A step failed; nothing that a reader sees has moved."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a build did: `scope` is `changes`, `all`, or `empty` when there was nothing to do."""
+
+    run_id: str
+    scope: str
+    files: int
+    models: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a whole run did; `publication` is none when there was nothing to publish."""
+
+    run_id: str
+    files: list[FileResult]
+    build: Build
+    checks: ValidationResult | None
+    publication: Publication | None
+
+
+def run(
+    settings: Settings, landing: Path, *, definitions: Path | None = None, full: bool = False, run_id: str | None = None
+) -> Run:
+    """The whole pipeline once: every file of `landing` not yet loaded, and whatever is not yet published.
+
+    A rejected file does not stop the others. Raises JourneymartError if a step fails.
+    """
+    run_id = run_id or new_run_id()
+    files = land(landing, run_id, definitions=definitions, settings=settings)
+    built = build(settings, run_id, definitions=definitions, full=full)
+    if built.scope == "empty":
+        return Run(run_id, files, built, None, None)
+    checks = validate(settings, run_id)
+    publication = publish(settings, run_id)
+    deliver(settings)
+    return Run(run_id, files, built, checks, publication)
+
+
+def new_run_id() -> str:
+    """A name for a run started by hand: its start in UTC, and a few digits against two in one second."""
+    return f"manual-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def is_pending(settings: Settings) -> bool:
+    """Whether loaded files wait for a publication, of this run or of one that ended early."""
+    with connect("jm_builder", settings=settings) as connection:
+        row = connection.execute(
+            "select exists (select from raw.file where publication_id is null and status = 'loaded')"
+        ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def deliver(settings: Settings) -> bool:
+    """Tell Superset that its cached numbers are old; false when no Superset runs here."""
+    return refresh(settings)
+
+
+def build(settings: Settings, run_id: str, *, definitions: Path | None = None, full: bool = False) -> Build:
+    """Compute what the files landed since the last publication change, into schemas build and next.
+
+    Everything is computed anew (scope `all`) on the first run, when a definition or the shape of a mart table has
+    changed, or when asked to. Raises PipelineError if a model or a test fails, or if another run is being built.
+    """
+    dbt = Dbt(settings)
+    dbt.parse()
+    with connect("jm_builder", settings=settings, autocommit=True) as connection, _alone(connection):
+        digest = _apply_definitions(connection, definitions, dbt.project_hash())
+        scope = "all" if full or not _is_current(connection, dbt, digest) else "changes"
+        with _landing_held(settings, when=scope == "all"):
+            files = _begin(connection, run_id, scope, digest)
+            if scope == "changes" and files == 0:
+                connection.execute(
+                    "update ops.run set status = 'empty', ended_at = clock_timestamp() where run_id = %s", (run_id,)
+                )
+                return Build(run_id, "empty", 0, 0)
+            results = dbt.build()
+        _record(connection, run_id, results)
+        return Build(run_id, scope, files, len(results))
+
+
+def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str) -> int:
+    """Decide what this run sees; returns the number of files."""
+    with connection.transaction():
+        connection.execute(
+            "update ops.run set status = 'failed', error = 'ended without a result', ended_at = clock_timestamp()"
+            " where status in ('running', 'built', 'validated') and run_id <> %s",
+            (run_id,),
+        )
+        connection.execute(
+            """
+            drop table if exists build.run_scope, build.run_file, build.model;
+            create unlogged table build.run_scope (
+                run_id text not null, is_full boolean not null, definitions text not null, watermark_at timestamptz
+            );
+            create unlogged table build.run_file (file_id integer primary key);
+            create unlogged table build.model (
+                position integer generated always as identity, name text primary key, kind text not null,
+                columns text[] not null, replaces text, keep text, sql text, comment text not null,
+                column_comments jsonb not null
+            )
+            """
+        )
+        files = connection.execute(
+            "insert into build.run_file select file_id from raw.file"
+            " where status = 'loaded' and (%s or publication_id is null)",
+            (scope == "all",),
+        ).rowcount
+        connection.execute(
+            """
+            insert into build.run_scope
+            select %s, %s, %s, greatest(
+                (select max(watermark_at) from ops.publication),
+                (select max(last_event_at) from raw.file as f where exists (select from build.run_file as r where r.file_id = f.file_id))
+            )
+            """,
+            (run_id, scope == "all", digest),
+        )
+        connection.execute("analyze build.run_file")
+        connection.execute(
+            """
+            insert into ops.run (run_id, scope, files, status) values (%s, %s, %s, 'running')
+            on conflict (run_id) do update set
+                scope = excluded.scope, files = excluded.files, status = 'running', error = null,
+                started_at = clock_timestamp(), ended_at = null
+            """,
+            (run_id, scope, files),
+        )
+    return files
+
+
+def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResult]) -> None:
+    failed = [result for result in results if result.status in FAILED]
+    with connection.transaction():
+        connection.execute("delete from ops.model_result where run_id = %s", (run_id,))
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into ops.model_result (run_id, node, status, seconds, rows, message) values (%s, %s, %s, %s, %s, %s)",
+                [(run_id, r.node, r.status, r.seconds, r.rows, r.message) for r in results],
+            )
+        error = "; ".join(f"{result.node}: {' '.join(result.message.split())}" for result in failed)
+        connection.execute(
+            "update ops.run set status = %s, error = %s where run_id = %s",
+            ("failed" if failed else "built", error or None, run_id),
+        )
+    if failed:
+        raise PipelineError(f"{len(failed)} of {len(results)} models and tests failed: {error}")
+
+
+def _apply_definitions(connection: psycopg.Connection, directory: Path | None, project_hash: str) -> str:
+    """Version what changed in config.definition; returns a hash of everything that decides the mart's numbers."""
+    definitions = load_definitions(directory)
+    current = definitions.content
+    with connection.transaction():
+        stored = {
+            (kind, definition_id): (version, content if retired_at is None else None)
+            for kind, definition_id, version, content, retired_at in connection.execute(
+                "select distinct on (kind, definition_id) kind, definition_id, version, content, retired_at"
+                " from config.definition order by kind, definition_id, version desc"
+            )
+        }
+        gone = [key for key, (_, content) in stored.items() if content is not None and current.get(key) != content]
+        new = [(*key, stored.get(key, (0,))[0] + 1, Jsonb(content)) for key, content in current.items()
+               if stored.get(key, (0, None))[1] != content]  # fmt: skip
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "update config.definition set retired_at = now()"
+                " where kind = %s and definition_id = %s and retired_at is null",
+                gone,
+            )
+            cursor.executemany(
+                "insert into config.definition (kind, definition_id, version, content) values (%s, %s, %s, %s)", new
+            )
+            cursor.execute("delete from config.condition")
+            cursor.executemany(
+                "insert into config.condition (condition_id, source, predicate) values (%s, %s, %s)",
+                [(key, condition.source, condition.predicate()) for key, condition in definitions.conditions.items()],
+            )
+    return hashlib.sha256(json.dumps([project_hash, *sorted(current.items())], sort_keys=True).encode()).hexdigest()
+
+
+def _is_current(connection: psycopg.Connection, dbt: Dbt, digest: str) -> bool:
+    """Whether mart can be changed in place: it follows these definitions and has the tables of these models."""
+    published = connection.execute(
+        "select definitions from ops.publication order by publication_id desc limit 1"
+    ).fetchone()
+    if published is None or published[0] != digest:
+        return False
+    found: dict[str, dict[str, str]] = {}
+    for table, column, data_type in connection.execute(
+        """
+        select c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+        from pg_class as c
+        inner join pg_attribute as a on a.attrelid = c.oid
+        where c.relnamespace = 'mart'::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+        """
+    ):
+        found.setdefault(table, {})[column] = data_type
+    return all(
+        found.get(table.name) == {name: type_.replace(", ", ",") for name, type_ in table.columns.items()}
+        for table in dbt.mart_tables()
+    )
+
+
+@contextmanager
+def _alone(connection: psycopg.Connection) -> Iterator[None]:
+    """Hold the build for this process; the lock dies with it."""
+    row = connection.execute("select pg_try_advisory_lock(hashtext('journeymart.build'))").fetchone()
+    if row is None or not row[0]:
+        raise PipelineError("another run is being built; wait for it to end")
+    try:
+        yield
+    finally:
+        connection.execute("select pg_advisory_unlock(hashtext('journeymart.build'))")
+
+
+@contextmanager
+def _landing_held(settings: Settings, *, when: bool) -> Iterator[None]:
+    """While everything is computed anew, no file may commit: models read raw without asking which file a row is of."""
+    if not when:
+        yield
+        return
+    with connect("jm_loader", settings=settings) as connection:
+        connection.execute("lock table raw.file in share mode")
+        yield
+
+
+def validate(settings: Settings, run_id: str) -> ValidationResult:
+    """Check raw and next; raises PipelineError if a critical check fails, so that publish cannot follow."""
+    result = run_checks(settings, run_id)
+    failed = ", ".join(check.check_id for check in result.critical)
+    with connect("jm_builder", settings=settings) as connection:
+        connection.execute(
+            "update ops.run set status = %s, error = %s where run_id = %s",
+            ("failed", f"checks failed: {failed}", run_id) if failed else ("validated", None, run_id),
+        )
+    if failed:
+        raise PipelineError(f"critical checks failed: {failed}; nothing was published. See {settings.docs_url}")
+    return result

@@ -1,0 +1,325 @@
+-- The warehouse before any run: schemas, landed tables, operational tables and who may do what.
+-- Applied as jm_admin by `journeymart up`, in one transaction, and safe to apply again.
+-- Tables of schemas staging, build and next belong to dbt; those of mart and export to publish.
+
+set local client_min_messages = warning;
+revoke create on schema public from public;
+
+create schema if not exists raw;
+create schema if not exists ops;
+create schema if not exists config;
+create schema if not exists staging authorization jm_builder;
+create schema if not exists build authorization jm_builder;
+create schema if not exists next authorization jm_builder;
+create schema if not exists mart authorization jm_publisher;
+create schema if not exists export authorization jm_publisher;
+
+-- ───────────────────────────── raw: one row per landed line ─────────────────────────────
+-- row_id = file_id << 32 | line_no addresses a line for ever.
+
+create table if not exists raw.file (
+    file_id          integer generated always as identity primary key,
+    source           text not null,
+    path             text not null,                -- relative to the landing zone
+    sha256           text,                         -- of the bytes as landed
+    bytes            bigint not null,
+    modified_at      timestamptz not null,         -- with path and bytes: known files are not read again
+    format           text not null,
+    rows_read        bigint not null default 0,    -- lines with content, headers excluded
+    rows_loaded      bigint not null default 0,
+    rows_quarantined bigint not null default 0,
+    rows_duplicate   bigint not null default 0,    -- the next three are written by publish
+    rows_bot         bigint not null default 0,
+    rows_mart        bigint not null default 0,
+    totals           jsonb not null default '{}',  -- summed over loaded rows: {"amount": "123.45"}
+    declared         jsonb,                        -- the content of <file>.done
+    first_event_at   timestamptz,
+    last_event_at    timestamptz,
+    status           text not null check (status in ('loaded', 'repeated', 'rejected')),
+    error            text,                         -- why it was rejected
+    repeat_of        integer references raw.file,  -- the file with the same content
+    run_id           text not null,
+    loaded_at        timestamptz not null default now(),
+    publication_id   bigint                        -- null until its rows are in mart
+);
+create unique index if not exists file_content on raw.file (source, sha256) where status = 'loaded';
+create index if not exists file_path on raw.file (source, path);
+create index if not exists file_unpublished on raw.file (file_id) where publication_id is null and status = 'loaded';
+
+create table if not exists raw.quarantine (
+    file_id integer not null references raw.file,
+    line_no bigint not null,
+    source  text not null,
+    field   text,
+    reason  text not null,
+    line    text,
+    primary key (file_id, line_no)
+);
+
+-- Dictionaries: append-only, filled by landing before the rows that use them.
+create table if not exists raw.visitor (
+    visitor_key integer generated always as identity primary key,
+    visitor_id  text not null unique
+);
+create table if not exists raw.customer (
+    customer_key integer generated always as identity primary key,
+    customer_id  text not null unique
+);
+create table if not exists raw.node (                 -- what a path is made of
+    node_id integer generated always as identity primary key,
+    kind    text not null check (kind in ('page', 'url', 'transaction')),
+    code    text not null,                            -- page_code, cleaned path or transaction_code
+    unique (kind, code)
+);
+create table if not exists raw.node_name (            -- names seen per node; the latest is shown
+    node_id integer not null references raw.node,
+    name    text not null,
+    last_at timestamptz not null,
+    primary key (node_id, name)
+);
+create table if not exists raw.agent (                -- channel, domain and device of an event
+    agent_key    integer generated always as identity primary key,
+    fingerprint  uuid not null unique,                -- md5 of the columns below
+    channel      text not null,
+    domain       text,
+    os           text,
+    device_type  text,
+    device_model text,
+    app_version  text,
+    user_agent   text
+);
+create table if not exists raw.inflow (               -- where an event came from
+    inflow_key      integer generated always as identity primary key,
+    fingerprint     uuid not null unique,
+    utm_source      text,
+    utm_medium      text,
+    utm_campaign    text,
+    utm_term        text,
+    utm_content     text,
+    referrer_domain text
+);
+create table if not exists raw.error (
+    error_key   integer generated always as identity primary key,
+    fingerprint uuid not null unique,
+    error_code  text,
+    error_page  text
+);
+create table if not exists raw.action (
+    action_id   smallint primary key,
+    action_type text not null unique
+);
+insert into raw.action values
+    (1, 'view'), (2, 'click'), (3, 'select'), (4, 'input'), (5, 'submit'),
+    (6, 'popup'), (7, 'tab'), (8, 'scroll'), (9, 'error'), (10, 'exit')
+on conflict do nothing;
+
+-- A session's path is text, one character per node: CJK ideographs first, then the planes above.
+create or replace function raw.node_char(node_id integer) returns text
+    language sql immutable strict parallel safe
+    return chr(case when node_id < 35328 then 19968 + node_id else 30208 + node_id end);
+create or replace function raw.char_node(node_char text) returns integer
+    language sql immutable strict parallel safe
+    return case when ascii(node_char) < 55296 then ascii(node_char) - 19968 else ascii(node_char) - 30208 end;
+
+-- A clickstream line is two rows: the narrow one is computed with, the wide one is looked up.
+create table if not exists raw.event (
+    row_id       bigint primary key,
+    event_at     timestamptz not null,
+    event_hash   bigint not null,                     -- 64 bits of the md5 of event_id
+    visitor_key  integer not null,
+    customer_key integer,
+    node_id      integer not null,
+    agent_key    integer not null,
+    inflow_key   integer,                             -- null when nothing is known
+    error_key    integer,
+    action_id    smallint not null
+);
+create index if not exists event_hash on raw.event (event_hash);
+
+create table if not exists raw.clickstream (
+    row_id         bigint primary key,
+    event_id       text not null,
+    received_at    timestamptz,
+    tag_session_id text,                              -- the tag's own session_id
+    page_name      text,
+    page_url       text,
+    referrer_url   text,
+    click_text     text,
+    click_name     text,
+    checkbox       text,
+    popup_name     text,
+    tab_name       text,
+    step_position  text,
+    exit_menu      text,
+    ip             text,
+    properties     jsonb
+);
+
+create table if not exists raw.transactions (
+    row_id         bigint primary key,
+    transaction_id text not null,
+    transacted_at  timestamptz not null,
+    customer_key   integer not null,
+    node_id        integer not null,                  -- its transaction_code
+    channel        text,
+    result_code    text,
+    amount         numeric(20, 4),
+    currency       text,
+    visitor_key    integer,
+    tag_session_id text,
+    fields         jsonb,
+    properties     jsonb
+);
+create index if not exists transactions_id on raw.transactions (transaction_id);
+create index if not exists transactions_customer on raw.transactions (customer_key, transacted_at);
+create index if not exists transactions_visitor on raw.transactions (visitor_key, transacted_at);
+
+create table if not exists raw.customers (
+    row_id                bigint primary key,
+    customer_key          integer not null,
+    effective_date        date,
+    birth_year            integer,
+    gender                text,
+    region                text,
+    grade                 text,
+    investment_propensity text,
+    joined_on             date,
+    attributes            jsonb,
+    properties            jsonb
+);
+create index if not exists customers_customer on raw.customers (customer_key);
+
+create table if not exists raw.consultations (
+    row_id          bigint primary key,
+    consultation_id text not null,
+    customer_key    integer not null,
+    consulted_at    timestamptz not null,
+    channel         text,
+    category        text,
+    result          text,
+    agent_team      text,
+    properties      jsonb
+);
+create index if not exists consultations_customer on raw.consultations (customer_key, consulted_at);
+create index if not exists consultations_id on raw.consultations (consultation_id);
+
+create table if not exists raw.campaign_sends (
+    row_id       bigint primary key,
+    send_id      text not null,
+    customer_key integer not null,
+    sent_at      timestamptz not null,
+    campaign_id  text not null,
+    channel      text,
+    message_id   text,
+    result       text,
+    opened_at    timestamptz,
+    clicked_at   timestamptz,
+    properties   jsonb
+);
+create index if not exists campaign_sends_customer on raw.campaign_sends (customer_key, sent_at);
+create index if not exists campaign_sends_id on raw.campaign_sends (send_id);
+
+-- ───────────────────────────── ops: what was run, checked and published ─────────────────────────────
+create table if not exists ops.run (
+    run_id     text primary key,
+    scope      text not null check (scope in ('changes', 'all')),
+    files      integer not null,
+    status     text not null check (status in ('running', 'built', 'validated', 'published', 'failed', 'empty')),
+    error      text,
+    started_at timestamptz not null default clock_timestamp(),
+    ended_at   timestamptz
+);
+create table if not exists ops.publication (
+    publication_id bigint generated always as identity primary key,
+    run_id         text not null references ops.run,
+    watermark_at   timestamptz,                       -- latest event or transaction in mart
+    checks_passed  integer not null,
+    checks_failed  integer not null,                  -- warnings only: a critical failure does not publish
+    definitions    text not null,                     -- hash of the definitions its numbers follow
+    rows_removed   jsonb not null,                    -- {model: rows}
+    rows_added     jsonb not null,
+    published_at   timestamptz not null default now()
+);
+create table if not exists ops.mart_view (            -- views of mart are replaced only when their SQL changes
+    name     text primary key,
+    sql_hash text not null
+);
+create table if not exists ops.model_result (
+    run_id  text not null references ops.run,
+    node    text not null,                            -- dbt's unique id
+    status  text not null,
+    seconds double precision not null,
+    rows    bigint,
+    message text,
+    primary key (run_id, node)
+);
+create table if not exists ops.check_result (
+    run_id     text not null references ops.run,
+    suite      text not null,
+    check_id   text not null,                         -- DQ-…
+    severity   text not null check (severity in ('critical', 'warning')),
+    passed     boolean not null,
+    observed   text,
+    docs_path  text,                                  -- page in Data Docs
+    checked_at timestamptz not null default clock_timestamp(),
+    primary key (run_id, suite, check_id)
+);
+create table if not exists ops.access_log (
+    accessed_at timestamptz not null default clock_timestamp(),
+    user_name   text not null,
+    object      text not null,
+    customer_id text,
+    purpose     text
+);
+
+-- ───────────────────────────── config: applied definitions, versioned ─────────────────────────────
+create table if not exists config.definition (
+    kind          text not null,                      -- funnels, sessions, pages, sources …
+    definition_id text not null,
+    version       integer not null,
+    content       jsonb not null,
+    applied_at    timestamptz not null default now(),
+    retired_at    timestamptz,
+    primary key (kind, definition_id, version)
+);
+create unique index if not exists definition_current on config.definition (kind, definition_id)
+where retired_at is null;
+create table if not exists config.condition (         -- compiled from the definitions; the SQL is ours, never the user's
+    condition_id text primary key,                    -- hash of the condition
+    source       text not null,
+    predicate    text not null
+);
+
+-- ───────────────────────────── roles ─────────────────────────────
+grant usage on schema raw to jm_loader, jm_builder, jm_publisher, jm_auditor;
+grant select, insert on all tables in schema raw to jm_loader;
+grant update on raw.file, raw.node_name to jm_loader;
+grant select on all tables in schema raw to jm_builder, jm_publisher;
+grant update (rows_duplicate, rows_bot, rows_mart, publication_id) on raw.file to jm_publisher;
+grant select on raw.file to jm_auditor;
+grant select (file_id, line_no, source, field, reason) on raw.quarantine to jm_auditor;
+
+grant usage on schema ops to jm_loader, jm_builder, jm_publisher, jm_auditor;
+grant select, insert, update on ops.run to jm_loader, jm_builder, jm_publisher;
+grant select, insert, update, delete on ops.model_result, ops.check_result to jm_builder;
+grant select on all tables in schema ops to jm_builder, jm_publisher, jm_auditor;
+grant insert on ops.publication to jm_publisher;
+grant insert, update on ops.mart_view to jm_publisher;
+
+grant usage on schema config to jm_builder, jm_publisher, jm_auditor;
+grant select, insert, update, delete on all tables in schema config to jm_builder;
+grant select on all tables in schema config to jm_publisher, jm_auditor;
+
+-- Heavy one-pass work belongs to the builder; nobody else gets this much memory.
+alter role jm_builder set work_mem = '512MB';
+alter role jm_builder set parallel_tuple_cost = 0.01;
+alter role jm_builder set synchronize_seqscans = off; -- facts are stored in the order later steps read them
+alter role jm_dashboard set default_transaction_read_only = on;
+alter role jm_auditor set default_transaction_read_only = on;
+
+grant usage on schema staging, build, next to jm_publisher;
+alter default privileges for role jm_builder in schema staging, build, next grant select on tables to jm_publisher;
+grant jm_builder to jm_publisher;                     -- publish takes over whole tables of a full build
+grant usage on schema mart to jm_builder, jm_dashboard;
+alter default privileges for role jm_publisher in schema mart grant select on tables to jm_builder, jm_dashboard;
+grant usage on schema export to jm_campaign;

@@ -1,0 +1,207 @@
+"""Publish a validated run: replace the touched rows of every mart table, or whole tables after a full build.
+
+Everything happens in one transaction as jm_publisher, so a reader sees the state before or the state after, and a
+process killed at any moment leaves the state before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import namedtuple_row
+from psycopg.types.json import Jsonb
+
+from journeymart.db import connect
+from journeymart.errors import JourneymartError
+from journeymart.settings import Settings
+
+
+class PublishError(JourneymartError):
+    """The run cannot be published."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What became visible; `removed` and `added` are rows per mart table."""
+
+    publication_id: int
+    run_id: str
+    files: int
+    removed: dict[str, int]
+    added: dict[str, int]
+
+
+def publish(settings: Settings, run_id: str) -> Publication:
+    """Make the run's rows visible.
+
+    Raises PublishError unless `run_id` is the run that schema build holds and its checks allowed publication.
+    A run that is already published is answered with its publication, so a repeated task does no harm.
+    """
+    with connect("jm_publisher", settings=settings, work_mem="256MB") as connection:
+        # one publication at a time; a second one waits and then finds its run published
+        connection.execute("select pg_advisory_xact_lock(hashtext('journeymart.publish'))")
+        done = _published(connection, run_id)
+        if done is not None:
+            return done
+        scope = _scope_of(connection, run_id)
+        models = _models(connection)
+        removed, added = {}, {}
+        for model in models:
+            if model.kind == "delta":
+                removed[model.name], added[model.name] = (
+                    _take_over(connection, model) if scope == "all" else _replace_rows(connection, model)
+                )
+        publication_id = _record(connection, run_id, removed, added)
+        _publish_views(connection, models, settings, renew=scope == "all")
+        files = _mark_files(connection, publication_id)
+        connection.execute(
+            "update ops.run set status = 'published', ended_at = clock_timestamp() where run_id = %s", (run_id,)
+        )
+    return Publication(publication_id, run_id, files, removed, added)
+
+
+def _published(connection: psycopg.Connection, run_id: str) -> Publication | None:
+    row = connection.execute(
+        "select publication_id, rows_removed, rows_added,"
+        " (select count(*) from raw.file as f where f.publication_id = p.publication_id)"
+        " from ops.publication as p where run_id = %s",
+        (run_id,),
+    ).fetchone()
+    return None if row is None else Publication(row[0], run_id, row[3], row[1], row[2])
+
+
+def _scope_of(connection: psycopg.Connection, run_id: str) -> str:
+    row = connection.execute("select scope, status from ops.run where run_id = %s", (run_id,)).fetchone()
+    built = connection.execute("select run_id from build.run_scope").fetchone()
+    if row is None or built is None or built[0] != run_id:
+        raise PublishError(f"schema build does not hold run {run_id}; run the pipeline again")
+    scope, status = row
+    if status != "validated":
+        raise PublishError(f"run {run_id} is {status}, not validated; nothing was published")
+    return str(scope)
+
+
+def _models(connection: psycopg.Connection) -> list[Any]:
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(
+            "select name, kind, columns, replaces, keep, sql, comment, column_comments from build.model order by position"
+        ).fetchall()
+
+
+def _trusted(text: str) -> sql.SQL:
+    """SQL that the dbt project compiled; definitions reach it as bound or quoted literals only."""
+    return sql.SQL(cast(LiteralString, text))
+
+
+def _replace_rows(connection: psycopg.Connection, model: Any) -> tuple[int, int]:
+    mart, build = sql.Identifier("mart", model.name), sql.Identifier("build", model.name)
+    columns = sql.SQL(", ").join(map(sql.Identifier, model.columns))
+    removed = connection.execute(
+        sql.SQL("delete from {} as m where {}").format(mart, _trusted(model.replaces))
+    ).rowcount
+    added = connection.execute(
+        sql.SQL("insert into {mart} ({columns}) select {columns} from {build} as b where {keep}").format(
+            mart=mart, columns=columns, build=build, keep=_trusted(model.keep)
+        )
+    ).rowcount
+    return removed, added
+
+
+def _take_over(connection: psycopg.Connection, model: Any) -> tuple[int, int]:
+    """A full build wrote a complete, indexed table: move it instead of copying ten million rows."""
+    mart, build = sql.Identifier("mart", model.name), sql.Identifier("build", model.name)
+    rows = "select reltuples::bigint from pg_class where oid = to_regclass(%s)"
+    removed = connection.execute(rows, (f"mart.{model.name}",)).fetchone()
+    connection.execute(sql.SQL("drop table if exists {} cascade").format(mart))
+    connection.execute(sql.SQL("alter table {} set schema mart").format(build))
+    connection.execute(sql.SQL("alter table {} owner to jm_publisher").format(mart))
+    connection.execute(sql.SQL("grant select on {} to jm_builder, jm_dashboard").format(mart))
+    _comment(connection, "table", mart, model)
+    added = connection.execute(rows, (f"mart.{model.name}",)).fetchone()
+    return (max(removed[0], 0) if removed else 0), (added[0] if added else 0)
+
+
+def _publish_views(connection: psycopg.Connection, models: list[Any], settings: Settings, *, renew: bool) -> None:
+    """Views and functions of mart, replaced only when their SQL changed: readers never wait for a daily run."""
+    known = dict(connection.execute("select name, sql_hash from ops.mart_view").fetchall())
+    renewed = renew
+    for model in models:
+        if model.kind != "mart_view":
+            continue
+        text = model.sql.replace(f'"{settings.pg_database}"."next".', f'"{settings.pg_database}"."mart".')
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        renewed = renewed or known.get(model.name) != digest
+        if renewed:  # a changed view takes those built on it along
+            view = sql.Identifier("mart", model.name)
+            connection.execute(sql.SQL("drop view if exists {} cascade").format(view))
+            connection.execute(sql.SQL("create view {} as {}").format(view, _trusted(text)))
+            _comment(connection, "view", view, model)
+            _remember(connection, model.name, digest)
+    for path in sorted((settings.repo / "dbt_project" / "mart_functions").glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if renewed or known.get(path.stem) != digest:
+            connection.execute(_trusted(text))
+            _remember(connection, path.stem, digest)
+
+
+def _remember(connection: psycopg.Connection, name: str, digest: str) -> None:
+    connection.execute(
+        "insert into ops.mart_view (name, sql_hash) values (%s, %s)"
+        " on conflict (name) do update set sql_hash = excluded.sql_hash",
+        (name, digest),
+    )
+
+
+def _comment(connection: psycopg.Connection, kind: LiteralString, relation: sql.Identifier, model: Any) -> None:
+    connection.execute(sql.SQL("comment on " + kind + " {} is {}").format(relation, sql.Literal(model.comment)))
+    for column, text in model.column_comments.items():
+        connection.execute(
+            sql.SQL("comment on column {}.{} is {}").format(relation, sql.Identifier(column), sql.Literal(text))
+        )
+
+
+def _record(connection: psycopg.Connection, run_id: str, removed: dict[str, int], added: dict[str, int]) -> int:
+    row = connection.execute(
+        """
+        insert into ops.publication
+            (run_id, watermark_at, checks_passed, checks_failed, definitions, rows_removed, rows_added)
+        select
+            s.run_id,
+            s.watermark_at,
+            (select count(*) from ops.check_result as c where c.run_id = s.run_id and c.passed),
+            (select count(*) from ops.check_result as c where c.run_id = s.run_id and not c.passed),
+            s.definitions,
+            %s,
+            %s
+        from build.run_scope as s
+        where s.run_id = %s
+        returning publication_id
+        """,
+        (Jsonb(removed, dumps=json.dumps), Jsonb(added, dumps=json.dumps), run_id),
+    ).fetchone()
+    if row is None:
+        raise PublishError(f"run {run_id} left schema build while it was being published")
+    return int(row[0])
+
+
+def _mark_files(connection: psycopg.Connection, publication_id: int) -> int:
+    connection.execute(
+        """
+        update raw.file as f
+        set rows_mart = b.rows_mart, rows_duplicate = b.rows_duplicate, rows_bot = b.rows_bot
+        from mart.file_balance as b
+        where
+            b.file_id = f.file_id
+            and (f.rows_mart, f.rows_duplicate, f.rows_bot) is distinct from (b.rows_mart, b.rows_duplicate, b.rows_bot)
+        """
+    )
+    return connection.execute(
+        "update raw.file as f set publication_id = %s from build.run_file as r where r.file_id = f.file_id",
+        (publication_id,),
+    ).rowcount

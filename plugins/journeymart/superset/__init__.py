@@ -1,0 +1,4 @@
+"""Superset assets as code: authored YAML and the dbt manifest in, an import bundle out.
+
+`specs` reads docker/superset/assets, `lint` finds broken references, `bundle` renders, `apply` imports.
+"""

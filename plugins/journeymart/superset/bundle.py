@@ -1,0 +1,308 @@
+"""Render the authored assets into Superset's import format, once per locale.
+
+Identifiers are uuid5 of what an asset is called here, so importing again changes the same assets. A dataset's
+metrics are named by their label: Superset shows names, not labels, in tooltips and legends.
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from journeymart.superset.help import help_markdown
+from journeymart.superset.lint import METRIC_FIELDS, columns_of, is_date
+from journeymart.superset.manifest import Models
+from journeymart.superset.specs import LOCALES, Assets, Chart, Dashboard, Dataset, Filter, localize
+
+NAMESPACE = uuid.UUID("5d2f4c1e-8f0b-5b7e-9a51-3c6e0d7f2a90")
+DEFAULT_LOCALE = LOCALES[0]
+NO_PERIOD = "No filter"
+# Superset replaces this password by the one handed over beside the bundle.
+MASKED_PASSWORD = "X" * 10
+VERSION = "1.0.0"
+# Shown as the certification of every asset, and how `apply` knows its own among the users'.
+CERTIFIED_BY = "journeymart"
+# Defined in superset_config.py.
+COLOR_SCHEME = "journeymart"
+# Superset measures the dashboard's title before the Korean font is there, and cuts it off.
+TITLE_CSS = ".dynamic-title-input { field-sizing: content; width: auto !important; }"
+# Nodes that stand for no page are grey in every Sankey diagram.
+GREY = "#B8BEC6"
+EPOCH = (2020, 1, 1, 0, 0, 0)
+
+
+def asset_uuid(kind: str, name: str, locale: str = "") -> str:
+    """The identifier of an asset for ever; `kind` is databases, datasets, charts or dashboards."""
+    return str(uuid.uuid5(NAMESPACE, "/".join((kind, name, locale))))
+
+
+def slug_of(dashboard: Dashboard, locale: str) -> str:
+    """Where the dashboard of a locale is found: the default locale under the slug as written."""
+    return dashboard.slug if locale == DEFAULT_LOCALE else f"{dashboard.slug}-{locale}"
+
+
+def render(assets: Assets, models: Models, address: str) -> dict[str, str]:
+    """Files of the import bundle by path; `address` is `host:port/database` of the warehouse.
+
+    The assets must have passed `lint.check`. The same input gives the same text.
+    """
+    database = assets.database.name
+    files: dict[str, Any] = {
+        "metadata.yaml": {"version": VERSION, "type": "assets", "timestamp": "2020-01-01T00:00:00+00:00"},
+        f"databases/{database}.yaml": _database(assets, address),
+    }
+    for locale in LOCALES:
+        for name, dataset in assets.datasets.items():
+            files[f"datasets/{database}/{name}_{locale}.yaml"] = _dataset(name, dataset, assets, models, locale)
+        for name, chart in assets.charts.items():
+            files[f"charts/{name}_{locale}.yaml"] = _chart(name, chart, assets, locale)
+        for name, dashboard in assets.dashboards.items():
+            files[f"dashboards/{name}_{locale}.yaml"] = _dashboard(name, dashboard, assets, models, locale)
+    return {path: yaml.safe_dump(content, allow_unicode=True, sort_keys=False) for path, content in files.items()}
+
+
+def pack(files: Mapping[str, str]) -> bytes:
+    """A zip file of the bundle, the same bytes for the same files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in files.items():
+            archive.writestr(zipfile.ZipInfo(f"journeymart/{path}", EPOCH), content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def asset_uuids(assets: Assets) -> dict[str, set[str]]:
+    """Identifiers of everything in the bundle by kind, to tell what Superset has beyond it."""
+    return {
+        "dashboards": {asset_uuid("dashboards", name, locale) for name in assets.dashboards for locale in LOCALES},
+        "charts": {asset_uuid("charts", name, locale) for name in assets.charts for locale in LOCALES},
+        "datasets": {asset_uuid("datasets", name, locale) for name in assets.datasets for locale in LOCALES},
+    }
+
+
+def _common(kind: str, name: str, locale: str = "") -> dict[str, Any]:
+    """What every asset carries. Superset does not offer to edit what is managed externally."""
+    return {"uuid": asset_uuid(kind, name, locale), "version": VERSION, "is_managed_externally": True}
+
+
+def _database(assets: Assets, address: str) -> dict[str, Any]:
+    database = assets.database
+    options = " ".join(f"-c {name}={value}" for name, value in database.parameters.items())
+    return {
+        "database_name": database.name,
+        "sqlalchemy_uri": f"postgresql+psycopg2://{database.role}:{MASKED_PASSWORD}@{address}",
+        "expose_in_sqllab": True,
+        "allow_dml": False,
+        "allow_ctas": False,
+        "allow_cvas": False,
+        "extra": {"engine_params": {"connect_args": {"options": options}}, "allows_virtual_table_explore": True},
+        **_common("databases", database.name),
+    }
+
+
+def _dataset(name: str, dataset: Dataset, assets: Assets, models: Models, locale: str) -> dict[str, Any]:
+    if dataset.query:
+        sql = assets.queries[dataset.query]
+    elif locale == DEFAULT_LOCALE:
+        sql = None
+    else:
+        # Superset takes a table for one dataset only.
+        sql = f"select * from {assets.database.schema_name}.{dataset.model}"  # noqa: S608 - a model's name
+    return {
+        "table_name": dataset.model if sql is None else f"{name}_{locale}",
+        "schema": assets.database.schema_name,
+        "catalog": None,
+        "sql": sql,
+        "description": dataset.description.get(locale) if dataset.description else dataset.title.get(locale),
+        "main_dttm_col": dataset.time,
+        "params": None,
+        "template_params": {word: text.get(locale) for word, text in dataset.words.items()} or None,
+        "filter_select_enabled": True,
+        "normalize_columns": False,
+        "always_filter_main_dttm": False,
+        "database_uuid": asset_uuid("databases", assets.database.name),
+        "metrics": [
+            {
+                "metric_name": metric.label.get(locale),
+                "verbose_name": metric.label.get(locale),
+                "expression": metric.sql(locale),
+                "description": metric.description.get(locale),
+            }
+            for metric in dataset.metrics.values()
+        ],
+        "columns": [
+            {
+                "column_name": column.name,
+                "verbose_name": column.label[locale],
+                "description": column.description,
+                "type": column.type.upper(),
+                "is_dttm": is_date(column),
+                "is_active": True,
+                "groupby": True,
+                "filterable": True,
+            }
+            for column in columns_of(dataset, models).values()
+        ],
+        "extra": {"certification": {"certified_by": CERTIFIED_BY}},
+        **_common("datasets", name, locale),
+    }
+
+
+def _chart(name: str, chart: Chart, assets: Assets, locale: str) -> dict[str, Any]:
+    dataset = assets.datasets[chart.dataset]
+    metrics = {key: metric.label.get(locale) for key, metric in dataset.metrics.items()}
+    params = localize(chart.params, locale)
+    for field in METRIC_FIELDS:
+        if field in params:
+            value = params[field]
+            params[field] = [metrics[key] for key in value] if isinstance(value, list) else metrics[value]
+    if "column_config" in params:
+        params["column_config"] = {metrics.get(key, key): value for key, value in params["column_config"].items()}
+    if "conditional_formatting" in params:
+        params["conditional_formatting"] = [
+            {**rule, "column": metrics.get(rule["column"], rule["column"])} for rule in params["conditional_formatting"]
+        ]
+    filters = [_condition(column, "==", value) for column, value in chart.filters.items()]
+    if dataset.time:
+        filters.append(_condition(dataset.time, "TEMPORAL_RANGE", NO_PERIOD))
+    return {
+        "slice_name": chart.title.get(locale),
+        "description": chart.description.get(locale) if chart.description else None,
+        "viz_type": chart.type,
+        "params": {"viz_type": chart.type, **params, "adhoc_filters": filters},
+        "query_context": None,
+        "cache_timeout": None,
+        "dataset_uuid": asset_uuid("datasets", chart.dataset, locale),
+        "certified_by": CERTIFIED_BY,
+        **_common("charts", name, locale),
+    }
+
+
+def _condition(column: str, operator: str, value: str) -> dict[str, Any]:
+    return {
+        "clause": "WHERE",
+        "expressionType": "SIMPLE",
+        "subject": column,
+        "operator": operator,
+        "comparator": value,
+    }
+
+
+def _dashboard(name: str, dashboard: Dashboard, assets: Assets, models: Models, locale: str) -> dict[str, Any]:
+    # Superset replaces these numbers by its own; the filters' scopes refer to them.
+    numbers = {chart: number for number, chart in enumerate(dashboard.charts, start=1)}
+    return {
+        "dashboard_title": dashboard.title.get(locale),
+        "description": dashboard.description.get(locale),
+        "slug": slug_of(dashboard, locale),
+        "published": True,
+        "css": TITLE_CSS,
+        "position": _position(dashboard, assets, models, locale, numbers),
+        "metadata": {
+            "native_filter_configuration": [
+                _filter(key, item, dashboard, assets, models, locale, numbers)
+                for key, item in dashboard.filters.items()
+            ],
+            "filter_bar_orientation": "HORIZONTAL",
+            "cross_filters_enabled": False,
+            "refresh_frequency": 0,
+            "color_scheme": COLOR_SCHEME,
+            "label_colors": _grey_nodes(assets, locale),
+        },
+        "certified_by": CERTIFIED_BY,
+        **_common("dashboards", name, locale),
+    }
+
+
+def _grey_nodes(assets: Assets, locale: str) -> dict[str, str]:
+    words = {text.get(locale) for dataset in assets.datasets.values() for text in dataset.words.values()}
+    steps = ["-2", "-1", "0", *map(str, range(1, 6)), "+1", "+2"]
+    return {f"{step} · {word}": GREY for step in steps for word in sorted(words)}
+
+
+def _position(
+    dashboard: Dashboard, assets: Assets, models: Models, locale: str, numbers: Mapping[str, int]
+) -> dict[str, Any]:
+    """The layout tree: tabs, their rows, and in the rows charts or a text."""
+    position: dict[str, Any] = {"DASHBOARD_VERSION_KEY": "v2"}
+
+    def add(node: str, kind: str, parents: list[str], **meta: Any) -> list[str]:
+        position[node] = {"type": kind, "id": node, "children": [], "parents": parents, "meta": meta}
+        if parents:
+            position[parents[-1]]["children"].append(node)
+        return [*parents, node]
+
+    add("HEADER_ID", "HEADER", [], text=dashboard.title.get(locale))
+    grid = add("GRID_ID", "GRID", add("ROOT_ID", "ROOT", []))
+    tabs = add("TABS-1", "TABS", grid)
+    for tab_no, tab in enumerate(dashboard.tabs, start=1):
+        in_tab = add(f"TAB-{tab_no}", "TAB", tabs, text=tab.title.get(locale))
+        for row_no, row in enumerate(tab.rows, start=1):
+            in_row = add(f"ROW-{tab_no}-{row_no}", "ROW", in_tab, background="BACKGROUND_TRANSPARENT")
+            for chart, width in row.charts.items():
+                add(
+                    f"CHART-{chart}",
+                    "CHART",
+                    in_row,
+                    uuid=asset_uuid("charts", chart, locale),
+                    chartId=numbers[chart],
+                    sliceName=assets.charts[chart].title.get(locale),
+                    width=width,
+                    height=row.height,
+                )
+        if tab.help:
+            text = help_markdown(tab.help, dashboard, assets, models, locale)
+            in_row = add(f"ROW-{tab_no}-help", "ROW", in_tab, background="BACKGROUND_TRANSPARENT")
+            add(f"MARKDOWN-{tab_no}", "MARKDOWN", in_row, width=12, height=text.count("\n") * 4, code=text)
+    return position
+
+
+def _filter(
+    key: str,
+    item: Filter,
+    dashboard: Dashboard,
+    assets: Assets,
+    models: Models,
+    locale: str,
+    numbers: Mapping[str, int],
+) -> dict[str, Any]:
+    def applies(chart: str) -> bool:
+        dataset = assets.datasets[assets.charts[chart].dataset]
+        return bool(dataset.time) if item.type == "time" else item.column in columns_of(dataset, models)
+
+    rendered: dict[str, Any] = {
+        "id": f"NATIVE_FILTER-{key}",
+        "name": item.label.get(locale),
+        "description": item.description.get(locale) if item.description else "",
+        "type": "NATIVE_FILTER",
+        "filterType": f"filter_{item.type}",
+        "targets": [{}],
+        "scope": {
+            "rootPath": ["ROOT_ID"],
+            "excluded": [number for chart, number in numbers.items() if not applies(chart)],
+        },
+        "cascadeParentIds": [],
+        "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
+        "controlValues": {"enableEmptyFilter": False},
+    }
+    if item.dataset:
+        metrics = assets.datasets[item.dataset].metrics
+        rendered["targets"] = [
+            {"column": {"name": item.column}, "datasetUuid": asset_uuid("datasets", item.dataset, locale)}
+        ]
+        rendered["controlValues"] = {
+            "multiSelect": item.multiple,
+            "enableEmptyFilter": False,
+            # With a ranking, the first of the list is chosen until somebody chooses.
+            "defaultToFirstItem": bool(item.sort_by),
+            "sortAscending": not item.sort_by,
+            "searchAllOptions": False,
+            "inverseSelection": False,
+        }
+        if item.sort_by:
+            rendered["sortMetric"] = metrics[item.sort_by].label.get(locale)
+    return rendered

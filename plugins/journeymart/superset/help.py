@@ -1,0 +1,78 @@
+"""The help tab: what every chart shows, what every number means and which table it comes from.
+
+Nothing here is written twice: chart and metric texts are the authored ones, column names the dbt labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from journeymart.superset.lint import METRIC_FIELDS, columns_in, columns_of, names
+from journeymart.superset.manifest import Models
+from journeymart.superset.specs import Assets, Chart, Dashboard, Dataset, Text
+
+WORDS = {
+    "charts": Text(ko="차트", en="Charts"),
+    "chart": Text(ko="차트", en="Chart"),
+    "shows": Text(ko="보는 것", en="What it shows"),
+    "numbers": Text(ko="숫자", en="Numbers"),
+    "number": Text(ko="숫자", en="Number"),
+    "meaning": Text(ko="뜻", en="Meaning"),
+    "origin": Text(ko="출처", en="Origin"),
+}
+
+
+def help_markdown(intro: Text, dashboard: Dashboard, assets: Assets, models: Models, locale: str) -> str:
+    """Markdown for one locale: introduction, then tables of charts and of numbers with their origin."""
+
+    def word(key: str) -> str:
+        return WORDS[key].get(locale)
+
+    charts = [assets.charts[name] for name in dashboard.charts]
+    described = [(f"**{c.title.get(locale)}**", c.description.get(locale)) for c in charts if c.description]
+    numbers: dict[tuple[str, str], tuple[str, str, str]] = {}
+    for chart in charts:
+        dataset = assets.datasets[chart.dataset]
+        for key in metrics_of(chart):
+            metric = dataset.metrics[key]
+            numbers.setdefault(
+                (chart.dataset, key),
+                (
+                    f"**{metric.label.get(locale)}**",
+                    metric.description.get(locale),
+                    _origin(dataset, metric.sql(locale), assets, models, locale),
+                ),
+            )
+    parts = [
+        intro.get(locale).strip(),
+        f"### {word('numbers')}",
+        _table((word("number"), word("meaning"), word("origin")), list(numbers.values())),
+        f"### {word('charts')}",
+        _table((word("chart"), word("shows")), described),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def metrics_of(chart: Chart) -> list[str]:
+    """Authored names of the metrics that a chart shows; one that only sorts is not shown."""
+    shown = [field for field in METRIC_FIELDS if field != "timeseries_limit_metric"]
+    return [name for field in shown for name in names(chart.params.get(field))]
+
+
+def _origin(dataset: Dataset, expression: str, assets: Assets, models: Models, locale: str) -> str:
+    """Published tables behind a number, and the labels of the columns it is computed from."""
+    schema = assets.database.schema_name
+    if dataset.model:
+        tables = [f"{schema}.{dataset.model}"]
+    else:
+        sql = assets.queries[dataset.query or ""]
+        tables = sorted(set(re.findall(rf"\b{schema}\.[a-z_]+", sql)))
+    columns = columns_of(dataset, models)
+    labels = [columns[name].label[locale] for name in columns_in(expression, columns)]
+    return " ".join(f"`{table}`" for table in tables) + " · " + ", ".join(labels)
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,184 @@
+"""Find what would break a dashboard before Superset does: every reference is followed to a column of the mart.
+
+Superset imports a chart with an unknown metric, or a dashboard with an unknown chart, without a word: the first
+person to open the dashboard sees an error, and charts listed after a missing one silently lose their dashboard.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from journeymart.superset.manifest import ModelColumn, Models
+from journeymart.superset.specs import LOCALES, AssetError, Assets, Chart, Column, Dashboard, Dataset
+
+# Form data fields whose values are names of metrics or of columns; a string or a list of strings.
+METRIC_FIELDS = ("metric", "metrics", "metrics_b", "timeseries_limit_metric")
+COLUMN_FIELDS = ("groupby", "groupby_b", "source", "target", "x_axis")
+# PostgreSQL cuts longer names, after which Superset no longer finds its own columns.
+NAME_BYTES = 63
+DATE_TYPES = ("date", "timestamp")
+
+# A template may print dates that Superset has parsed and values that where_in has quoted; nothing else.
+_PRINTED = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_SAFE_PRINT = re.compile(r"^\s*(\w+\.(from_expr|to_expr)|[\w\[\]]+\s*\|\s*where_in)\s*$")
+_FILTER_CALLS = re.compile(r"(?:filter_values|get_time_filter)\('(\w+)'\)")
+# Read from the request or the session, these reach the SQL unescaped or miss the cache key.
+_REFUSED = re.compile(
+    r"\b(url_param|current_user\w*|cache_key_wrapper|get_filters|get_user_attribute|safe|dataset|metric)\b"
+)
+_TABLES = re.compile(r"\b(?:from|join(?:\s+lateral)?)\s+([a-z_]+\.[a-z_]+)", re.IGNORECASE)
+_TAGS = re.compile(r"\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+
+
+def columns_of(dataset: Dataset, models: Models) -> dict[str, ModelColumn]:
+    """Columns of a dataset by name; raises KeyError if a model or column does not exist."""
+    if dataset.model:
+        return models[dataset.model]
+    found = {}
+    for name, column in dataset.columns.items():
+        if isinstance(column, Column):
+            label = {locale: column.label.get(locale) for locale in LOCALES}
+            found[name] = ModelColumn(name, column.type, label, column.description.en)
+        else:
+            model, _, source = column.partition(".")
+            origin = models[model][source]
+            found[name] = ModelColumn(name, origin.type, origin.label, origin.description)
+    return found
+
+
+def names(value: Any) -> list[str]:
+    """The names in a form data field: none, one or several."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def is_date(column: ModelColumn) -> bool:
+    """Whether a column can be filtered by a period."""
+    return column.type.lower().startswith(DATE_TYPES)
+
+
+def lint(assets: Assets, models: Models) -> list[str]:
+    """Every problem of the authored assets, as `file: what is wrong`; empty when they can be imported."""
+    problems: list[str] = []
+    columns: dict[str, dict[str, ModelColumn]] = {}
+    for name, dataset in assets.datasets.items():
+        try:
+            columns[name] = columns_of(dataset, models)
+        except KeyError as missing:
+            problems.append(f"datasets/{name}.yml: {dataset.model or ''} {missing} is not in the dbt manifest")
+            continue
+        problems += [f"datasets/{name}.yml: {found}" for found in _lint_dataset(dataset, columns[name], assets)]
+    for name, chart in assets.charts.items():
+        found = _lint_chart(chart, assets, columns)
+        problems += [f"charts/{name}.yml: {problem}" for problem in found]
+    for name, dashboard in assets.dashboards.items():
+        found = _lint_dashboard(dashboard, assets, columns)
+        problems += [f"dashboards/{name}.yml: {problem}" for problem in found]
+    used_charts = {chart for dashboard in assets.dashboards.values() for chart in dashboard.charts}
+    problems += [f"charts/{name}.yml: no dashboard shows it" for name in sorted(set(assets.charts) - used_charts)]
+    used_queries = {dataset.query for dataset in assets.datasets.values()}
+    problems += [f"datasets/{name}: no dataset uses it" for name in sorted(set(assets.queries) - used_queries)]
+    slugs = [dashboard.slug for dashboard in assets.dashboards.values()]
+    problems += [f"dashboards: slug '{slug}' is used twice" for slug in _repeated(slugs)]
+    return problems
+
+
+def check(assets: Assets, models: Models) -> None:
+    """Raise AssetError with everything that `lint` finds."""
+    problems = lint(assets, models)
+    if problems:
+        raise AssetError("Superset assets cannot be used:\n  " + "\n  ".join(problems))
+
+
+def _lint_dataset(dataset: Dataset, columns: dict[str, ModelColumn], assets: Assets) -> Iterator[str]:
+    if dataset.time and not (dataset.time in columns and is_date(columns[dataset.time])):
+        yield f"time: '{dataset.time}' is not a date column"
+    for locale in LOCALES:
+        labels = [metric.label.get(locale) for metric in dataset.metrics.values()]
+        yield from (f"metrics: label '{label}' is used twice" for label in _repeated(labels))
+        yield from (f"metrics: label '{label}' is too long" for label in labels if len(label.encode()) > NAME_BYTES)
+        for name, metric in dataset.metrics.items():
+            if not columns_in(metric.sql(locale), columns):
+                yield f"metrics.{name}: the expression uses no column of the dataset"
+    if dataset.query is None:
+        return
+    sql = assets.queries.get(dataset.query)
+    if sql is None:
+        yield f"query: there is no file {dataset.query}"
+        return
+    yield from (f"{dataset.query}: {problem}" for problem in lint_query(sql, assets.database.schema_name))
+    for name in _FILTER_CALLS.findall(sql):
+        if name not in columns:
+            yield f"{dataset.query}: filters by '{name}', which is not a column of the dataset"
+
+
+def lint_query(sql: str, schema: str) -> Iterator[str]:
+    """Problems of a query template: what it prints unquoted, what it reads outside the published schema."""
+    templates = " ".join(_TAGS.findall(sql))
+    for word in sorted(set(_REFUSED.findall(templates))):
+        yield f"'{word}' must not be used in a template"
+    for printed in _PRINTED.findall(sql):
+        if not _SAFE_PRINT.match(printed):
+            yield f"prints {printed.strip()}: only `… | where_in` and a period's from_expr or to_expr may be"
+    for table in sorted(set(_TABLES.findall(sql))):
+        if not table.startswith(f"{schema}."):
+            yield f"reads {table}: dashboards read schema {schema} only"
+
+
+def columns_in(expression: str, columns: dict[str, ModelColumn]) -> list[str]:
+    """Columns that a metric's expression uses, in their order in the dataset."""
+    words = set(re.findall(r"[a-z_][a-z0-9_]*", expression))
+    return [name for name in columns if name in words]
+
+
+def _lint_chart(chart: Chart, assets: Assets, columns: dict[str, dict[str, ModelColumn]]) -> Iterator[str]:
+    dataset = assets.datasets.get(chart.dataset)
+    if dataset is None:
+        yield f"dataset: there is no dataset '{chart.dataset}'"
+        return
+    known = columns.get(chart.dataset, {})
+    for field in METRIC_FIELDS:
+        for name in names(chart.params.get(field)):
+            if name not in dataset.metrics:
+                yield f"params.{field}: dataset {chart.dataset} has no metric '{name}'"
+    for field in COLUMN_FIELDS:
+        for name in names(chart.params.get(field)):
+            if name not in known:
+                yield f"params.{field}: dataset {chart.dataset} has no column '{name}'"
+    formatted = [rule["column"] for rule in chart.params.get("conditional_formatting", [])]
+    for name in [*chart.params.get("column_config", {}), *formatted]:
+        if name not in dataset.metrics and name not in known:
+            yield f"params: dataset {chart.dataset} has no metric or column '{name}' to format"
+    for name in chart.filters:
+        if name not in known:
+            yield f"filters: dataset {chart.dataset} has no column '{name}'"
+
+
+def _lint_dashboard(dashboard: Dashboard, assets: Assets, columns: dict[str, dict[str, ModelColumn]]) -> Iterator[str]:
+    for name in dashboard.charts:
+        if name not in assets.charts:
+            yield f"tabs: there is no chart '{name}'"
+    yield from (f"tabs: chart '{name}' is placed twice" for name in _repeated(dashboard.charts))
+    for name, item in dashboard.filters.items():
+        if item.type == "time":
+            continue
+        dataset = assets.datasets.get(item.dataset or "")
+        if dataset is None or item.column not in columns.get(item.dataset or "", {}):
+            yield f"filters.{name}: there is no column '{item.dataset}.{item.column}'"
+        elif item.sort_by and item.sort_by not in dataset.metrics:
+            yield f"filters.{name}: dataset {item.dataset} has no metric '{item.sort_by}'"
+        used = [chart for chart in dashboard.charts if item.column in columns.get(_dataset_of(chart, assets), {})]
+        if not used:
+            yield f"filters.{name}: no chart of the dashboard has the column '{item.column}'"
+
+
+def _repeated(values: list[str]) -> list[str]:
+    return sorted(value for value, times in Counter(values).items() if times > 1)
+
+
+def _dataset_of(chart: str, assets: Assets) -> str:
+    return assets.charts[chart].dataset if chart in assets.charts else ""

@@ -1,0 +1,214 @@
+"""The authored side of Superset's assets: what the YAML files of docker/superset/assets may say.
+
+Text for people is written as `{ko: …, en: …}` wherever it occurs and becomes one string per locale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from journeymart.errors import JourneymartError
+from journeymart.settings import REPO
+
+ASSETS = REPO / "docker" / "superset" / "assets"
+LOCALES = ("ko", "en")
+GRID_COLUMNS = 12
+
+
+class AssetError(JourneymartError):
+    """An asset file cannot be used; the message names the file and every problem found."""
+
+
+class Spec(BaseModel):
+    """Base of all authored objects: unknown keys are errors, values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(Spec):
+    """One text in every language of the product."""
+
+    ko: str = Field(min_length=1)
+    en: str = Field(min_length=1)
+
+    def get(self, locale: str) -> str:
+        """The text in one of LOCALES."""
+        return self.ko if locale == "ko" else self.en
+
+
+class Database(Spec):
+    """The connection of all datasets; address and password are the installation's."""
+
+    name: str
+    role: str
+    schema_name: str = Field(alias="schema")
+    parameters: dict[str, str]
+
+
+class Metric(Spec):
+    """A number that charts show: an SQL aggregate over the dataset's columns."""
+
+    label: Text
+    expression: str | Text
+    description: Text
+
+    def sql(self, locale: str) -> str:
+        """The aggregate; it differs between locales only where it returns words."""
+        return self.expression if isinstance(self.expression, str) else self.expression.get(locale)
+
+
+class Column(Spec):
+    """A column that a query computes. A column taken over unchanged is written as `model.column` instead."""
+
+    type: str
+    label: Text
+    description: Text
+
+
+class Dataset(Spec):
+    """What charts read: a published model as it is, or a query over published models."""
+
+    model: str | None = None
+    query: str | None = None
+    title: Text
+    description: Text | None = None
+    time: str | None = None
+    words: dict[str, Text] = Field(default_factory=dict)
+    columns: dict[str, Column | str] = Field(default_factory=dict)
+    metrics: dict[str, Metric]
+
+    @model_validator(mode="after")
+    def _is_model_or_query(self) -> Dataset:
+        if (self.model is None) == (self.query is None):
+            raise ValueError("needs either model or query")
+        if self.model and (self.columns or self.words):
+            raise ValueError("columns and words belong to a query; a model brings its own columns")
+        if self.query and not (self.columns and self.description):
+            raise ValueError("a query needs columns and a description")
+        return self
+
+
+class Chart(Spec):
+    """A chart: `params` is Superset's form data with the metrics' and columns' authored names."""
+
+    dataset: str
+    type: str
+    title: Text
+    description: Text | None = None
+    filters: dict[str, str] = Field(default_factory=dict)
+    params: dict[str, Any]
+
+
+class Filter(Spec):
+    """A native filter; it applies to every chart whose dataset has the column (`time`: a date to filter by)."""
+
+    type: Literal["time", "select"]
+    label: Text
+    description: Text | None = None
+    dataset: str | None = None
+    column: str | None = None
+    multiple: bool = True
+    sort_by: str | None = None
+
+    @model_validator(mode="after")
+    def _has_target(self) -> Filter:
+        if (self.type == "select") != bool(self.dataset and self.column):
+            raise ValueError("a select filter needs dataset and column, a time filter has neither")
+        return self
+
+
+class Row(Spec):
+    """Charts side by side: name → width in twelfths."""
+
+    height: int = Field(gt=0)
+    charts: dict[str, int]
+
+    @model_validator(mode="after")
+    def _fills_the_grid(self) -> Row:
+        if sum(self.charts.values()) != GRID_COLUMNS:
+            raise ValueError(f"the widths of {', '.join(self.charts)} do not add up to {GRID_COLUMNS}")
+        return self
+
+
+class Tab(Spec):
+    """Rows of charts, or the introduction of the generated help."""
+
+    title: Text
+    rows: list[Row] = Field(default_factory=list)
+    help: Text | None = None
+
+
+class Dashboard(Spec):
+    """A dashboard; it is made once per locale, the default one under the slug as written."""
+
+    slug: str
+    title: Text
+    description: Text
+    filters: dict[str, Filter]
+    tabs: list[Tab]
+
+    @property
+    def charts(self) -> list[str]:
+        """Names of its charts in reading order."""
+        return [name for tab in self.tabs for row in tab.rows for name in row.charts]
+
+
+class Assets(Spec):
+    """Everything under docker/superset/assets, by file name."""
+
+    database: Database
+    datasets: dict[str, Dataset]
+    queries: dict[str, str]
+    charts: dict[str, Chart]
+    dashboards: dict[str, Dashboard]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_assets(directory: Path = ASSETS) -> Assets:
+    """Read the authored files.
+
+    Raises AssetError with every problem if a file is not YAML or does not follow the models above.
+    """
+    problems: list[str] = []
+
+    def read(path: Path, model: type[Model]) -> Model | None:
+        try:
+            return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            problems.extend(
+                f"{path.relative_to(directory)}: {'.'.join(map(str, found['loc']))}: {found['msg']}"
+                for found in error.errors()
+            )
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            problems.append(f"{path.name}: {error}")
+        return None
+
+    def read_all(folder: str, model: type[Model]) -> dict[str, Model]:
+        found = {path.stem: read(path, model) for path in sorted((directory / folder).glob("*.yml"))}
+        return {name: spec for name, spec in found.items() if spec is not None}
+
+    database = read(directory / "database.yml", Database)
+    datasets = read_all("datasets", Dataset)
+    charts = read_all("charts", Chart)
+    dashboards = read_all("dashboards", Dashboard)
+    queries = {path.name: path.read_text(encoding="utf-8") for path in sorted((directory / "datasets").glob("*.sql"))}
+    if problems or database is None:
+        raise AssetError("Superset assets cannot be used:\n  " + "\n  ".join(problems))
+    return Assets(database=database, datasets=datasets, queries=queries, charts=charts, dashboards=dashboards)
+
+
+def localize(value: Any, locale: str) -> Any:
+    """Replace every `{ko: …, en: …}` inside a YAML value by its text for one locale."""
+    if isinstance(value, dict):
+        if set(value) == set(LOCALES):
+            return value[locale]
+        return {key: localize(item, locale) for key, item in value.items()}
+    if isinstance(value, list):
+        return [localize(item, locale) for item in value]
+    return value

@@ -1,0 +1,113 @@
+"""dbt in this process: one invocation per run, because starting dbt costs seconds and a model milliseconds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from journeymart.errors import JourneymartError
+from journeymart.settings import Settings
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+
+class DbtError(JourneymartError):
+    """A model or test failed; the message names it and gives the database's words."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """Outcome of one model, seed or test."""
+
+    node: str
+    status: str
+    seconds: float
+    rows: int | None
+    message: str
+
+
+@dataclass(frozen=True)
+class MartTable:
+    """A stored mart table as its contract declares it: `columns` maps names to Postgres types, in order."""
+
+    name: str
+    columns: dict[str, str]
+
+
+class Dbt:
+    """The dbt project of this repository, against the warehouse of `settings`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._manifest: Manifest | None = None
+        os.environ.update(
+            JOURNEYMART_PG_HOST=settings.pg_host,
+            JOURNEYMART_PG_PORT=str(settings.pg_port),
+            JOURNEYMART_PG_DATABASE=settings.pg_database,
+            JM_BUILDER_PASSWORD=settings.password("jm_builder"),
+            DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+            DO_NOT_TRACK="1",
+        )
+
+    def parse(self) -> None:
+        """Read the project; raises DbtError where it is not valid."""
+        self._manifest = self._invoke(["parse"]).result
+
+    def mart_tables(self) -> list[MartTable]:
+        """The tables that publish will keep in schema mart."""
+        assert self._manifest is not None, "parse() comes first"  # noqa: S101 - a programming error, not an input
+        return [
+            MartTable(node.name, {column.name: column.data_type or "" for column in node.columns.values()})
+            for node in self._manifest.nodes.values()
+            if node.resource_type == "model" and node.config.materialized == "delta"
+        ]
+
+    def project_hash(self) -> str:
+        """Hash of every model, seed and macro: what decides the numbers besides the definitions."""
+        assert self._manifest is not None, "parse() comes first"  # noqa: S101 - a programming error, not an input
+        parts = [
+            f"{node.unique_id} {node.checksum.checksum}"
+            for node in self._manifest.nodes.values()
+            if node.resource_type in {"model", "seed"}
+        ]
+        parts += [
+            f"{macro.unique_id} {macro.macro_sql}"
+            for macro in self._manifest.macros.values()
+            if macro.package_name == self._manifest.metadata.project_name
+        ]
+        return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+    def build(self) -> list[NodeResult]:
+        """Seeds, models and data tests, in dependency order. Failures are results, not exceptions."""
+        outcome = self._invoke(["build", "--exclude-resource-type", "unit_test"], check=False)
+        if outcome.exception is not None:
+            raise DbtError(f"dbt could not run: {outcome.exception}") from outcome.exception
+        return [
+            NodeResult(
+                node=result.node.unique_id,
+                status=str(result.status),
+                seconds=result.execution_time,
+                rows=result.adapter_response.get("rows_affected") if result.adapter_response else None,
+                message=str(result.message or ""),
+            )
+            for result in outcome.result.results
+        ]
+
+    def _invoke(self, arguments: list[str], *, check: bool = True) -> Any:
+        from dbt.cli.main import dbtRunner  # noqa: PLC0415 - two seconds of imports, needed here only
+
+        project = self._settings.repo / "dbt_project"
+        state = self._settings.home / "dbt"
+        outcome = dbtRunner(manifest=self._manifest).invoke(
+            [
+                "--quiet", "--no-use-colors", "--log-path", str(state / "logs"),
+                *arguments,
+                "--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(state / "target"),
+            ]
+        )  # fmt: skip
+        if check and not outcome.success:
+            raise DbtError(f"dbt {arguments[0]} failed: {outcome.exception}") from outcome.exception
+        return outcome

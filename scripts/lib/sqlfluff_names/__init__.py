@@ -1,0 +1,90 @@
+"""The dbt project's own macros as sqlfluff sees them: text of the shape that dbt would get, without a database.
+
+Each has the name and the parameters of the macro in dbt_project/macros. A macro without a line here is reported by
+sqlfluff as an undefined variable.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+execute = True
+
+
+def is_full() -> bool:
+    """Read the side of a run of changes: it is the longer one."""
+    return False
+
+
+def session_policy() -> dict[str, Any]:
+    """A policy with everything switched on."""
+    return {
+        "time_zone": "Asia/Seoul",
+        "timeout_seconds": 1800,
+        "transaction_tolerance_seconds": 1800,
+        "transaction_channels": ["web"],
+        "cut_at_midnight": True,
+        "cut_at_campaign": True,
+        "collapse_repeats": True,
+        "exclude_bots": True,
+        "path_depth": 10,
+    }
+
+
+def is_new(row_id: str) -> str:
+    """A condition on a row."""
+    return f"{row_id} > 0"
+
+
+def is_visible(row_id: str) -> str:
+    """A condition on a row."""
+    return f"{row_id} > 0"
+
+
+def business_date(expression: str) -> str:
+    """A date."""
+    return f"({expression} at time zone 'Asia/Seoul')::date"
+
+
+def seconds(value: float | None) -> str:
+    """An interval."""
+    return f"interval '{value} seconds'"
+
+
+def computed(name: str) -> str:
+    """A relation of this run."""
+    return f"build.{name}"
+
+
+def published(name: str) -> str:
+    """A relation of the last publication."""
+    return f"mart.{name}"
+
+
+def replaced(name: str, columns: str) -> str:
+    """A subquery."""
+    return f"(select {columns} from mart.{name})"
+
+
+def counted(name: str, key: list[str], counters: list[str], changes: str, decimals: Sequence[str] = ()) -> str:
+    """A query with the key and the counters."""
+    return f"select {', '.join(key + counters)} from {changes} as changed"
+
+
+def duplicates(table: str, id: str, happened_at: str = "row_id") -> str:  # noqa: A002 (the macro's name for it)
+    """A query with row_id and of_row_id."""
+    return f"select row_id, row_id as of_row_id from raw.{table}"
+
+
+def conditions(source: str) -> list[tuple[str, str]]:
+    """One condition."""
+    return [("c1", "true")]
+
+
+def matched(found: list[tuple[str, str]]) -> str:
+    """A join that adds condition_id."""
+    return "cross join lateral unnest(array['c1']) as c (condition_id)"
+
+
+def longest_funnel() -> int:
+    """Steps of the longest funnel."""
+    return 2

@@ -1,0 +1,130 @@
+"""Every DAG imports quickly, says what it is, and keeps to the policy; run by Airflow's Python."""
+
+import ast
+import datetime
+import os
+import sys
+import unittest
+from pathlib import Path
+
+from airflow.dag_processing.dagbag import DagBag
+
+REPO = Path(__file__).resolve().parents[3]
+FOLDER = REPO / "dags"
+LONGEST_PARSE = 1.0  # seconds; each DAG file is read again and again
+LONGEST_FILE = 60  # lines
+IMPORTABLE = {"airflow.sdk", "journeymart.airflow"}
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the modules a file imports, standard library excluded."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return {name for name in found if name.split(".")[0] not in sys.stdlib_module_names}
+
+
+class EveryDag(unittest.TestCase):
+    """Policy for all DAGs."""
+
+    @classmethod
+    def setUpClass(cls):
+        """Read the folder as Airflow's DAG processor does."""
+        os.environ.pop("JOURNEYMART_SCHEDULE", None)
+        cls.bag = DagBag(FOLDER)
+
+    def test_imports(self):
+        self.assertEqual(self.bag.import_errors, {})
+        self.assertEqual({path.stem for path in FOLDER.glob("*.py")}, set(self.bag.dags))
+
+    def test_parses_quickly(self):
+        slow = {
+            stat.file: stat.duration for stat in self.bag.dagbag_stats if stat.duration.total_seconds() > LONGEST_PARSE
+        }
+        self.assertEqual(slow, {})
+
+    def test_files_are_thin(self):
+        for path in FOLDER.glob("*.py"):
+            with self.subTest(path.name):
+                self.assertLessEqual(len(path.read_text(encoding="utf-8").splitlines()), LONGEST_FILE)
+                foreign = {name for name in imported(path) if not any(name.startswith(root) for root in IMPORTABLE)}
+                self.assertEqual(foreign, set())
+
+    def test_helpers_need_airflow_only(self):
+        for path in (REPO / "plugins/journeymart/airflow").glob("*.py"):
+            with self.subTest(path.name):
+                foreign = {name for name in imported(path) if not name.startswith(("airflow.", "journeymart.airflow"))}
+                self.assertEqual(foreign, set())
+
+    def test_is_described(self):
+        for dag in self.bag.dags.values():
+            with self.subTest(dag.dag_id):
+                self.assertIn("journeymart", dag.tags)
+                self.assertTrue(dag.description)
+                runbook = dag.doc_md or ""
+                self.assertIn("한국어", runbook)
+                for heading in ("## What a run does", "## When it is red"):
+                    self.assertIn(heading, runbook)
+                for task in dag.tasks:
+                    self.assertIn(f"`{task.task_id}`", runbook)
+
+    def test_runs_one_at_a_time_and_never_for_the_past(self):
+        for dag in self.bag.dags.values():
+            with self.subTest(dag.dag_id):
+                self.assertEqual(dag.max_active_runs, 1)
+                self.assertFalse(dag.catchup)
+
+    def test_tasks_end_are_owned_and_retried(self):
+        for dag in self.bag.dags.values():
+            for task in dag.tasks:
+                with self.subTest(f"{dag.dag_id}.{task.task_id}"):
+                    self.assertEqual(task.owner, "data-platform")
+                    self.assertIsNotNone(task.execution_timeout)
+                    self.assertEqual(task.retries, 0 if task.task_id == "validate" else 2)
+                    self.assertLessEqual(task.retry_delay, datetime.timedelta(minutes=1))
+
+
+class CustomerJourney(unittest.TestCase):
+    """The DAG that the installation lives on."""
+
+    def load(self, schedule=None):
+        """The DAG as read with JOURNEYMART_SCHEDULE set to `schedule`, or not set."""
+        os.environ.pop("JOURNEYMART_SCHEDULE", None)
+        if schedule is not None:
+            os.environ["JOURNEYMART_SCHEDULE"] = schedule
+        return DagBag(FOLDER / "customer_journey.py").dags["customer_journey"]
+
+    def test_tasks_and_their_order(self):
+        dag = self.load()
+        self.assertEqual(
+            {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
+            {
+                "discover": ["land"],
+                "land": ["build"],
+                "build": ["validate"],
+                "validate": ["publish"],
+                "publish": ["deliver"],
+                "deliver": [],
+            },
+        )
+        self.assertTrue(dag.get_task("land").is_mapped)
+        # With any other rule, a run that found nothing would compute and publish all the same.
+        self.assertEqual({task.trigger_rule.value for task in dag.tasks}, {"all_success"})
+
+    def test_schedule(self):
+        self.assertEqual(self.load().timetable.expression, "*/5 * * * *")
+        self.assertEqual(self.load("0 5 * * *").timetable.expression, "0 5 * * *")
+        self.assertFalse(self.load("none").timetable.can_be_scheduled)
+
+    def test_definition_is_the_same_at_every_parse(self):
+        # Otherwise Airflow stores a new version of the DAG each time (apache/airflow#63334).
+        from airflow.serialization.serialized_objects import DagSerialization
+
+        self.assertEqual(DagSerialization.to_dict(self.load()), DagSerialization.to_dict(self.load()))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,120 @@
+"""Data Docs in Airflow: who may see them, and what may be seen; run by Airflow's Python."""
+
+import importlib
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from airflow.api_fastapi.core_api import security
+from airflow.plugins_manager import AirflowPlugin
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+REPO = Path(__file__).resolve().parents[3]
+
+
+class DataDocs(unittest.TestCase):
+    """The plugin's web application, mounted as Airflow mounts it."""
+
+    def setUp(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.home = Path(folder)
+        self.docs = self.home / "docs"
+        self.enterContext(mock.patch.dict(os.environ, {"JOURNEYMART_HOME": folder}))
+        self.enterContext(mock.patch.object(sys, "path", [str(REPO / "plugins"), *sys.path]))
+        sys.modules.pop("journeymart_plugin", None)
+        self.plugin = importlib.import_module("journeymart_plugin")
+        self.manager = self.enterContext(mock.patch.object(security, "get_auth_manager")).return_value
+        self.manager.is_authorized_view.return_value = True
+        api = FastAPI()
+        for mounted in self.plugin.JourneymartPlugin.fastapi_apps:
+            api.mount(mounted["url_prefix"], mounted["app"])
+        self.client = self.enterContext(TestClient(api))
+
+    def log_in(self):
+        self.plugin.app.dependency_overrides[security.get_user] = lambda: mock.Mock(name="user")
+
+    def build_docs(self):
+        (self.docs / "static").mkdir(parents=True)
+        (self.docs / "index.html").write_text("<h1>Data Docs</h1>")
+        (self.docs / "static/style.css").write_text("body {}")
+        (self.docs / "static/한글.json").write_text("{}")
+        (self.home / "secrets.env").write_text("JM_ADMIN_PASSWORD=secret")
+        (self.docs / "link").symlink_to(self.home / "secrets.env")
+
+    def get(self, path):
+        return self.client.get(f"/journeymart/docs/{path}", follow_redirects=False)
+
+    def test_strangers_see_nothing(self):
+        self.build_docs()
+        for path in ("", "static/style.css", "nothing-here", "openapi.json", "docs", "redoc"):
+            with self.subTest(path):
+                response = self.get(path)
+                self.assertEqual(response.status_code, 401)
+                self.assertNotIn("Data Docs", response.text)
+
+    def test_a_user_without_the_permission_sees_nothing(self):
+        self.build_docs()
+        self.log_in()
+        self.manager.is_authorized_view.return_value = False
+        self.assertEqual(self.get("").status_code, 403)
+        view = self.manager.is_authorized_view.call_args.kwargs["access_view"]
+        self.assertEqual(view, security.AccessView.PLUGINS)
+
+    def test_files_and_their_types(self):
+        self.build_docs()
+        self.log_in()
+        for path, kind in (("", "text/html"), ("index.html", "text/html"), ("static/style.css", "text/css"),
+                           ("static/한글.json", "application/json")):  # fmt: skip
+            with self.subTest(path):
+                response = self.get(path)
+                self.assertEqual(response.status_code, 200)
+                self.assertTrue(response.headers["content-type"].startswith(kind))
+                self.assertIn("default-src 'self'", response.headers["content-security-policy"])
+                self.assertEqual(response.headers["x-content-type-options"], "nosniff")
+                self.assertIn("private", response.headers["cache-control"])
+
+    def test_nothing_outside_the_folder(self):
+        self.build_docs()
+        self.log_in()
+        for path in ("../secrets.env", "%2e%2e/secrets.env", "..%2fsecrets.env", "static/../../secrets.env", "link",
+                     "/etc/passwd", "%2fetc/passwd", "..%5csecrets.env", "%00", "a" * 5000):  # fmt: skip
+            with self.subTest(path[:40]):
+                response = self.get(path)
+                self.assertIn(response.status_code, (400, 404))
+                self.assertNotIn("secret", response.text)
+
+    def test_nothing_can_be_written(self):
+        self.build_docs()
+        self.log_in()
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            self.assertEqual(self.client.request(method, "/journeymart/docs/index.html").status_code, 405)
+
+    def test_before_the_first_validation(self):
+        self.log_in()
+        self.assertIn("아직 검증 결과가 없습니다", self.get("").text)
+        self.assertEqual(self.get("index.html").status_code, 404)
+
+    def test_menu_entry_leads_to_the_application(self):
+        plugin = self.plugin.JourneymartPlugin
+        self.assertTrue(issubclass(plugin, AirflowPlugin))
+        (view,) = plugin.external_views
+        self.assertEqual((view["name"], view["destination"]), ("데이터 검증 문서 / Data Docs", "nav"))
+        self.assertEqual(self.client.get(view["href"]).status_code, 401)
+
+
+class PluginsFolder(unittest.TestCase):
+    """What Airflow imports from plugins/."""
+
+    def test_only_the_plugin_is_one(self):
+        from airflow._shared.module_loading import find_path_from_directory
+
+        found = [Path(path).name for path in find_path_from_directory(str(REPO / "plugins"), ".airflowignore", "glob")]
+        self.assertEqual([name for name in found if name.endswith(".py")], ["journeymart_plugin.py"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,140 @@
+"""A step as a task: what it is asked, what it returns, how it fails and how it is ended; run by Airflow's Python."""
+
+import json
+import os
+import signal
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from journeymart.airflow import steps
+
+RUN_ID = "manual__2026-11-21T23:30:11.205039+00:00"
+
+
+class RunsSteps(unittest.TestCase):
+    """StepOperator against a stand-in for scripts/journeymart."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.program = Path(folder.name) / "journeymart"
+        self.enterContext(mock.patch.object(steps, "JOURNEYMART", self.program))
+        self.log = self.enterContext(mock.patch.object(steps.StepOperator, "log"))
+
+    def execute(self, body, **arguments):
+        """Run the step `land` with a program of this shell code; returns what the task returns."""
+        self.program.write_text(f"#!/bin/bash\n{body}\n")
+        self.program.chmod(0o700)
+        self.task = steps.StepOperator(task_id="land", step="land", **arguments)
+        # Airflow refuses execute() outside its task runner; what is wrapped is what the runner calls.
+        return type(self.task).execute.__wrapped__(self.task, {"run_id": RUN_ID})
+
+    def test_command_and_result(self):
+        result = self.execute("""printf '{"arguments": "%s"}\\n' "$*" """)
+        self.assertEqual(result, {"arguments": "step land --run-id manual__2026-11-21T23-30-11.205039-00-00 --json"})
+
+    def test_only_the_last_line_is_the_result(self):
+        self.assertEqual(self.execute("""echo '{"a": 1}'; echo '{"b": 2}'"""), {"b": 2})
+
+    def test_returns_one_item(self):
+        self.assertEqual(self.execute("""echo '{"batches": [["a"]]}'""", returns="batches"), [["a"]])
+        with self.assertRaises(AirflowFailException):
+            self.execute("echo '{}'", returns="batches")
+
+    def test_files_arrive_whatever_their_names_and_number(self):
+        names = [f"clickstream/{i:05d} '한글'; $(reboot)\n.csv" for i in range(5000)]
+        result = self.execute("""echo "${@: -2}" >&2; printf '{"files": %s}' "$(cat)" """, files=names)
+        self.assertEqual(result, {"files": names})
+
+    def test_a_step_may_log_a_lot_before_it_reads_its_files(self):
+        result = self.execute(
+            "head -c 500000 /dev/zero | tr '\\0' '\\n' >&2; cat >/dev/null; echo '{}'", files=["x" * 200_000]
+        )
+        self.assertEqual(result, {})
+
+    def test_log_lines_are_logged_as_they_come(self):
+        self.execute("echo 'landed 5 rows' >&2; printf 'bad \\xff byte\\n' >&2; echo '{}'")
+        lines = [call.args[-1] for call in self.log.info.call_args_list]
+        self.assertEqual(lines[:2], ["landed 5 rows", "bad \ufffd byte"])
+
+    def test_a_long_result_does_not_fill_the_log(self):
+        self.execute("""printf '{"batches": [["%s"]]}' "$(printf '%01000d ' {1..50})" """)
+        self.assertLess(len(self.log.info.call_args.args[-1]), 2001)
+
+    def test_failure_is_retried_and_says_why(self):
+        with self.assertRaisesRegex(AirflowException, "2 critical checks failed") as caught:
+            self.execute("""echo '{"error": "2 critical checks failed"}'; exit 1""")
+        self.assertNotIsInstance(caught.exception, AirflowFailException)
+        with self.assertRaisesRegex(AirflowException, "database is out of reach"):
+            self.execute("echo 'database is out of reach' >&2; exit 1")
+        with self.assertRaises(AirflowException):
+            self.execute("kill -9 $$")
+
+    def test_nothing_to_compute_skips_the_rest(self):
+        with self.assertRaises(AirflowSkipException):
+            self.execute("""echo '{"scope": "empty"}'""")
+        self.assertEqual(self.execute("""echo '{"scope": "changes"}'"""), {"scope": "changes"})
+
+    def test_wrong_usage_is_not_retried(self):
+        with self.assertRaises(AirflowFailException):
+            self.execute("exit 2")
+
+    def test_steps_do_not_see_airflows_secrets(self):
+        visible = {
+            "AIRFLOW__CORE__FERNET_KEY": "k",
+            "_AIRFLOW_X": "k",
+            "JOURNEYMART_HOME": "/h",
+            "JM_LOADER_PASSWORD": "p",
+        }
+        with mock.patch.dict(os.environ, visible):
+            names = self.execute("""printf '{"names": "%s"}' "$(compgen -e | tr '\\n' ' ')" """)["names"].split()
+        self.assertFalse([name for name in names if "AIRFLOW" in name and not name.startswith("JOURNEYMART_")])
+        self.assertLessEqual({"JOURNEYMART_HOME", "JM_LOADER_PASSWORD"}, set(names))
+
+    def test_kill_ends_the_step_and_its_children(self):
+        mark = self.program.with_name("children")
+        body = f"sleep 300 & trap '' TERM; echo $! $$ > {mark}.new; mv {mark}.new {mark}; while :; do sleep 1; done"
+        failures = []
+
+        def run():
+            try:
+                self.execute(body)
+            except AirflowException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        while not mark.exists():
+            time.sleep(0.05)
+        started = time.monotonic()
+        self.task.on_kill()
+        thread.join(20)
+        self.assertLess(time.monotonic() - started, steps.GRACE_SECONDS + 1.5)
+        self.assertEqual(len(failures), 1)
+        self.assertIn(str(-signal.SIGKILL), str(failures[0]))
+        for pid in mark.read_text().split():
+            stat = Path(f"/proc/{pid}/stat")
+            # A child whose new parent does not reap stays listed as a zombie.
+            self.assertTrue(not stat.exists() or stat.read_text().rpartition(") ")[2].startswith("Z"))
+
+
+class ParsesResults(unittest.TestCase):
+    """What counts as a result."""
+
+    def test_anything_but_an_object_is_none(self):
+        for text in ("", "\n", "not json", "[1, 2]", '{"a": 1}\nnot json'):
+            self.assertEqual(steps.parse_result(text), {}, text)
+        self.assertEqual(steps.parse_result(json.dumps({"a": "한글"})), {"a": "한글"})
+
+    def test_run_ids(self):
+        self.assertEqual(steps.safe_run_id("a'; b/../c\n가"), "a---b-..-c--")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,215 @@
+"""A small warehouse in which every rule holds: three landed files, three sessions, five transactions."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from journeymart.db import connect
+from journeymart.platform.postgres import Postgres
+from journeymart.platform.secrets import ensure_secrets
+from journeymart.settings import REPO, Settings
+
+MODELS = (
+    "session_event", "session_fact", "transaction_fact", "session_daily", "path_count", "path_edge",
+    "line_duplicate", "line_bot", "file_balance",
+)  # fmt: skip
+RUN = "manual__2026-03-10T12-00-00"
+DAY = "2026-03-10"
+HOME, LIST, BUY = 1, 2, 3  # nodes
+
+
+def line(file_id: int, line_no: int) -> int:
+    """row_id of a line."""
+    return file_id << 32 | line_no
+
+
+def at(minute: int, hour: int = 10) -> str:
+    return f"{DAY} {hour:02}:{minute:02}:00+09"
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    home = tmp_path_factory.mktemp("gate")
+    for directory in (home, *home.parents[:3]):
+        directory.chmod(directory.stat().st_mode | 0o011)  # PostgreSQL's own account passes through
+    ensure_secrets(home)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    loaded = Settings.load({"JOURNEYMART_HOME": str(home), "JOURNEYMART_PG_PORT": str(port)})
+    loaded.run.mkdir()
+    loaded.logs.mkdir()
+    postgres = Postgres(loaded)
+    postgres.start()
+    try:
+        postgres.provision()
+        _create_models(loaded)
+        yield loaded
+    finally:
+        postgres.stop()
+
+
+def _create_models(settings: Settings) -> None:
+    """Tables and views as dbt leaves them after a full run; columns come from the models' own contracts."""
+    contracts: dict[str, Any] = {}
+    for path in (REPO / "dbt_project" / "models" / "marts").rglob("*.yml"):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+            contracts[model["name"]] = model
+    with connect("jm_builder", settings=settings) as connection:
+        for name in MODELS:
+            columns = ", ".join(f"{c['name']} {c['data_type']}" for c in contracts[name]["columns"])
+            connection.execute(f"create table build.{name} ({columns})")
+            connection.execute(f"create view next.{name} as table build.{name}")
+        connection.execute(
+            "create table build.run_scope (run_id text, is_full boolean, watermark_at timestamptz);"
+            "create table build.run_file (file_id integer); create table build.touched_date (session_date date)"
+        )
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Iterator[psycopg.Connection]:
+    """An administrator's connection (autocommit) to the warehouse in its sound state."""
+    with connect("jm_admin", settings=settings, autocommit=True) as connection:
+        with connection.transaction():
+            _fill(connection)
+        yield connection
+
+
+def _fill(connection: psycopg.Connection) -> None:
+    tables = connection.execute(
+        "select string_agg(format('%I.%I', schemaname, tablename), ', ') from pg_tables"
+        " where schemaname in ('raw', 'ops', 'config', 'build') and tablename <> 'action'"
+    ).fetchone()
+    assert tables
+    connection.execute(f"truncate {tables[0]} restart identity cascade")
+
+    def insert(table: str, columns: str, *rows: tuple[Any, ...]) -> None:
+        marks = ", ".join(["%s"] * len(rows[0]))
+        override = " overriding system value" if table.startswith("raw.") else ""
+        with connection.cursor() as cursor:
+            cursor.executemany(f"insert into {table} ({columns}){override} values ({marks})", rows)  # noqa: S608
+
+    insert("ops.run", "run_id, scope, files, status", (RUN, "all", 3, "built"))
+    insert(
+        "config.definition", "kind, definition_id, version, content",
+        ("sessions", "sessions", 1, '{"time_zone": "Asia/Seoul", "path_depth": 10}'),
+    )  # fmt: skip
+    insert("raw.visitor", "visitor_key, visitor_id", (1, "v-1"), (2, "v-2"))
+    insert("raw.customer", "customer_key, customer_id", (1, "c-1"), (2, "c-2"))
+    insert(
+        "raw.node", "node_id, kind, code",
+        (HOME, "page", "HOME"), (LIST, "page", "LIST"), (BUY, "transaction", "BUY"),
+    )  # fmt: skip
+
+    ledger = (
+        "file_id, source, path, sha256, bytes, modified_at, format, rows_read, rows_loaded, totals, declared,"
+        " first_event_at, last_event_at, status, run_id, loaded_at"
+    )
+    insert(
+        "raw.file", ledger,
+        (1, "clickstream", "clickstream/a.ndjson", "aa", 1, at(0), "ndjson", 7, 7, "{}", None,
+         at(0), at(31, 11), "loaded", RUN, at(0, 12)),
+        (2, "transactions", "transactions/a.csv", "bb", 1, at(0), "csv", 5, 5, '{"amount": "4811.0000"}',
+         '{"rows": 5, "sha256": "BB", "totals": {"amount": "4811.00"}}', at(2), at(40, 11), "loaded", RUN, at(0, 12)),
+        (3, "customers", "customers/a.csv", "cc", 1, at(0), "csv", 2, 2, "{}", None,
+         None, None, "loaded", RUN, at(0, 12)),
+    )  # fmt: skip
+    for day in range(2, 10):  # eight days of published history, which this run does not touch
+        when = f"2026-03-{day:02} 12:00:00+09"
+        insert(
+            "raw.file", ledger,
+            (10 + day, "clickstream", f"clickstream/{day}", f"{day}", 1, when, "ndjson", 8, 8, "{}", None,
+             when, when, "loaded", "earlier", when),
+        )  # fmt: skip
+
+    # lines 1-3: session of visitor 1; 4: a later one; 5: session of visitor 2; 6: a bot; 7: line 1 once more
+    events = [
+        (1, 1, HOME, at(0), None), (2, 1, LIST, at(1), None), (3, 1, HOME, at(3), None), (4, 1, HOME, at(0, 11), 1),
+        (5, 2, LIST, at(30, 11), None), (6, 2, HOME, at(31, 11), None), (7, 1, HOME, at(0), None),
+    ]  # fmt: skip
+    insert(
+        "raw.event", "row_id, event_at, event_hash, visitor_key, node_id, agent_key, error_key, action_id",
+        *((line(1, no), when, no % 7 or 1, visitor, node, 1, error, 1) for no, visitor, node, when, error in events),
+    )  # fmt: skip
+    insert(
+        "raw.clickstream", "row_id, event_id",
+        *((line(1, no), "e-1" if no == 7 else f"e-{no}") for no, *_ in events),
+    )  # fmt: skip
+    transactions = [
+        (1, "t-1", at(2), 1, "1000", "KRW"), (2, "t-2", at(20), 2, "10.5", "USD"), (3, "t-1", at(2), 1, "1000", "KRW"),
+        (4, "t-4", at(40, 11), 2, "2500.5", None), (5, "t-5", at(25), 1, "300", "KRW"),
+    ]  # fmt: skip
+    insert(
+        "raw.transactions", "row_id, transaction_id, transacted_at, customer_key, node_id, amount, currency",
+        *((line(2, no), tid, when, who, BUY, *money) for no, tid, when, who, *money in transactions),
+    )  # fmt: skip
+    insert("raw.customers", "row_id, customer_key", (line(3, 1), 1), (line(3, 2), 2))
+
+    insert("build.run_scope", "run_id, is_full, watermark_at", (RUN, True, at(40, 11)))
+    insert("build.run_file", "file_id", (1,), (2,), (3,))
+    insert("build.touched_date", "session_date", (DAY,))
+    insert("build.line_duplicate", "row_id, of_row_id", (line(1, 7), line(1, 1)), (line(2, 3), line(2, 1)))
+    insert("build.line_bot", "row_id, agent_key", (line(1, 6), 1))
+    insert(
+        "build.file_balance", "file_id, rows_mart, rows_duplicate, rows_bot", (1, 5, 1, 1), (2, 4, 1, 0), (3, 2, 0, 0)
+    )
+    insert(
+        "build.session_event", "row_id, event_at, started_at, visitor_key, node_id, agent_key, event_no, action_id",
+        (line(1, 1), at(0), at(0), 1, HOME, 1, 1, 1), (line(1, 2), at(1), at(0), 1, LIST, 1, 2, 1),
+        (line(1, 3), at(3), at(0), 1, HOME, 1, 3, 1), (line(1, 4), at(0, 11), at(0, 11), 1, HOME, 1, 1, 1),
+        (line(1, 5), at(30, 11), at(30, 11), 2, LIST, 1, 1, 1),
+    )  # fmt: skip
+    fact = (
+        "row_id, transaction_id, transacted_at, customer_key, node_id, amount, currency, amount_krw,"
+        " session_visitor_key, started_at"
+    )
+    insert(
+        "build.transaction_fact", fact,
+        (line(2, 1), "t-1", at(2), 1, BUY, "1000", "KRW", "1000", 1, at(0)),
+        (line(2, 2), "t-2", at(20), 2, BUY, "10.5", "USD", "14700", None, None),
+        (line(2, 4), "t-4", at(40, 11), 2, BUY, "2500.5", None, "2500.5", 2, at(30, 11)),
+        (line(2, 5), "t-5", at(25), 1, BUY, "300", "KRW", "300", None, None),
+    )  # fmt: skip
+    insert(
+        "build.session_fact",
+        "visitor_key, started_at, ended_at, session_date, customer_key, events, pages, errors, transactions,"
+        " amount_krw, path",
+        (1, at(0), at(3), DAY, 1, 3, 3, 0, 1, "1000", _path(HOME, LIST, BUY, HOME)),
+        (1, at(0, 11), at(0, 11), DAY, None, 1, 1, 1, 0, "0", _path(HOME)),
+        (2, at(30, 11), at(30, 11), DAY, 2, 1, 1, 0, 1, "2500.5", _path(LIST, BUY)),
+    )  # fmt: skip
+    insert(
+        "build.session_daily",
+        "session_date, channel, sessions, events, pages, errors, transactions, amount_krw",
+        (DAY, "web", 2, 4, 4, 1, 1, "1000"), (DAY, "app", 1, 1, 1, 0, 1, "2500.5"),
+    )  # fmt: skip
+    insert(
+        "build.path_count", "session_date, channel, path, sessions",
+        (DAY, "web", _path(HOME, LIST, BUY, HOME), 1), (DAY, "web", _path(HOME), 1), (DAY, "app", _path(LIST, BUY), 1),
+    )  # fmt: skip
+    insert(
+        "build.path_edge", "session_date, channel, step_no, from_node, to_node, sessions",
+        (DAY, "web", 1, "HOME", "LIST", 1), (DAY, "web", 1, "HOME", "이탈", 1), (DAY, "app", 1, "LIST", "BUY", 1),
+        (DAY, "web", 2, "LIST", "BUY", 1), (DAY, "app", 2, "BUY", "이탈", 1), (DAY, "web", 3, "BUY", "HOME", 1),
+        (DAY, "web", 4, "HOME", "이탈", 1),
+    )  # fmt: skip
+
+
+def _path(*nodes: int) -> str:
+    """A session's path: one character per node, as raw.node_char writes it."""
+    return "".join(chr(19968 + node) for node in nodes)
+
+
+@pytest.fixture
+def home(settings: Settings, tmp_path: Path) -> Settings:
+    """The same database with a home of its own, so that results and pages start empty."""
+    import dataclasses
+
+    return dataclasses.replace(settings, home=tmp_path)

@@ -1,0 +1,175 @@
+"""Every rule holds in a sound warehouse and fails, alone, when what it guards is damaged."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+from psycopg.sql import SQL
+
+from journeymart.quality import validate
+from journeymart.quality.gate import DIRECTORY
+from journeymart.quality.rules import Rulebook
+from journeymart.settings import Settings
+
+from .conftest import RUN
+
+pytestmark = pytest.mark.postgres
+
+# (the rule that must notice, the damage); F1 is line 1 of file 1 (clickstream), T1 of file 2 (transactions)
+DAMAGE = [
+    ("DQ-RAW-LINES", "update raw.file set rows_read = rows_read + 1 where file_id = 1"),
+    (
+        "DQ-RAW-ROWS",
+        "delete from raw.event where row_id = F6; delete from raw.clickstream where row_id = F6",
+    ),
+    ("DQ-RAW-ROWS", "delete from raw.customers where customer_key = 2"),
+    ("DQ-RAW-HALVES", "update raw.clickstream set row_id = F9 where row_id = F5"),
+    ("DQ-RAW-HALVES", "delete from raw.clickstream where row_id = F6"),
+    ("DQ-RAW-QUARANTINE", "insert into raw.quarantine values (1, 8, 'clickstream', null, 'broken', 'x')"),
+    ("DQ-RAW-DECLARED", """update raw.file set declared = '{"rows": 6}' where file_id = 2"""),
+    ("DQ-RAW-DECLARED", """update raw.file set declared = '{"sha256": "cc"}' where file_id = 2"""),
+    ("DQ-RAW-DECLARED", """update raw.file set declared = '{"totals": {"amount": "4811.01"}}' where file_id = 2"""),
+    ("DQ-RAW-DECLARED", """update raw.file set declared = '{"totals": {"amount": "many"}}' where file_id = 2"""),
+    ("DQ-RAW-DECLARED", """update raw.file set declared = '{"totals": {"fee": "1"}}' where file_id = 2"""),
+    (
+        "DQ-RAW-AMOUNT",
+        """update raw.file set totals = '{"amount": "4811.01"}', declared = null where file_id = 2""",
+    ),
+    ("DQ-RAW-TIME", "update raw.file set last_event_at = loaded_at + interval '25 hours' where file_id = 2"),
+    ("DQ-RAW-TIME", "update raw.file set first_event_at = '1969-12-31' where file_id = 2"),
+    (
+        "DQ-RAW-QUARANTINE-RATIO",
+        "insert into raw.quarantine values (1, 8, 'clickstream', null, 'broken', 'x');"
+        "update raw.file set rows_read = 8, rows_quarantined = 1 where file_id = 1",
+    ),
+    ("DQ-RAW-VOLUME", "update raw.file set rows_loaded = 33 where file_id = 19"),
+    (
+        "DQ-RAW-VOLUME",
+        "delete from raw.file where file_id = 19; update raw.file set last_event_at = last_event_at"
+        " - interval '3 days', first_event_at = first_event_at - interval '3 days' where file_id between 12 and 18;"
+        "insert into raw.file (file_id, source, path, bytes, modified_at, format, rows_loaded, first_event_at,"
+        " last_event_at, status, run_id) overriding system value select 20, source, 'b', 1, modified_at, format, 1,"
+        " '2026-03-09 12:00+09', '2026-03-09 12:00+09', status, run_id from raw.file where file_id = 1",
+    ),
+    ("DQ-NEXT-LINES", "update build.file_balance set rows_mart = rows_mart - 1 where file_id = 3"),
+    ("DQ-NEXT-LINES", "delete from build.file_balance where file_id = 3"),
+    ("DQ-NEXT-LINES", "insert into build.file_balance values (18, 7, 0, 0)"),
+    ("DQ-NEXT-RECOUNT", "update build.file_balance set rows_mart = 6, rows_duplicate = 0 where file_id = 1"),
+    ("DQ-NEXT-RECOUNT", "update build.file_balance set rows_duplicate = 2, rows_bot = 0 where file_id = 1"),
+    ("DQ-NEXT-RECOUNT", "update build.file_balance set rows_mart = 5, rows_duplicate = 0 where file_id = 2"),
+    (
+        "DQ-NEXT-ONCE",
+        "update raw.event set event_hash = 1 where row_id = F2;"
+        "update raw.clickstream set event_id = 'e-1' where row_id = F2",
+    ),
+    ("DQ-NEXT-DUPLICATE", "update build.line_duplicate set of_row_id = row_id where row_id = F7"),
+    ("DQ-NEXT-DUPLICATE", "update build.line_duplicate set of_row_id = F7 where row_id = T3"),
+    ("DQ-NEXT-DUPLICATE", "update build.line_duplicate set of_row_id = 0 where row_id = T3"),
+    ("DQ-NEXT-SESSION", "update build.session_event set event_no = 4 where row_id = F3"),
+    ("DQ-NEXT-SESSION", "update build.session_event set started_at = event_at where row_id = F3"),
+    (
+        "DQ-NEXT-SESSION",
+        "update build.session_fact set ended_at = ended_at + interval '1 second' where visitor_key = 2",
+    ),
+    ("DQ-NEXT-SESSION", "update build.session_event set event_at = event_at - interval '1 s' where row_id = F1"),
+    ("DQ-NEXT-DAILY", "update build.session_daily set amount_krw = amount_krw + 0.01 where channel = 'web'"),
+    ("DQ-NEXT-DAILY", "update build.session_daily set errors = 0"),
+    ("DQ-NEXT-DAILY", "update build.session_daily set session_date = session_date + 1"),
+    ("DQ-NEXT-PATH-EDGE", "update build.path_edge set sessions = 2 where step_no = 3"),
+    ("DQ-NEXT-PATH-EDGE", "delete from build.path_edge where step_no = 4"),
+    ("DQ-NEXT-PATH-EDGE", "update build.path_edge set to_node = 'LIST' where step_no = 1 and to_node = '이탈'"),
+    ("DQ-NEXT-PATH-COUNT", "delete from build.path_count where channel = 'app'"),
+    ("DQ-NEXT-AMOUNT", "update build.transaction_fact set amount = amount + 0.0001 where row_id = T2"),
+    ("DQ-NEXT-AMOUNT", "update build.transaction_fact set amount_krw = amount_krw - 0.01 where row_id = T5"),
+    ("DQ-NEXT-AMOUNT", "update build.transaction_fact set currency = 'USD' where row_id = T5"),
+    (
+        "DQ-NEXT-SESSION-AMOUNT",
+        "update build.session_fact set amount_krw = 1001 where amount_krw = 1000;"
+        "update build.session_daily set amount_krw = 1001 where amount_krw = 1000",
+    ),
+    (
+        "DQ-NEXT-SESSION-AMOUNT",
+        "update build.transaction_fact set session_visitor_key = 2, started_at = '2026-03-10' where row_id = T5",
+    ),
+    ("DQ-NEXT-CUSTOMER", "update build.session_fact set customer_key = 9 where customer_key = 2"),
+    ("DQ-NEXT-CUSTOMER", "update build.transaction_fact set customer_key = 9 where customer_key = 2"),
+    ("DQ-NEXT-EXCHANGE", "update build.transaction_fact set amount_krw = null where currency = 'USD'"),
+]
+# Rules that count in another way when a run covers only what changed.
+CHANGES = [damage for damage in DAMAGE if damage[0] in {"DQ-NEXT-LINES", "DQ-NEXT-RECOUNT", "DQ-NEXT-ONCE"}]
+
+
+def damaged(warehouse: psycopg.Connection, damage: str) -> None:
+    """Carry out the damage, with the addresses of lines filled in."""
+    row_id = {"F": 1 << 32, "T": 2 << 32}
+    warehouse.execute(SQL(re.sub(r"\b([FT])(\d)\b", lambda found: str(row_id[found[1]] + int(found[2])), damage)))
+
+
+def failed(settings: Settings) -> set[str]:
+    return {check.check_id for check in validate(settings, RUN).failed}
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_all_rules_hold_in_a_sound_warehouse(warehouse: psycopg.Connection, home: Settings, is_full: bool) -> None:
+    warehouse.execute("update build.run_scope set is_full = %s", (is_full,))
+    result = validate(home, RUN)
+    assert [check.check_id for check in result.checks if not check.passed] == []
+    assert len(result.passed) == len(result.checks) == len(Rulebook(DIRECTORY))
+    assert result.critical == ()
+
+
+@pytest.mark.parametrize(("rule", "damage"), DAMAGE)
+def test_damage_is_noticed_by_its_rule_alone(
+    warehouse: psycopg.Connection, home: Settings, rule: str, damage: str
+) -> None:
+    damaged(warehouse, damage)
+    assert failed(home) == {rule}
+
+
+@pytest.mark.parametrize(("rule", "damage"), CHANGES)
+def test_damage_is_noticed_in_a_run_of_changes(
+    warehouse: psycopg.Connection, home: Settings, rule: str, damage: str
+) -> None:
+    warehouse.execute("update build.run_scope set is_full = false")
+    damaged(warehouse, damage)
+    assert failed(home) == {rule}
+
+
+def test_every_rule_is_shown_able_to_fail() -> None:
+    rules = {rule.id for suite in Rulebook(DIRECTORY).suites for rule in suite.rules}
+    assert {rule for rule, _ in DAMAGE} == rules
+
+
+def test_ids_that_only_share_a_hash_are_no_duplicates(warehouse: psycopg.Connection, home: Settings) -> None:
+    damaged(warehouse, "update raw.event set event_hash = 1 where row_id = F2")
+    assert failed(home) == set()
+
+
+def test_amounts_are_not_compared_with_a_declaration_that_covers_quarantined_lines(
+    warehouse: psycopg.Connection, home: Settings
+) -> None:
+    warehouse.execute(
+        "insert into raw.quarantine values (2, 6, 'transactions', 'amount', 'not a number', 'x');"
+        "update raw.file set rows_read = 6, rows_quarantined = 1,"
+        """ declared = '{"rows": 6, "totals": {"amount": "9"}}' where file_id = 2"""
+    )
+    assert failed(home) == {"DQ-RAW-QUARANTINE-RATIO"}
+
+
+def test_a_lost_path_step_beyond_the_kept_depth_is_no_difference(warehouse: psycopg.Connection, home: Settings) -> None:
+    warehouse.execute(
+        "update config.definition set content = jsonb_set(content, '{path_depth}', '3');"
+        "delete from build.path_edge where step_no = 4"
+    )
+    assert failed(home) == set()
+
+
+def test_an_empty_run_has_nothing_to_object_to(warehouse: psycopg.Connection, home: Settings) -> None:
+    warehouse.execute(
+        "truncate build.run_file, build.touched_date, build.session_event, build.session_fact, build.transaction_fact,"
+        " build.session_daily, build.path_count, build.path_edge, build.line_duplicate, build.line_bot,"
+        " build.file_balance"
+    )
+    assert failed(home) == set()

@@ -1,0 +1,229 @@
+"""The embedded PostgreSQL: passwords, crashes, two homes, and that nothing is left behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from journeymart.db import DatabaseUnreachableError, connect
+from journeymart.platform.postgres import Postgres
+from journeymart.settings import METADATA_ROLES, REPO, WAREHOUSE_ROLES, Settings
+
+pytestmark = pytest.mark.postgres
+
+
+class Home:
+    """A platform home of its own, driven through the command line as a user would."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("JOURNEYMART_", "JM_"))},
+            "JOURNEYMART_HOME": str(path),
+            "PYTHONPATH": str(REPO / "plugins"),
+        }
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "journeymart.cli", *arguments]
+        return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=300, check=False)
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        return self.run("up", "--only", "postgres", "--port-base", str(self.port))
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.load(self.environ)
+
+    @property
+    def server_pid(self) -> int:
+        return int((self.path / "postgres/data/postmaster.pid").read_text().split()[0])
+
+    def processes(self) -> list[str]:
+        """Ids of the processes working in this home."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if (entry / "cwd").readlink().is_relative_to(self.path):
+                    found.append(entry.name)
+            except OSError:
+                continue
+        return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("home"))
+    result = home.up()
+    assert result.returncode == 0, result.stderr
+    yield home
+    result = home.run("down")
+    assert result.returncode == 0, result.stderr
+    assert home.processes() == []
+
+
+def test_status_tells_what_runs(home):
+    result = home.run("status", "--json")
+    services = json.loads(result.stdout)
+    assert set(services) == {"postgres", "airflow", "superset", "docs"}
+    assert services["postgres"] == {"url": f"postgresql://127.0.0.1:{home.port}/journeymart", "healthy": True}
+    assert services["airflow"] == {"url": f"http://127.0.0.1:{home.port + 1}", "healthy": False}
+    assert services["docs"]["url"].endswith("/journeymart/docs/")
+
+
+def test_json_holds_no_password(home):
+    result = home.run("up", "--only", "postgres", "--json")
+    assert json.loads(result.stdout)["postgres"]["healthy"]
+    for password in home.settings.secrets.values():
+        assert password not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("role", WAREHOUSE_ROLES)
+def test_every_role_may_log_in_to_the_warehouse_only(home, role):
+    with connect(role, settings=home.settings) as connection:
+        assert connection.execute("select current_user").fetchone() == (role,)
+    if role != "jm_admin":
+        for database in (*METADATA_ROLES, "postgres"):
+            with pytest.raises(DatabaseUnreachableError, match="permission denied for database"):
+                connect(role, database=database, settings=home.settings)
+
+
+@pytest.mark.parametrize("role", METADATA_ROLES)
+def test_a_tool_reaches_its_own_metadata_and_not_the_warehouse(home, role):
+    with connect(role, database=role, settings=home.settings) as connection:
+        connection.execute("create table probe (a int); drop table probe")
+    with pytest.raises(DatabaseUnreachableError, match="permission denied for database"):
+        connect(role, settings=home.settings)
+
+
+def test_only_the_administrator_is_superuser(home):
+    with connect("jm_admin", settings=home.settings) as connection:
+        powerful = connection.execute(
+            "select rolname from pg_roles"
+            " where rolcanlogin and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)"
+        ).fetchall()
+    assert powerful == [("jm_admin",)]
+
+
+def test_a_wrong_or_missing_password_is_refused(home):
+    address = {"host": "127.0.0.1", "port": home.port, "user": "jm_loader", "dbname": "journeymart"}
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(**address, password="wrong")
+    with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+        psycopg.connect(**address, passfile="/dev/null")
+
+
+def test_the_error_names_the_role_and_not_the_password(home):
+    environ = {**home.environ, "JM_LOADER_PASSWORD": "never-shown"}
+    with pytest.raises(DatabaseUnreachableError, match="as jm_loader") as caught:
+        connect("jm_loader", settings=Settings.load(environ))
+    assert "never-shown" not in str(caught.value)
+
+
+def test_the_server_listens_on_this_machine_only_and_stores_scram(home):
+    with connect("jm_admin", settings=home.settings) as connection:
+        assert connection.execute("show listen_addresses").fetchone() == ("127.0.0.1",)
+        assert connection.execute("show fsync").fetchone() == ("on",)
+        stored = connection.execute("select distinct left(rolpassword, 14) from pg_authid where rolcanlogin").fetchall()
+    assert stored == [("SCRAM-SHA-256$",)]
+
+
+def test_session_settings_apply(home):
+    with connect("jm_loader", settings=home.settings, work_mem="77MB") as connection:
+        assert connection.execute("show work_mem").fetchone() == ("77MB",)
+        assert connection.execute("show application_name").fetchone() == ("journeymart jm_loader",)
+
+
+def test_a_password_that_was_changed_is_the_servers_after_the_next_up(home):
+    secrets = home.path / "secrets.env"
+    before = secrets.read_text()
+    secrets.write_text(before.replace(home.settings.password("jm_auditor"), "another-password"))
+    try:
+        assert home.up().returncode == 0
+        with connect("jm_auditor", settings=home.settings) as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+    finally:
+        secrets.write_text(before)
+        assert home.up().returncode == 0
+
+
+def test_psql_passes_arguments_through(home):
+    result = home.run("psql", "--role", "jm_auditor", "-tA", "-c", "select current_user")
+    assert result.stdout.strip() == "jm_auditor"
+    assert home.run("psql", "--role", "postgres").returncode == 2
+
+
+def test_up_after_the_server_was_killed(home):
+    with connect("jm_admin", settings=home.settings) as connection:
+        connection.execute("set synchronous_commit = on; create table public.survivor as select 42 as answer")
+    killed = home.server_pid
+    os.kill(killed, signal.SIGKILL)
+    result = home.up()
+    assert result.returncode == 0, result.stderr
+    assert home.server_pid != killed
+    with connect("jm_admin", settings=home.settings) as connection:
+        assert connection.execute("select answer from public.survivor").fetchone() == (42,)
+        connection.execute("drop table public.survivor")
+
+
+def test_a_second_home_runs_beside_and_a_taken_port_is_explained(home, tmp_path):
+    other = Home(tmp_path / "other")
+    try:
+        assert other.up().returncode == 0
+        assert other.settings.password("jm_loader") != home.settings.password("jm_loader")
+        other.port, own = home.port, other.port
+        refused = other.up()
+        assert refused.returncode == 1
+        assert "journeymart down` first" in refused.stderr
+        assert other.run("down").returncode == 0
+        refused = other.up()
+        assert refused.returncode == 1
+        assert "is taken by another program" in refused.stderr
+        other.port = own
+        assert other.up().returncode == 0
+        assert Postgres(home.settings).is_healthy()
+    finally:
+        assert other.run("down").returncode == 0
+    assert other.processes() == []
+    assert json.loads(other.run("status", "--json").stdout)["postgres"]["healthy"] is False
+
+
+def test_an_interrupted_first_start_is_repeated(tmp_path):
+    home = Home(tmp_path)
+    unfinished = tmp_path / "postgres/data.new"
+    unfinished.mkdir(parents=True)
+    (unfinished / "PG_VERSION").write_text("16\n")
+    try:
+        assert home.up().returncode == 0
+    finally:
+        assert home.run("down").returncode == 0
+
+
+def test_a_home_that_was_never_up_is_down(tmp_path):
+    home = Home(tmp_path / "new")
+    services = json.loads(home.run("status", "--json").stdout)
+    assert [service["healthy"] for service in services.values()] == [False] * 4
+    assert home.run("down").returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [("up", "--only", "mysql"), ("up", "--port-base", "many"), ("sideways",)])
+def test_wrong_usage_is_exit_code_2(home, arguments):
+    assert home.run(*arguments).returncode == 2
+
+
+def test_a_conflicting_environment_is_refused(home):
+    home.environ["JOURNEYMART_PG_HOST"] = "db.bank.example"
+    try:
+        result = home.run("up", "--only", "postgres")
+    finally:
+        del home.environ["JOURNEYMART_PG_HOST"]
+    assert result.returncode == 1
+    assert "JOURNEYMART_PG_HOST=db.bank.example is set in the environment" in result.stderr
