@@ -26,7 +26,7 @@ SCHEDULE = os.environ.get("JOURNEYMART_SCHEDULE", "*/5 * * * *")
 )
 def customer_journey() -> None:
     """Chain the six steps of a run."""
-    # At most 16 batches however many files there are. No batch: nothing is new, and the rest is skipped.
+    # At most 4 batches however many files there are. No batch: nothing is new, and the rest is skipped.
     # An empty batch: nothing to load, but an earlier run has left loaded files unpublished, so go on.
     discover = StepOperator(
         task_id="discover", step="discover", returns="batches", execution_timeout=timedelta(minutes=10)

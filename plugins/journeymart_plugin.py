@@ -69,6 +69,6 @@ class JourneymartPlugin(AirflowPlugin):
             "href": f"{URL_PREFIX}/",
             "destination": "nav",
             "url_route": "journeymart-docs",
-            "nav_top_level": True,
+            "category": "browse",
         }
     ]

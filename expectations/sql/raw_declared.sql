@@ -9,7 +9,6 @@ stated as (
         declared ->> 'rows' as declared_value,
         rows_read::text as computed_value
     from scope
-    where declared ? 'rows'
     union all
     select
         file_id,
@@ -17,13 +16,12 @@ stated as (
         lower(declared ->> 'sha256') as declared_value,
         sha256 as computed_value
     from scope
-    where declared ? 'sha256'
     union all
     select
         s.file_id,
         'totals.' || t.key as item,
         t.value as declared_value,
-        s.totals ->> t.key as computed_value
+        coalesce(s.totals ->> t.key, '0') as computed_value
     from scope as s
     cross join lateral jsonb_each_text(
         case when jsonb_typeof(s.declared -> 'totals') = 'object' then s.declared -> 'totals' end
@@ -34,8 +32,9 @@ stated as (
 compared as (
     select
         *,
-        declared_value ~ '^[+-]?[0-9]+([.][0-9]+)?$' and computed_value ~ '^[+-]?[0-9]+([.][0-9]+)?$' as is_number
+        item <> 'sha256' and pg_input_is_valid(declared_value, 'numeric') as is_number
     from stated
+    where declared_value is not null
 )
 
 select
@@ -46,6 +45,6 @@ select
 from compared
 where
     case
-        when is_number and item <> 'sha256' then declared_value::numeric <> computed_value::numeric
-        else declared_value is distinct from computed_value
+        when is_number then declared_value::numeric <> computed_value::numeric
+        else declared_value <> computed_value
     end

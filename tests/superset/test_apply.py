@@ -6,6 +6,7 @@ import io
 import itertools
 import shutil
 import zipfile
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -135,7 +136,7 @@ def test_every_step_of_a_path_adds_up_to_all_sessions_without_loops(client, char
 
 def test_main_paths_start_with_every_session(client, charts):
     (paths,) = ask(client, charts["main_paths_ko"])
-    (((sessions),),) = [list(row.values()) for row in ask(client, charts["kpi_sessions_ko"])[0]]
+    ((sessions,),) = [list(row.values()) for row in ask(client, charts["kpi_sessions_ko"])[0]]
     assert sum(row["이동 세션"] for row in paths if row["source"].startswith("1 · ")) == sessions
 
 
@@ -155,8 +156,17 @@ def test_a_hostile_filter_value_finds_nothing(client, charts, column, value):
 
 def test_the_period_reaches_the_ranking(client, charts):
     assert ask(client, charts["main_paths_ko"], period=["1970-01-01 : 1970-01-02"]) == [[]]
-    (all_time,) = ask(client, charts["main_paths_ko"])
-    assert ask(client, charts["main_paths_ko"], period=["1970-01-01 : 2200-01-01"]) == [all_time]
+    (trend, _) = ask(client, charts["daily_trend_ko"])
+    days = sorted(row["session_date"] for row in trend)
+    last = datetime.fromtimestamp(days[-1] / 1000, tz=UTC).date()
+    period = [f"{last} : {last + timedelta(days=1)}"]
+    (paths,) = ask(client, charts["main_paths_ko"], period=period)
+    (around,) = ask(client, charts["around_page_ko"], period=period)
+    ((total,),) = [list(row.values()) for row in ask(client, charts["kpi_sessions_ko"], period=period)[0]]
+    assert sum(row["이동 세션"] for row in paths if row["source"].startswith("1 · ")) == total
+    assert 0 < sum(row["이동 세션"] for row in around if row["source"].startswith("0 · ")) <= total
+    pages = {row["source"] for row in paths if row["source"].startswith("1 · ")}
+    assert len(pages - {"1 · 기타"}) <= 6
 
 
 def test_funnel_steps_come_with_both_conversions(client, charts):

@@ -15,8 +15,8 @@ from journeymart.settings import Settings
 
 app = typer.Typer()
 
-# More tasks than this cost Airflow more than they save.
-_BATCHES = 16
+# As many tasks as the executor runs at once: each further one costs a process start and lands nothing sooner.
+_BATCHES = 4
 
 Landing = Annotated[Path | None, typer.Option(help="Landing zone.  [default: $JOURNEYMART_HOME/landing]")]
 Definitions = Annotated[Path | None, typer.Option(help="Definitions that replace the shipped ones, file by file.")]

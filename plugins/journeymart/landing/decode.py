@@ -60,12 +60,18 @@ class Problem:
 
 @dataclass
 class Decoder:
-    """The SQL for files of one source that have the same format and columns."""
+    """The SQL for files of one source that have the same format and columns.
+
+    `derived` are further columns of `typed`, as expressions over the fields. Without `tolerant`, a line that is not
+    JSON makes the query fail.
+    """
 
     source: Source
     format: str
     schema: pa.Schema
-    careful: bool = False
+    derived: dict[str, str] = field(default_factory=dict)
+    tolerant: bool = False  # lines that are no JSON are expected; slower
+    careful: bool = False  # look for every value that PostgreSQL refuses; slower still
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
     known_keys: frozenset[str] = frozenset()  # NDJSON: those that fields are made of
@@ -82,9 +88,10 @@ class Decoder:
             f"{_json(column)}: {_json('JSON' if kind == 'json' else 'VARCHAR')}" for column, kind in wanted.items()
         )
         self.known_keys = frozenset(wanted)
+        attempt = "try" if self.tolerant or self.careful else ""
         parsed = f"""
-            select {ROW_ID}, {LINE}, try(json_transform({LINE}, {text("{" + structure + "}")})) as r,
-                hash(try(json_keys({LINE}))) as keys_hash
+            select {ROW_ID}, {LINE}, {attempt}(json_transform({LINE}, {text("{" + structure + "}")})) as r,
+                hash({attempt}(json_keys({LINE}))) as keys_hash
             from chunk"""
         guards = [
             (Problem(None, "The line is not JSON."), "r is null", "null"),
@@ -165,6 +172,7 @@ class Decoder:
         value = "case problem " + " ".join(f"when {i} then {shown}::varchar" for i, (_, _, shown) in enumerate(checks))
         self.problems = [problem for problem, _, _ in checks]
         fields = ", ".join(name(key) for key in self.source.fields)
+        derived = "".join(f"{expression} as {name(column)}, " for column, expression in self.derived.items())
         more = "".join(f", {column}" for column in passed)
         unstorable = "left join unstorable using (row_id)" if self.careful else ""
         files = (
@@ -181,7 +189,7 @@ class Decoder:
             ),
             cast_values as (select *, {", ".join(cast)} from raw_values),
             checked as (select *, ({number})::usmallint as problem from cast_values {unstorable})
-            select row_id, {fields}, {EXTRA} {more}, problem,
+            select row_id, {fields}, {EXTRA} {more}, problem, {derived}
                 case when problem is not null then {value} end end as bad_value,
                 case when problem is not null then rtrim(line, e'\\r\\n') end as bad_line
             from checked"""
@@ -196,7 +204,7 @@ class Decoder:
                 return f"try_cast({raw} as integer)"
             case "decimal":
                 return f"try_cast({raw} as decimal(20, 4))"
-            case "json":
+            case "json" if self.format != "ndjson":
                 return f"case when try(json_valid({raw})) then {raw} end"
         return raw
 
@@ -269,9 +277,10 @@ def _time(item: Field, raw: str, file_format: str) -> str:
     """A timestamptz; times without an offset are in the session's zone, which is the source's."""
     if isinstance(item.time, DatePlus):
         date, milliseconds = (f"split_part({raw}, ' + ', {part})" for part in (1, 2))
-        return f"try_cast({date} as timestamptz) + to_milliseconds(try_cast({milliseconds} as bigint))"
+        return f"try_cast({date} as timestamptz) + to_milliseconds(try_cast({milliseconds} as integer))"
     if item.time in EPOCHS:
-        return f"timezone('UTC', make_timestamp((try_cast({raw} as decimal(28, 6)) * {EPOCHS[item.time]})::bigint))"
+        microseconds = f"(try_cast({raw} as decimal(28, 6)) * {EPOCHS[item.time]})::bigint"
+        return f"timezone('UTC', try(make_timestamp({microseconds})))"
     if item.time == "iso" and file_format == "combined_log":
         return f"try_cast(try_strptime({raw}, {text(COMBINED_LOG_TIME)}) as timestamptz)"
     if item.time == "iso":

@@ -35,8 +35,11 @@ class Dictionary:
             self._look_up(warehouse, identity, keys)
             missing = [position for position, key in enumerate(keys) if key is None]
             if missing:
-                self._add(warehouse, found.take(missing))
-                self._look_up(warehouse, identity, keys)
+                added = self._add(warehouse, found.take(missing))
+                for position in missing:
+                    keys[position] = added.get(tuple(column[position] for column in identity))
+                if None in keys:  # another loader was faster
+                    self._look_up(warehouse, identity, keys)
         table = found.append_column("key", pa.array(keys, pa.int32()))
         engine.register("filled", table)
         engine.execute(f"create or replace temp table {self.table}_keys as select * from filled")
@@ -58,12 +61,20 @@ class Dictionary:
         for number, key in warehouse.execute(query, asked, binary=True):
             keys[open_positions[number - 1]] = key
 
-    def _add(self, warehouse: psycopg.Connection, values: pa.Table) -> None:
+    def _add(self, warehouse: psycopg.Connection, values: pa.Table) -> dict[tuple[str, ...], int]:
+        """Add values; the keys of those that were added, by identity."""
         query = sql.SQL(
             "insert into raw.{table} ({columns}) select {columns} from unnest({arrays}) as given ({columns})"
-            " on conflict do nothing"
-        ).format(table=sql.Identifier(self.table), columns=self._names(self.columns), arrays=self._arrays(self.columns))
-        warehouse.execute(query, [values.column(column).to_pylist() for column in self.columns])
+            " on conflict do nothing returning {key}, {identity}"
+        ).format(
+            table=sql.Identifier(self.table),
+            columns=self._names(self.columns),
+            arrays=self._arrays(self.columns),
+            key=sql.Identifier(self.key),
+            identity=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in self.identity),
+        )
+        given = [values.column(column).to_pylist() for column in self.columns]
+        return {tuple(identity): key for key, *identity in warehouse.execute(query, given, binary=True)}
 
     def _names(self, columns: tuple[str, ...] | dict[str, str]) -> sql.Composed:
         return sql.SQL(", ").join(map(sql.Identifier, columns))

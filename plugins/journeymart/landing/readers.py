@@ -55,8 +55,7 @@ class Chunk:
 
 def read_lines(path: Path, compression: str | None) -> Iterator[Chunk]:
     """A text file as its lines: columns _line_no, _line (line ends included). Blank lines are left out."""
-    for first_line, block in _blocks(path, compression):
-        lines = _Lines.split(block.data, first_line)
+    for lines, _ in _Blocks(path, compression):
         rejects = lines.drop_unusable()
         lines.drop_blank()
         yield Chunk(pa.table({LINE_NO: pa.array(lines.numbers), LINE: lines.text()}), rejects)
@@ -67,23 +66,19 @@ def read_csv(path: Path, compression: str | None, delimiter: str, columns: list[
 
     _line_no is the physical line on which a record begins. Raises FileRejectedError for an unusable header.
     """
-    carried = b""
-    carried_line = 0
-    for block_line, block in _blocks(path, compression):
-        first_line = carried_line or block_line
-        data = carried + block.data
-        lines = _Lines.split(data, first_line)
-        starts = lines.starts
+    blocks = _Blocks(path, compression)
+    for lines, is_last in blocks:
+        first_line, data, starts = blocks.line_no, lines.data, lines.starts
         rejects = lines.drop_unusable()
         if columns is None:
             header = lines.take_first()
             if header is None:
                 continue
             columns = _header(header, delimiter)
-        carried, carried_line = b"", lines.join_records(delimiter, len(columns), rejects, block.is_last)
-        if carried_line:
-            carried = data[starts[carried_line - first_line] :]
-            rejects = [reject for reject in rejects if reject.line_no < carried_line]
+        open_line = lines.join_records(delimiter, len(columns), rejects, is_last)
+        if open_line:
+            blocks.put_back(data[starts[open_line - first_line] :], open_line)
+            rejects = [reject for reject in rejects if reject.line_no < open_line]
         lines.drop_blank()
         yield _parse_csv(lines, delimiter, columns, rejects)
 
@@ -103,36 +98,50 @@ def read_parquet(path: Path) -> Iterator[Chunk]:
         raise FileRejectedError(f"is not readable as Parquet: {_reason(error)}") from error
 
 
-@dataclass(frozen=True)
-class _Block:
-    data: bytes
-    is_last: bool
-
-
-def _blocks(path: Path, compression: str | None) -> Iterator[tuple[int, _Block]]:
-    """Blocks that end at a line end, each with the number of its first line; the last one may be empty.
+class _Blocks:
+    """A text file block by block: whole lines, and whether they are the last (which may be none).
 
     A line beyond MAX_LINE_BYTES is cut short here, so that memory stays bounded, and rejected later for its length.
     """
-    line_no = 1
-    carry = b""
-    with pa.OSFile(str(path)) as raw, _decompressed(raw, compression) as stream:
-        while True:
-            try:
-                data = stream.read(CHUNK_BYTES)
-            except OSError as error:
-                raise FileRejectedError(f"cannot be decompressed: {_reason(error)}") from error
-            block = carry + data
-            if line_no == 1:
-                block = block.removeprefix(BOM)
-            if not data:
-                yield line_no, _Block(block + b"\n" if block else b"", is_last=True)
-                return
-            cut = block.rfind(b"\n") + 1
-            carry = block[cut : cut + MAX_LINE_BYTES + 1]
-            if cut:
-                yield line_no, _Block(block[:cut], is_last=False)
-                line_no += block.count(b"\n")
+
+    def __init__(self, path: Path, compression: str | None) -> None:
+        self.path = path
+        self.compression = compression
+        self.line_no = 1  # of the first line of the current block
+        self._next_line = 1
+        self._carry = np.empty(0, dtype=np.uint8)  # the begin of the next block
+
+    def put_back(self, data: Any, line_no: int) -> None:
+        """The next block shall begin with these whole lines, the first of which is `line_no`."""
+        self._carry = np.concatenate([data, self._carry])
+        self._next_line = line_no
+
+    def __iter__(self) -> Iterator[tuple[_Lines, bool]]:
+        with pa.OSFile(str(self.path)) as raw, _decompressed(raw, self.compression) as stream:
+            is_last = False
+            while not is_last:
+                data = np.empty(len(self._carry) + CHUNK_BYTES + 1, dtype=np.uint8)
+                data[: len(self._carry)] = self._carry
+                try:
+                    added = stream.readinto(memoryview(data)[len(self._carry) : -1])
+                except OSError as error:
+                    raise FileRejectedError(f"cannot be decompressed: {_reason(error)}") from error
+                data = data[: len(self._carry) + added + 1]
+                is_last = not added
+                if is_last and len(data) > 1 and data[-2] != NEWLINE:
+                    data[-1] = NEWLINE
+                else:
+                    data = data[:-1]
+                if self._next_line == 1 and data[:3].tobytes() == BOM:
+                    data = data[3:]
+                self.line_no = self._next_line
+                ends = np.flatnonzero(data == NEWLINE) + 1
+                cut = int(ends[-1]) if len(ends) else 0
+                self._carry = data[cut : cut + MAX_LINE_BYTES + 1].copy()
+                self._next_line += len(ends)
+                if cut or is_last:
+                    starts = np.concatenate([np.zeros(1, dtype=np.int64), ends])
+                    yield _Lines(data[:cut], starts, np.arange(self.line_no, self._next_line, dtype=np.int64)), is_last
 
 
 def _decompressed(raw: Any, compression: str | None) -> Any:
@@ -142,16 +151,10 @@ def _decompressed(raw: Any, compression: str | None) -> Any:
 class _Lines:
     """Lines over one buffer: `starts` (n + 1 offsets, each line up to the next start) and their `numbers`."""
 
-    def __init__(self, data: bytes | pa.Buffer, starts: Any, numbers: Any) -> None:
+    def __init__(self, data: Any, starts: Any, numbers: Any) -> None:
         self.data = data
         self.starts = starts
         self.numbers = numbers
-
-    @classmethod
-    def split(cls, data: bytes, first_line: int) -> _Lines:
-        ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == NEWLINE) + 1
-        starts = np.concatenate([np.zeros(1, dtype=np.int64), ends])
-        return cls(data, starts, np.arange(first_line, first_line + len(ends), dtype=np.int64))
 
     def binary(self) -> pa.Array:
         """The lines as bytes, without copying."""
@@ -164,19 +167,19 @@ class _Lines:
 
     def raw(self, position: int) -> bytes:
         start, end = int(self.starts[position]), int(self.starts[position + 1])
-        return bytes(memoryview(self.data)[start:end])
+        return bytes(self.data[start:end])
 
     def keep(self, mask: Any) -> None:
         """Leave out lines; the buffer is copied so that the rest is contiguous again."""
         kept = self.binary().filter(pa.array(mask))
         self.numbers = self.numbers[mask]
-        self.data = kept.buffers()[2] or pa.py_buffer(b"")
+        self.data = np.frombuffer(kept.buffers()[2] or b"", dtype=np.uint8)
         self.starts = np.frombuffer(kept.buffers()[1], dtype=np.int32)[: len(kept) + 1].astype(np.int64)
 
     def blank(self) -> Any:
         """Which lines hold nothing but white space."""
         blank = np.zeros(len(self.numbers), dtype=bool)
-        first_bytes = np.frombuffer(self.data, dtype=np.uint8)[self.starts[:-1]]
+        first_bytes = self.data[self.starts[:-1]]
         for position in np.flatnonzero(first_bytes <= ord(" ")).tolist():
             blank[position] = not self.raw(position).strip()
         return blank
@@ -202,7 +205,7 @@ class _Lines:
             int(position): f"The line is longer than {MAX_LINE_BYTES:,} bytes."
             for position in np.flatnonzero(np.diff(self.starts) > MAX_LINE_BYTES)
         }
-        nul_bytes = np.flatnonzero(np.frombuffer(self.data, dtype=np.uint8) == 0)
+        nul_bytes = np.flatnonzero(self.data == 0) if len(self.data) and self.data.min() == 0 else []
         for position in np.unique(np.searchsorted(self.starts, nul_bytes, side="right") - 1).tolist():
             unusable.setdefault(position, "The line contains a NUL byte.")
         try:
@@ -230,7 +233,7 @@ class _Lines:
         they are one record of the right width; otherwise the line is rejected alone and reading goes on behind it.
         Returns the number of the line that opens a record not closed within the block; lines from there are dropped.
         """
-        quotes = np.flatnonzero(np.frombuffer(self.data, dtype=np.uint8) == QUOTE)
+        quotes = np.flatnonzero(self.data == QUOTE)
         odd = np.flatnonzero(np.diff(np.searchsorted(quotes, self.starts)) % 2).tolist()
         begins = np.ones(len(self.numbers), dtype=bool)
         kept = np.ones(len(self.numbers), dtype=bool)
@@ -257,8 +260,8 @@ class _Lines:
         return carried_line
 
     def _is_record(self, first: int, last: int, delimiter: str, width: int) -> bool:
-        data = memoryview(self.data)[int(self.starts[first]) : int(self.starts[last + 1])]
-        return len(data) <= MAX_LINE_BYTES and _csv_record(str(data, "utf-8"), delimiter, width) is not None
+        data = self.data[self.starts[first] : self.starts[last + 1]]
+        return len(data) <= MAX_LINE_BYTES and _csv_record(data.tobytes().decode(), delimiter, width) is not None
 
 
 def _csv_record(text: str, delimiter: str, width: int) -> list[str] | None:

@@ -23,9 +23,11 @@ from journeymart.landing.dictionaries import (
     Dictionary,
 )
 
-# 64 bits of the md5, as PostgreSQL would write ('x' || left(md5(event_id), 16))::bit(64)::bigint.
+# The first 64 bits of the md5, signed: what PostgreSQL writes ('x' || left(md5(event_id), 16))::bit(64)::bigint.
+UNSIGNED_HASH = "('0x' || left(md5(event_id), 16))::ubigint"
 EVENT_HASH = (
-    "((md5_number_upper({0})::hugeint + 9223372036854775808) % 18446744073709551616 - 9223372036854775808)::bigint"
+    "case when unsigned_hash < 9223372036854775808 then unsigned_hash::bigint"
+    " else (unsigned_hash - 9223372036854775808)::bigint - 9223372036854775807 - 1 end"
 )
 NODE_CODE_LENGTH = 256
 NO_PAGE = "(none)"
@@ -39,9 +41,10 @@ class Target:
     time: str | None  # the field that says when it happened
     dictionaries: dict[Dictionary, str]  # with the query of the values that occur, distinct
     tables: dict[str, str]
+    derived: dict[str, str] = field(default_factory=dict)  # further columns of `typed`
     prepare: Callable[[Pages], list[str]] = lambda _pages: []
     names: str | None = None  # query of (node_id, name, last_at)
-    numbers: tuple[str, ...] = field(default=())  # fields that are summed for the ledger
+    numbers: tuple[str, ...] = ()  # fields that are summed for the ledger
 
 
 def _distinct(column: str) -> str:
@@ -57,18 +60,22 @@ def _fingerprint(columns: tuple[str, ...]) -> str:
 def _fingerprinted(columns: tuple[str, ...], any_of: bool) -> str:
     """Distinct values of several columns with their fingerprint; `any_of` leaves out rows without any value."""
     listed = ", ".join(columns)
-    known = f"where coalesce({listed}) is not null" if any_of else ""
-    return f"select {_fingerprint(columns)} as fingerprint, * from (select distinct {listed} from located {known})"
+    known = f"and coalesce({listed}) is not null" if any_of else ""
+    values = f"select distinct {listed} from events where problem is null {known}"
+    return f"select {_fingerprint(columns)} as fingerprint, * from ({values})"
 
 
 def _same(table: str, columns: tuple[str, ...]) -> str:
-    return " and ".join(f"located.{column} is not distinct from {table}.{column}" for column in columns)
+    return " and ".join(f"events.{column} is not distinct from {table}.{column}" for column in columns)
 
 
 def _host(url: str) -> str:
-    """Host of a URL in lower case, without user, port and www; null if there is none."""
-    host = rf"regexp_extract({url}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#:]+)', 1)"
-    return f"nullif(lower({host}), '')"
+    """Host of a URL in lower case, without user and port; null if there is none."""
+    return rf"nullif(lower(regexp_extract({url}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)), '')"
+
+
+def _without_www(host: str) -> str:
+    return f"case when starts_with({host}, 'www.') then substr({host}, 5) else {host} end"
 
 
 def clean_path(path: str, pages: Pages) -> str:
@@ -79,35 +86,36 @@ def clean_path(path: str, pages: Pages) -> str:
     return f"coalesce(nullif(left({path}, {NODE_CODE_LENGTH}), ''), '/')"
 
 
-def _locate(pages: Pages) -> list[str]:
-    """What an event says about place: its node, device and origin. Paths are cleaned once per distinct path."""
+def _places(pages: Pages) -> list[str]:
+    """Which node a place is; a path is cleaned once, however many events have it."""
     return [
-        rf"""
-        create or replace temp table located as
-        select row_id,
-            case when page_code is null and page_url is not null then 'url' else 'page' end as kind,
-            coalesce(page_code, '/' || ltrim(regexp_replace(regexp_replace(
-                page_url, '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*', ''), '[?#].*$', '', 's'), '/'), {text(NO_PAGE)}) as place,
-            channel, coalesce(domain, {_host("page_url")}) as domain,
-            os, device_type, device_model, app_version, user_agent,
-            utm_source, utm_medium, utm_campaign, utm_term, utm_content,
-            case when referrer_url is not null then {_host("referrer_url")} end as referrer_host,
-            case when regexp_replace(referrer_host, '^www\.', '')
-                is distinct from regexp_replace(lower(coalesce(domain, {_host("page_url")})), '^www\.', '')
-                then referrer_host end as referrer_domain,
-            error_code, error_page, visitor_id, customer_id, action_type, event_time, page_name,
-            {EVENT_HASH.format("event_id")} as event_hash
-        from typed where problem is null""",
+        # What an event says about its site comes from the page's address where the tag does not say it.
+        "create or replace temp view events as select * replace (site as domain) from typed",
         f"""
         create or replace temp table places as
         select kind, place, case kind when 'url' then {clean_path("place", pages)} else place end as code
-        from (select distinct kind, place from located)""",
+        from (select distinct kind, place from events where problem is null)""",
     ]
 
 
+_PATH = r"regexp_replace(page_url, '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*|[?#].*$', '', 'gs')"
+_NODES = """
+    join places on places.kind = events.kind and places.place = events.place
+    join node_keys on node_keys.kind = places.kind and node_keys.code = places.code"""
+
 CLICKSTREAM = Target(
     time="event_time",
-    prepare=_locate,
+    derived={
+        "kind": "case when page_code is null and page_url is not null then 'url' else 'page' end",
+        "place": f"coalesce(page_code, '/' || ltrim({_PATH}, '/'), {text(NO_PAGE)})",
+        "site": f"coalesce(domain, {_host('page_url')})",
+        "referrer_host": f"case when referrer_url is not null then {_host('referrer_url')} end",
+        "referrer_domain": f"case when referrer_host is not null and {_without_www('referrer_host')}"
+        f" is distinct from lower({_without_www('site')}) then referrer_host end",
+        "unsigned_hash": UNSIGNED_HASH,
+        "event_hash": EVENT_HASH,
+    },
+    prepare=_places,
     dictionaries={
         VISITOR: _distinct("visitor_id"),
         CUSTOMER: _distinct("customer_id"),
@@ -122,29 +130,26 @@ CLICKSTREAM = Target(
                 visitor_keys.key as visitor_key, customer_keys.key as customer_key, node_keys.key as node_id,
                 agent_keys.key as agent_key, inflow_keys.key as inflow_key, error_keys.key as error_key,
                 actions.action_id
-            from located
+            from events
             join visitor_keys using (visitor_id)
             left join customer_keys using (customer_id)
-            join places on places.kind = located.kind and places.place = located.place
-            join node_keys on node_keys.kind = places.kind and node_keys.code = places.code
+            {_NODES}
             join agent_keys on {_same("agent_keys", AGENT_COLUMNS)}
             left join inflow_keys on {_same("inflow_keys", INFLOW_COLUMNS)}
             left join error_keys on {_same("error_keys", ERROR_COLUMNS)}
             join actions using (action_type)
+            where problem is null
             order by row_id""",
         "clickstream": """
             select row_id, event_id, received_time as received_at, session_id as tag_session_id, page_name, page_url,
                 referrer_url, click_text, click_name, checkbox, popup_name, tab_name, step_position, exit_menu, ip,
                 properties
-            from typed where problem is null
-            order by row_id""",
+            from typed where problem is null""",
     },
     names=f"""
         select node_keys.key as node_id, left(page_name, {NODE_CODE_LENGTH}) as name, max(event_time) as last_at
-        from located
-        join places on places.kind = located.kind and places.place = located.place
-        join node_keys on node_keys.kind = places.kind and node_keys.code = places.code
-        where page_name is not null
+        from events {_NODES}
+        where page_name is not null and problem is null
         group by all""",
 )
 

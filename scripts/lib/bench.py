@@ -1,0 +1,262 @@
+"""Measure a full build, one more day and a micro-batch, each stage in a process of its own (see scripts/bench)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from journeymart.db import connect
+from journeymart.platform.postgres import Postgres
+from journeymart.settings import Settings
+
+REPO = Path(__file__).resolve().parents[2]
+STAGES = ("land", "build", "validate", "publish")
+SCENARIOS = ("full build", "one more day", "micro-batch of 10,000")
+DAYS = 30
+MICRO_EVENTS = 10_000
+TICK = os.sysconf("SC_CLK_TCK")
+# performance.md's targets, with how each is read from a measurement
+TARGETS = {
+    ("full build", "land"): "P1: ≥ 150,000 events/s",
+    ("full build", "build to publish"): "P3: ≥ 300,000 events/s",
+    ("one more day", "database"): "P4: ≤ 5 s of database work (on 10 million)",
+    ("micro-batch of 10,000", "database"): "P5: ≤ 1 s of database work (on 10 million)",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One stage once: wall and CPU in seconds (ours and PostgreSQL's), peak memory in MB, database seconds."""
+
+    wall: float
+    cpu: float
+    postgres_cpu: float
+    memory: float
+    database: float
+
+
+def main() -> None:
+    """Run what the arguments ask for and write the results file."""
+    arguments = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    arguments.add_argument("--millions", type=float, nargs="+", default=[1, 10], help="events, in millions")
+    arguments.add_argument("--runs", type=int, default=3)
+    arguments.add_argument("--dry", action="store_true", help="print the results, write no file")
+    given = arguments.parse_args()
+    sections = []
+    for millions in given.millions:
+        with _bank(millions) as (bank, events):
+            runs = [_run(bank, number) for number in range(given.runs)]
+            sections.append(_section(millions, events, runs))
+    text = _head(given.runs) + "\n".join(sections)
+    print(text)
+    if not given.dry:
+        (REPO / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _bank(millions: float) -> Iterator[tuple[Path, dict[str, int]]]:
+    """Landing zones of a synthetic bank: `full`, `day` and `micro`; and the number of clickstream lines in each."""
+    folder = Path(tempfile.mkdtemp(prefix="journeymart-bench-"))
+    try:
+        _sample(folder / "full", "--events", str(int(millions * 1e6)), "--days", str(DAYS))
+        found = json.loads((folder / "full" / "truth.json").read_text())["parameters"]
+        same = ("--customers", str(found["customers"]), "--nodes", str(found["nodes"]))
+        _sample(folder / "day", *same, "--days", str(DAYS + 1), "--from-day", str(DAYS + 1))
+        _sample(
+            folder / "rest", *same, "--days", str(DAYS + 2), "--from-day", str(DAYS + 2),
+            "--file-events", str(MICRO_EVENTS),
+        )  # fmt: skip
+        first = min((folder / "rest" / "clickstream").rglob("*.ndjson.gz"))
+        target = folder / "micro" / first.relative_to(folder / "rest")
+        target.parent.mkdir(parents=True)
+        shutil.copy2(first, target)
+        lines = {name: _lines(folder / name) for name in ("full", "day", "micro")}
+        yield folder, lines
+    finally:
+        shutil.rmtree(folder)
+
+
+def _sample(out: Path, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "journeymart.cli", "sample", "--out", str(out), "--format", "ndjson", *arguments],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _lines(landing: Path) -> int:
+    return sum(
+        int(subprocess.run(f"zcat '{file}' | wc -l", shell=True, check=True, capture_output=True).stdout)  # noqa: S602
+        for file in (landing / "clickstream").rglob("*.ndjson.gz")
+    )
+
+
+def _run(bank: Path, number: int) -> dict[tuple[str, str], Measured]:
+    """One new warehouse, the three scenarios one after the other."""
+    home = Path(tempfile.mkdtemp(prefix="journeymart-bench-home-"))
+    environment = {**os.environ, "JOURNEYMART_HOME": str(home)}
+    command = [sys.executable, "-m", "journeymart.cli"]
+    try:
+        subprocess.run(
+            [*command, "up", "--only", "postgres", "--port-base", "58300"], env=environment, check=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        settings = Settings.load(environment)
+        result = {}
+        for scenario, zone in zip(SCENARIOS, ("full", "day", "micro"), strict=True):
+            run_id = f"bench-{number}-{zone}"
+            for stage in STAGES:
+                step = [*command, "step", stage, "--run-id", run_id, "--landing", str(bank / zone)]
+                result[scenario, stage] = _measure(settings, step, environment, run_id, stage)
+                print(f"{scenario}, {stage}: {result[scenario, stage].wall:.1f} s", file=sys.stderr)
+        return result
+    finally:
+        subprocess.run([*command, "down"], env=environment, check=True, stderr=subprocess.DEVNULL)
+        shutil.rmtree(home)
+
+
+def _measure(settings: Settings, command: list[str], environment: dict[str, str], run_id: str, stage: str) -> Measured:
+    before = _postgres_cpu(settings)
+    started = time.monotonic()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    peak = _Peak(settings)
+    errors = process.stderr.read() if process.stderr else b""
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - started
+    if os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"{' '.join(command)} failed:\n{errors.decode()[-3000:]}")
+    return Measured(
+        wall=wall,
+        cpu=usage.ru_utime + usage.ru_stime,
+        postgres_cpu=_postgres_cpu(settings) - before,
+        memory=usage.ru_maxrss / 1024 + peak.stop(),
+        database=_database_seconds(settings, run_id) if stage == "build" else 0.0,
+    )
+
+
+class _Peak:
+    """Largest private memory of PostgreSQL's processes, sampled every half second, in MB."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._peak = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.5):
+            self._peak = max(self._peak, sum(map(_private_memory, _postgres_processes(self._settings))))
+
+    def stop(self) -> float:
+        self._ended.set()
+        self._thread.join()
+        return self._peak
+
+
+def _postgres_processes(settings: Settings) -> list[Path]:
+    data = Postgres(settings).data
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cwd").readlink() == data:
+                found.append(entry)
+        except OSError:  # ended meanwhile
+            continue
+    return found
+
+
+def _private_memory(process: Path) -> float:
+    try:
+        text = (process / "smaps_rollup").read_text()
+    except OSError:  # ended meanwhile
+        return 0.0
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1024
+
+
+def _postgres_cpu(settings: Settings) -> float:
+    """CPU seconds of the server so far: live processes, and ended ones as their parent counted them."""
+    total = 0
+    for process in _postgres_processes(settings):
+        try:
+            fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:  # ended meanwhile
+            continue
+        total += sum(int(fields[index]) for index in (11, 12, 13, 14))
+    return total / TICK
+
+
+def _database_seconds(settings: Settings, run_id: str) -> float:
+    """Seconds the run's models, seeds and tests took in the database, one after the other."""
+    with connect("jm_builder", settings=settings) as connection:
+        row = connection.execute(
+            "select sum(seconds) from ops.model_result where run_id = %s", (run_id,)
+        ).fetchone()
+    return float(row[0]) if row and row[0] else 0.0
+
+
+def _head(runs: int) -> str:
+    commit = subprocess.run(
+        ["git", "-C", str(REPO), "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        "# Benchmarks\n\n"
+        f"Written by `scripts/bench`, {datetime.now(UTC):%Y-%m-%d}, commit {commit}; {platform.machine()}, "
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, embedded PostgreSQL 16. Median of {runs} runs "
+        "(least–most for the wall clock), each on a new warehouse. Every stage is a process of its own, so its start "
+        "(about 3 s for dbt, 4 s for Great Expectations) is in the wall clock. CPU: the stage's own + PostgreSQL's. "
+        "Memory: peak of the stage + private memory of PostgreSQL's processes, without shared buffers. Database: sum "
+        "over models and tests.\n\n"
+    )
+
+
+def _section(millions: float, events: dict[str, int], runs: list[dict[tuple[str, str], Measured]]) -> str:
+    lines = [
+        f"## {millions:g} million events\n",
+        "| scenario | stage | wall s | CPU s | memory MB | database s | events/s | target |",
+        "|---|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for scenario, zone in zip(SCENARIOS, ("full", "day", "micro"), strict=True):
+        for stage in STAGES:
+            all_runs = [run[scenario, stage] for run in runs]
+            walls = sorted(item.wall for item in all_runs)
+            wall = statistics.median(walls)
+            lines.append(
+                f"| {scenario} | {stage} | {wall:.1f} ({walls[0]:.1f}–{walls[-1]:.1f}) |"
+                f" {_median(all_runs, 'cpu'):.1f} + {_median(all_runs, 'postgres_cpu'):.1f} |"
+                f" {_median(all_runs, 'memory'):,.0f} |"
+                f" {format(_median(all_runs, 'database'), '.1f') if stage == 'build' else ''} |"
+                f" {events[zone] / wall:,.0f} | {TARGETS.get((scenario, stage), '')} |"
+            )
+        rest = statistics.median(
+            [sum(run[scenario, stage].wall for stage in STAGES if stage != "land") for run in runs]
+        )
+        target = TARGETS.get((scenario, "build to publish")) or TARGETS.get((scenario, "database"), "")
+        lines.append(f"| {scenario} | **build to publish** | {rest:.1f} | | | | {events[zone] / rest:,.0f} | {target} |")
+    lines.append(
+        f"\nLines: {events['full']:,} in the full build, {events['day']:,} in one more day, {events['micro']:,} in the"
+        " micro-batch.\n"
+    )
+    return "\n".join(lines)
+
+
+def _median(runs: list[Measured], field: str) -> float:
+    return statistics.median(getattr(run, field) for run in runs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The customer_journey DAG on the real scheduler, started over REST as an operations tool would."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+import requests
+
+from journeymart.db import connect
+from journeymart.settings import Settings
+
+pytestmark = pytest.mark.platform
+
+DAG = "customer_journey"
+STEPS = ["build", "deliver", "discover", "land", "publish", "validate"]
+LONGEST_RUN = 300  # seconds, on a busy machine
+
+
+class Airflow:
+    """Airflow's REST API as administrator."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = settings.airflow_url
+        self.session = requests.Session()
+        self.session.trust_env = False
+        login = {"username": "admin", "password": settings.secret("AIRFLOW_ADMIN_PASSWORD")}
+        token = self.session.post(f"{self.url}/auth/token", json=login, timeout=60).json()["access_token"]
+        self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str) -> Any:
+        response = self.session.get(f"{self.url}/api/v2/{path}", timeout=60)
+        response.raise_for_status()
+        return response.json()
+
+    def run(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Start a run and wait for its end; returns the run and its task instances."""
+        started = self.session.post(f"{self.url}/api/v2/dags/{DAG}/dagRuns", json={"logical_date": None}, timeout=60)
+        started.raise_for_status()
+        path = f"dags/{DAG}/dagRuns/{started.json()['dag_run_id']}"
+        deadline = time.monotonic() + LONGEST_RUN
+        while (run := self.get(path))["state"] not in ("success", "failed"):
+            assert time.monotonic() < deadline, f"still {run['state']} after {LONGEST_RUN} s"
+            time.sleep(1)
+        return run, self.get(f"{path}/taskInstances")["task_instances"]
+
+
+@pytest.fixture(scope="module")
+def airflow(platform: Settings) -> Airflow:
+    return Airflow(platform)
+
+
+def test_the_dag_is_loaded_without_errors(airflow: Airflow) -> None:
+    assert airflow.get("importErrors")["import_errors"] == []
+    assert airflow.get("plugins/importErrors")["import_errors"] == []
+    assert airflow.get(f"dags/{DAG}")["is_paused"] is False
+    assert "한국어" in airflow.get(f"dags/{DAG}/details")["doc_md"]
+
+
+def test_the_first_run_landed_the_sample_in_mapped_tasks(airflow: Airflow, platform: Settings) -> None:
+    first = airflow.get(f"dags/{DAG}/dagRuns?order_by=run_after&limit=1")["dag_runs"][0]
+    tasks = airflow.get(f"dags/{DAG}/dagRuns/{first['dag_run_id']}/taskInstances")["task_instances"]
+    assert first["state"] == "success"
+    assert {task["state"] for task in tasks} == {"success"}
+    landing = [task for task in tasks if task["task_id"] == "land"]
+    assert sorted(task["map_index"] for task in landing) == list(range(len(landing)))
+    assert 1 < len(landing) <= 16
+
+
+def test_a_new_file_is_landed_checked_and_published(airflow: Airflow, platform: Settings) -> None:
+    folder = platform.landing / "clickstream" / "e2e"
+    folder.mkdir(parents=True)
+    lines = [
+        {
+            "event_id": f"e2e-{n}",
+            "event_time": f"2026-03-02T09:0{n}:00+09:00",
+            "visitor_id": "e2e 방문자",
+            "page_code": page,
+        }
+        for n, page in enumerate(["HOME", "FX010", "FX020"])
+    ]
+    unfinished = folder / ".e2e 한글 'quote'.tmp"
+    unfinished.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    unfinished.rename(folder / "e2e 한글 'quote'.ndjson")
+
+    run, tasks = airflow.run()
+
+    assert run["state"] == "success"
+    assert sorted((task["task_id"], task["state"]) for task in tasks) == [(step, "success") for step in STEPS]
+    (landed,) = [task for task in tasks if task["task_id"] == "land"]
+    assert landed["map_index"] == 0
+    assert landed["rendered_map_index"].startswith("1 files clickstream/e2e/e2e 한글")
+    run_id = run["dag_run_id"].replace(":", "-").replace("+", "-")
+    with connect("jm_admin", settings=platform) as connection:
+        published = connection.execute(
+            "select f.rows_loaded, f.run_id, p.run_id from raw.file as f"
+            " inner join ops.publication as p using (publication_id) where f.path like %s",
+            ("clickstream/e2e/%",),
+        ).fetchall()
+        events = connection.execute("select count(*) from mart.event where visitor_id = 'e2e 방문자'").fetchone()
+    assert published == [(3, run_id, run_id)]
+    assert events == (3,)
+
+
+def test_nothing_new_is_a_short_green_run(airflow: Airflow) -> None:
+    run, tasks = airflow.run()
+    assert run["state"] == "success"
+    assert {task["task_id"]: task["state"] for task in tasks} == {
+        step: "success" if step == "discover" else "skipped" for step in STEPS
+    }
+
+
+def test_data_docs_are_behind_the_login(airflow: Airflow, platform: Settings) -> None:
+    assert requests.get(platform.docs_url, timeout=60).status_code == 401
+    page = airflow.session.get(platform.docs_url, timeout=60)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Data Docs" in page.text and "아직 검증 결과가 없습니다" not in page.text
+    assert airflow.session.get(f"{platform.docs_url}%2e%2e/secrets.env", timeout=60).status_code == 404
+    # The cookie of a person who has logged in opens the same page in the frame of Airflow's menu.
+    token = airflow.session.headers["Authorization"]
+    assert isinstance(token, str)
+    cookie = {"_token": token.removeprefix("Bearer ")}
+    assert requests.get(platform.docs_url, cookies=cookie, timeout=60).status_code == 200
