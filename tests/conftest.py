@@ -88,7 +88,9 @@ def platform() -> Iterator[Settings]:
     base = str(free_port_base())
     repo = Path(__file__).resolve().parents[1]
     subprocess.run(
-        [repo / "scripts" / "demo", "--customers", "300", "--days", "4", "--port-base", base], env=environment, check=True
+        [repo / "scripts" / "demo", "--customers", "300", "--days", "4", "--port-base", base],
+        env=environment,
+        check=True,
     )
     yield Settings.load(environment)
     subprocess.run([repo / "scripts" / "journeymart", "down"], env=environment, check=True)

@@ -18,20 +18,18 @@ landed as (
 computed as (
     select
         s.file_id,
-        coalesce(t.currency, 'KRW') as currency,
-        count(*) as transactions,
-        coalesce(sum(t.amount), 0) as amount,
-        coalesce(sum(t.amount_krw), 0) as amount_krw
+        t.*
     from scope as s
-    cross join lateral (
+    cross join lateral (  -- summed within, so that each file is a look-up by its range of rows
         select
-            n.currency,
-            n.amount,
-            n.amount_krw
+            coalesce(n.currency, 'KRW') as currency,
+            count(*) as transactions,
+            coalesce(sum(n.amount), 0) as amount,
+            coalesce(sum(n.amount_krw), 0) as amount_krw
         from next.transaction_fact as n
         where n.row_id between s.first_row and s.last_row
+        group by coalesce(n.currency, 'KRW')
     ) as t
-    group by s.file_id, coalesce(t.currency, 'KRW')
 )
 
 select

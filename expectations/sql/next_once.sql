@@ -12,9 +12,13 @@ candidate as (
     select n.event_hash
     from scope as s
     inner join raw.event as n on n.row_id between s.first_row and s.last_row
-    where
-        not (select is_full from build.run_scope)
-        and exists (select from raw.event as o where o.event_hash = n.event_hash and o.row_id <> n.row_id)
+    cross join lateral (  -- the limit keeps this a look-up; history is not read
+        select o.row_id
+        from raw.event as o
+        where o.event_hash = n.event_hash and o.row_id <> n.row_id
+        limit 1
+    ) as other
+    where not (select is_full from build.run_scope)
 )
 
 select
@@ -23,7 +27,12 @@ select
     count(*) as accepted_lines
 from (select distinct event_hash from candidate) as c
 inner join raw.event as e on c.event_hash = e.event_hash
-inner join raw.clickstream as w on e.row_id = w.row_id
+cross join lateral (
+    select d.event_id
+    from raw.clickstream as d
+    where d.row_id = e.row_id
+    limit 1
+) as w
 inner join raw.file as f on (e.row_id >> 32)::integer = f.file_id
 where
     (f.publication_id is not null or exists (select from build.run_file as r where r.file_id = f.file_id))

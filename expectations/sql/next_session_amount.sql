@@ -35,7 +35,7 @@ from build.transaction_fact as t
 where
     t.started_at is not null
     and not exists (
-        select from next.session_fact as s
+        select from build.session_fact as s
         where s.visitor_key = t.session_visitor_key and s.started_at = t.started_at
     )
 limit 200

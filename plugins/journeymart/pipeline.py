@@ -14,18 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from journeymart.db import connect
 from journeymart.definitions.applied import load_definitions
+from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, land
 from journeymart.publish import Publication, publish
-from journeymart.quality import ValidationResult, validate as run_checks
-from journeymart.errors import JourneymartError
-
+from journeymart.quality import ValidationResult
+from journeymart.quality import validate as run_checks
 from journeymart.settings import Settings
 from journeymart.superset.cache import refresh
 from journeymart.transform.dbt import Dbt, NodeResult
@@ -150,7 +149,7 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             insert into build.run_scope
             select %s, %s, %s, greatest(
                 (select max(watermark_at) from ops.publication),
-                (select max(last_event_at) from raw.file as f where exists (select from build.run_file as r where r.file_id = f.file_id))
+                (select max(f.last_event_at) from raw.file as f inner join build.run_file as r using (file_id))
             )
             """,
             (run_id, scope == "all", digest),
@@ -174,7 +173,8 @@ def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResul
         connection.execute("delete from ops.model_result where run_id = %s", (run_id,))
         with connection.cursor() as cursor:
             cursor.executemany(
-                "insert into ops.model_result (run_id, node, status, seconds, rows, message) values (%s, %s, %s, %s, %s, %s)",
+                "insert into ops.model_result (run_id, node, status, seconds, rows, message)"
+                " values (%s, %s, %s, %s, %s, %s)",
                 [(run_id, r.node, r.status, r.seconds, r.rows, r.message) for r in results],
             )
         error = "; ".join(f"{result.node}: {' '.join(result.message.split())}" for result in failed)

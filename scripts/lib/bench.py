@@ -202,9 +202,7 @@ def _postgres_cpu(settings: Settings) -> float:
 def _database_seconds(settings: Settings, run_id: str) -> float:
     """Seconds the run's models, seeds and tests took in the database, one after the other."""
     with connect("jm_builder", settings=settings) as connection:
-        row = connection.execute(
-            "select sum(seconds) from ops.model_result where run_id = %s", (run_id,)
-        ).fetchone()
+        row = connection.execute("select sum(seconds) from ops.model_result where run_id = %s", (run_id,)).fetchone()
     return float(row[0]) if row and row[0] else 0.0
 
 
@@ -246,7 +244,9 @@ def _section(millions: float, events: dict[str, int], runs: list[dict[tuple[str,
             [sum(run[scenario, stage].wall for stage in STAGES if stage != "land") for run in runs]
         )
         target = TARGETS.get((scenario, "build to publish")) or TARGETS.get((scenario, "database"), "")
-        lines.append(f"| {scenario} | **build to publish** | {rest:.1f} | | | | {events[zone] / rest:,.0f} | {target} |")
+        lines.append(
+            f"| {scenario} | **build to publish** | {rest:.1f} | | | | {events[zone] / rest:,.0f} | {target} |"
+        )
     lines.append(
         f"\nLines: {events['full']:,} in the full build, {events['day']:,} in one more day, {events['micro']:,} in the"
         " micro-batch.\n"

@@ -64,7 +64,7 @@ def test_the_first_run_landed_the_sample_in_mapped_tasks(airflow: Airflow, platf
     assert {task["state"] for task in tasks} == {"success"}
     landing = [task for task in tasks if task["task_id"] == "land"]
     assert sorted(task["map_index"] for task in landing) == list(range(len(landing)))
-    assert 1 < len(landing) <= 16
+    assert 1 < len(landing) <= 4
 
 
 def test_a_new_file_is_landed_checked_and_published(airflow: Airflow, platform: Settings) -> None:

@@ -146,7 +146,7 @@ def test_the_dashboard_is_complete(watched, platform, assets, locale, screenshot
 def test_choosing_a_page_redraws_the_paths_around_it(watched, platform, assets, locale, screenshots):
     page = watched.page
     open_dashboard(page, platform, assets, locale)
-    box = page.get_by_role("combobox", name=assets.dashboards[DASHBOARD].filters["page"].label.get(locale))
+    box = page.locator("[data-test=NATIVE_FILTER-page]")
     box.click()
     options = page.locator(".ant-select-item-option-content:visible")
     chosen = options.nth(1).inner_text()

@@ -1,3 +1,4 @@
+{{ config(indexes=[{'columns': ['funnel_id', 'subject_key', 'step_no', 'match_no']}]) }}
 -- Everything that counts for the funnels computed in this run, in the total order of events (no from 1 per subject):
 -- from the first entry on, and up to the first excluded event.
 with matched as (

@@ -72,4 +72,4 @@ select distinct on (funnel_id, subject_key)
     step_reached,
     entered_at
 from furthest
-order by funnel_id, subject_key, step_reached desc
+order by funnel_id asc, subject_key asc, step_reached desc

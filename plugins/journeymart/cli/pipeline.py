@@ -68,7 +68,7 @@ def step(
     files: Annotated[str | None, typer.Option(help="land: '-' to read a JSON list of paths from stdin.")] = None,
     landing: Landing = None,
     definitions: Definitions = None,
-    as_json: Json = False,  # noqa: ARG001 - a step always answers in JSON
+    as_json: Json = False,
 ) -> None:
     """One step of a run; the last line of stdout is a JSON object. The Airflow DAG calls this.
 

@@ -28,8 +28,8 @@ def load_definitions(directory: Path | None = None) -> Definitions:
     sessions = load_yaml("sessions", directory).parse(SessionsFile).sessions
     document = load_yaml("funnels", directory)
     funnels = document.parse(FunnelsFile).funnels
-    content = {("sessions", "sessions"): sessions.content()}
-    conditions = {}
+    content: dict[tuple[str, str], dict[str, Any]] = {("sessions", "sessions"): sessions.content()}
+    conditions: dict[str, Condition] = {}
     for number, funnel in enumerate(funnels):
         if ("funnels", funnel.id) in content:
             raise document.error(("funnels", number, "id"), f"the funnel {funnel.id} is there twice")

@@ -60,7 +60,7 @@ _ITEM = re.compile(r"^fields\.\w{1,64}$")
 
 
 def _compare(symbol: str) -> Callable[[sql.Composable, Any], sql.Composable]:
-    return lambda field, value: sql.SQL("{} " + symbol + " {}").format(field, sql.Literal(value))  # type: ignore[arg-type]
+    return lambda field, value: sql.SQL("{} " + symbol + " {}").format(field, sql.Literal(value))
 
 
 def _like(pattern: str) -> Callable[[sql.Composable, Any], sql.Composable]:
@@ -119,7 +119,7 @@ class Condition(DefinitionModel):
 def _all(source: str, where: Any) -> sql.Composable:
     if not isinstance(where, dict) or not where:
         raise ValueError("expected fields with their conditions")
-    parts = []
+    parts: list[sql.Composable] = []
     for name, wanted in where.items():
         if name in {"any_of", "none_of"}:
             if not isinstance(wanted, list) or not wanted:
@@ -168,5 +168,4 @@ def _expression(source: str, name: str) -> tuple[sql.Composable, str]:
     if name not in fields:
         raise ValueError(f"unknown field '{name}' of source {source}{suggestion(name, fields)}")
     expression, kind = fields[name]
-    return sql.SQL(expression), kind  # type: ignore[arg-type]
-
+    return sql.SQL(expression), kind

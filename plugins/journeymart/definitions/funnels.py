@@ -27,17 +27,17 @@ class Funnel(DefinitionModel):
     id: Annotated[str, Field(pattern=r"^FN-[A-Z0-9-]{1,60}$")]
     label: Label
     owner: str
-    steps: Annotated[list[Step], Field(min_length=2, max_length=32)]
+    steps: Annotated[tuple[Step, ...], Field(min_length=2, max_length=32)]
     order: Literal["ordered"] = "ordered"
     window: Duration | None
     entry: Literal["first", "best"] = "first"
-    exclusions: list[Condition] = []
+    exclusions: tuple[Condition, ...] = ()
     exclusion_mode: Literal["end_person"] = "end_person"
     count_by: Literal["person", "visitor"] = "person"
 
-    def conditions(self) -> list[Condition]:
+    def conditions(self) -> tuple[Condition, ...]:
         """Everything the funnel needs matched."""
-        return [step.condition() for step in self.steps] + self.exclusions
+        return (*(step.condition() for step in self.steps), *self.exclusions)
 
     def content(self) -> dict[str, Any]:
         """Plain values for `config.definition`; the window in seconds, null for none."""
@@ -55,4 +55,4 @@ class Funnel(DefinitionModel):
 class FunnelsFile(DefinitionModel):
     """The file as a whole."""
 
-    funnels: list[Funnel] = []
+    funnels: tuple[Funnel, ...] = ()

@@ -25,6 +25,7 @@ SHIPPED = REPO / "dbt_project" / "definitions"
 MAX_BYTES = 2_000_000
 MAX_VALUES = 200_000  # aliases included: a few nested ones could otherwise grow without end
 MAX_DEPTH = 40
+PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "null", "bool", "int", "float")}
 
 Location = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -172,6 +173,8 @@ class _Reader:
         self.values += 1
         if self.values > MAX_VALUES or len(location) > MAX_DEPTH:
             raise DefinitionError([f"{self.path}:{line}: too many or too deeply nested values"])
+        if node.tag not in PLAIN_TAGS:
+            raise DefinitionError([f"{self.path}:{line}: only plain values are read, not {node.tag}"])
         if isinstance(node, yaml.MappingNode):
             return self._read_mapping(node, location)
         if isinstance(node, yaml.SequenceNode):

@@ -21,7 +21,7 @@ def _zone(value: str) -> str:
 class TransactionPolicy(DefinitionModel):
     """When a transaction belongs to a session of its customer."""
 
-    channels: list[Annotated[str, Field(pattern=r"^[a-z_]+$")]] = ["web", "app"]
+    channels: tuple[Annotated[str, Field(pattern=r"^[a-z_]+$")], ...] = ("web", "app")
     tolerance: Duration = timedelta(minutes=30)
 
 
@@ -47,7 +47,7 @@ class SessionPolicy(DefinitionModel):
             "exclude_bots": self.exclude_bots,
             "collapse_repeats": self.collapse_repeats,
             "path_depth": self.path_depth,
-            "transaction_channels": self.transactions.channels,
+            "transaction_channels": list(self.transactions.channels),
             "transaction_tolerance_seconds": self.transactions.tolerance.total_seconds(),
         }
 

@@ -59,19 +59,19 @@ class Field(DefinitionModel):
     label: Label
     description: str
     # Where it comes from: the column of its own name or of an alias, unless one of the others is given.
-    aliases: list[str] = []
+    aliases: tuple[str, ...] = ()
     source_column: str | None = ModelField(default=None, alias="from")
     value: str | None = None
-    concat: list[str] | None = ModelField(default=None, min_length=1)
+    hash: list[str] | None = ModelField(default=None, min_length=1)  # md5 of several columns together
     file_line: bool = False
     # How a time is written: `iso` (ISO 8601), an epoch, a strptime format, or two columns.
     time: str | DatePlus = "iso"
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        origins = [self.source_column, self.value, self.concat, self.file_line or None]
+        origins = [self.source_column, self.value, self.hash, self.file_line or None]
         if sum(origin is not None for origin in origins) > 1:
-            raise ValueError("only one of from, value, concat and file_line can be given")
+            raise ValueError("only one of from, value, hash and file_line can be given")
         if self.time != "iso" and self.type != "time":
             raise ValueError("'time' says how a time is written; this field is no time")
         if isinstance(self.time, str) and self.time not in ("iso", *EPOCHS) and "%" not in self.time:
@@ -81,11 +81,11 @@ class Field(DefinitionModel):
         return self
 
     def columns(self, name: str) -> list[str]:
-        """The columns of a file that its value is taken from: the first that has one, or all for `concat`."""
+        """The columns of a file that its value is taken from: the first that has one, or all for `hash`."""
         if isinstance(self.time, DatePlus):
             return [self.time.date, self.time.milliseconds]
-        if self.concat is not None:
-            return list(self.concat)
+        if self.hash is not None:
+            return list(self.hash)
         if self.value is not None or self.file_line:
             return []
         return [self.source_column] if self.source_column is not None else [name, *self.aliases]
@@ -102,7 +102,7 @@ class Source(DefinitionModel):
     format: Literal["by_name", "ndjson", "csv", "parquet", "combined_log"] = "by_name"
     delimiter: str = ModelField(default=",", min_length=1, max_length=1)
     columns: list[str] | None = None
-    nulls: list[str] = []
+    nulls: tuple[str, ...] = ()
     time_zone: str = "Asia/Seoul"
     require_done: bool = False
     fields: dict[str, Field]
@@ -126,7 +126,7 @@ class Source(DefinitionModel):
     def _distinct_columns(self) -> Self:
         owners: dict[str, str] = {}
         for name, field in self.fields.items():
-            if field.source_column is not None or field.concat or isinstance(field.time, DatePlus):
+            if field.source_column is not None or field.hash or isinstance(field.time, DatePlus):
                 continue
             for column in field.columns(name):
                 if column.lower() in owners:

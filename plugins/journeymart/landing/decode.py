@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - making SQL is what this module is for; every name and constant in it is quoted here
 """SQL that gives a chunk of rows its meaning: which column is which field, of which type, and what is wrong with it.
 
 DuckDB runs it over the table `chunk` (row_id, line and the file's columns) and makes the table `typed`: one column per
@@ -27,7 +28,7 @@ FIRST_TIME, END_TIME = "1970-01-01", "2200-01-01"
 FIRST_DATE, END_DATE = "1800-01-01", "2200-01-01"
 # host identity user [time] "request" status bytes "referrer" "user agent", where a last quote may be missing:
 # servers cut long lines. The request is usually `method path protocol`.
-_LOG_TEXT = r'((?:[^"\\]|\\.)*)'
+_LOG_TEXT = r'((?:[^"\\\r\n]|\\.)*)'
 COMBINED_LOG = (
     r"^(\S+) (\S+) (.+?) \[([^\]]+)\] "
     rf'"(?:([A-Z]+) (\S+)(?: (\S+))?|{_LOG_TEXT.replace("(", "(?:", 1)})" (\d{{3}}) (\d+|-)'
@@ -100,7 +101,8 @@ class Decoder:
         values = {column: f"r.{name(column)}" for column in wanted}
         exact = {
             column: f"case when strlen({value}) > 15 and not contains({LINE}, '\"' || {value} || '\"')"
-            f" then coalesce(nullif(regexp_extract({LINE}, {text(_number_of(column))}, 1), ''), {value}) else {value} end"
+            f" then coalesce(nullif(regexp_extract({LINE}, {text(_number_of(column))}, 1), ''), {value})"
+            f" else {value} end"
             for column, value in values.items()
             if wanted[column] == "decimal"
         }
@@ -138,7 +140,7 @@ class Decoder:
 
     # ── what they mean ──
 
-    def _select(  # noqa: PLR0913, PLR0917 - the parts of one query
+    def _select(
         self,
         parsed: str,
         values: dict[str, str],
@@ -184,7 +186,8 @@ class Decoder:
             create or replace temp table typed as
             with parsed as ({parsed}),
             raw_values as (
-                select {ROW_ID} as row_id, {LINE} as line, {"r," if guards else ""} {", ".join(raw)}, {extra_sql} as {EXTRA} {more}
+                select {ROW_ID} as row_id, {LINE} as line, {"r," if guards else ""}
+                    {", ".join(raw)}, {extra_sql} as {EXTRA} {more}
                 from parsed {files}
             ),
             cast_values as (select *, {", ".join(cast)} from raw_values),
@@ -254,8 +257,9 @@ def _origin(key: str, item: Field, values: dict[str, str], typed: set[str]) -> s
     parts = [f"{values[column]}::varchar" for column in columns]
     if isinstance(item.time, DatePlus):
         return f"{parts[0]} || ' + ' || {parts[1]}" if len(parts) == len(item.columns(key)) else "null::varchar"
-    if item.concat is not None:
-        return f"nullif(concat_ws('|', {', '.join(parts)}), '')" if parts else "null::varchar"
+    if item.hash is not None:
+        known = " or ".join(f"{part} is not null" for part in parts)
+        return f"case when {known} then md5(concat_ws('|', {', '.join(parts)})) end" if parts else "null::varchar"
     if len(columns) == 1 and columns[0] in typed and item.type == "time" and item.time == "iso":
         return values[columns[0]]
     found = [f"nullif({part}, '')" for part in parts]

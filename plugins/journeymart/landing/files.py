@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import psycopg
+from pydantic import Field as ModelField
 from pydantic import ValidationError
 
 from journeymart.definitions.loader import DefinitionModel, suggestion
@@ -77,7 +78,7 @@ class Declaration(DefinitionModel):
 
     rows: int | None = None
     sha256: str | None = None
-    totals: dict[str, Decimal] = {}
+    totals: dict[str, Decimal] = ModelField(default_factory=dict)
 
     @classmethod
     def read(cls, content: Any, numbers: tuple[str, ...]) -> Self:

@@ -265,16 +265,25 @@ class Loader:
         return None if row is None else int(row[0])
 
     def _repeat(self, file: LandingFile, content: Content) -> FileResult:
-        """Record that the content is loaded already, unless it is the very same file that another loader took."""
-        row = self.warehouse.execute(
-            "select file_id, path, modified_at from raw.file where source = %s and sha256 = %s and status = 'loaded'",
+        """Record that the content is loaded already, unless another loader has taken the very same file."""
+        # Two loaders that get here with the same file record it once.
+        self.warehouse.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{file.source}/{file.path}",))
+        known = self.warehouse.execute(
+            """
+            select file_id from raw.file
+            where (source, path, bytes, modified_at) = (%s, %s, %s, %s) and status <> 'rejected'
+            """,
+            (file.source, file.path, file.bytes, file.modified_at),
+        ).fetchone()
+        if known:
+            return FileResult(file.source, file.path, "repeated", known[0])
+        original = self.warehouse.execute(
+            "select file_id from raw.file where (source, sha256, status) = (%s, %s, 'loaded')",
             (file.source, content.sha256),
         ).fetchone()
-        if row is None:
+        if original is None:
             raise FileChangedError
-        file_id, path, modified_at = row
-        if (path, modified_at) != (file.path, file.modified_at):
-            file_id = self._insert(file, content, "repeated", repeat_of=file_id)
+        file_id = self._insert(file, content, "repeated", repeat_of=original[0])
         return FileResult(file.source, file.path, "repeated", file_id)
 
     def _prepare(self, contents: dict[str, Content], jobs: dict[int, LandingFile]) -> None:
@@ -385,7 +394,9 @@ class Loader:
         """Which lines have keys that are no field: told by one example per set of keys."""
         examples = self.engine.execute(
             f"""
-            with example as (select keys_hash, any_value(row_id) as row_id from typed where problem is null group by all)
+            with example as (
+                select keys_hash, any_value(row_id) as row_id from typed where problem is null group by all
+            )
             select keys_hash, json_keys(_line) from example join chunk on chunk.{ROW_ID} = example.row_id
             """  # noqa: S608 - a constant
         ).fetchall()

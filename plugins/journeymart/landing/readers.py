@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
-import pyarrow.parquet as parquet
+from pyarrow import parquet
 
 CHUNK_BYTES = 32 * 2**20
 MAX_LINE_BYTES = 2**20
@@ -123,7 +123,7 @@ class _Blocks:
                 data = np.empty(len(self._carry) + CHUNK_BYTES + 1, dtype=np.uint8)
                 data[: len(self._carry)] = self._carry
                 try:
-                    added = stream.readinto(memoryview(data)[len(self._carry) : -1])
+                    added = stream.readinto(data[len(self._carry) : -1].data)
                 except OSError as error:
                     raise FileRejectedError(f"cannot be decompressed: {_reason(error)}") from error
                 data = data[: len(self._carry) + added + 1]
@@ -205,7 +205,8 @@ class _Lines:
             int(position): f"The line is longer than {MAX_LINE_BYTES:,} bytes."
             for position in np.flatnonzero(np.diff(self.starts) > MAX_LINE_BYTES)
         }
-        nul_bytes = np.flatnonzero(self.data == 0) if len(self.data) and self.data.min() == 0 else []
+        has_nul = len(self.data) and self.data.min() == 0
+        nul_bytes = np.flatnonzero(self.data == 0) if has_nul else np.empty(0, dtype=np.int64)
         for position in np.unique(np.searchsorted(self.starts, nul_bytes, side="right") - 1).tolist():
             unusable.setdefault(position, "The line contains a NUL byte.")
         try:

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - SQL made of this module's own constants
 """From typed fields to the tables of schema raw: which dictionaries a source uses and what is copied where.
 
 All SQL here is DuckDB's, over the table `typed` that decode.py makes; rows with a problem are left out.
@@ -90,7 +91,12 @@ def _places(pages: Pages) -> list[str]:
     """Which node a place is; a path is cleaned once, however many events have it."""
     return [
         # What an event says about its site comes from the page's address where the tag does not say it.
-        "create or replace temp view events as select * replace (site as domain) from typed",
+        f"""
+        create or replace temp view events as
+        select * replace (site as domain), {EVENT_HASH} as event_hash,
+            case when {_without_www("referrer_host")} is distinct from {_without_www("site")}
+                then referrer_host end as referrer_domain
+        from typed""",
         f"""
         create or replace temp table places as
         select kind, place, case kind when 'url' then {clean_path("place", pages)} else place end as code
@@ -108,12 +114,9 @@ CLICKSTREAM = Target(
     derived={
         "kind": "case when page_code is null and page_url is not null then 'url' else 'page' end",
         "place": f"coalesce(page_code, '/' || ltrim({_PATH}, '/'), {text(NO_PAGE)})",
-        "site": f"coalesce(domain, {_host('page_url')})",
+        "site": f"coalesce(lower(domain), {_host('page_url')})",
         "referrer_host": f"case when referrer_url is not null then {_host('referrer_url')} end",
-        "referrer_domain": f"case when referrer_host is not null and {_without_www('referrer_host')}"
-        f" is distinct from lower({_without_www('site')}) then referrer_host end",
         "unsigned_hash": UNSIGNED_HASH,
-        "event_hash": EVENT_HASH,
     },
     prepare=_places,
     dictionaries={

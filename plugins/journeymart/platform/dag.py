@@ -76,5 +76,7 @@ def _wait_for(session: requests.Session, base: str, dag_id: str, seconds: float 
     deadline = time.monotonic() + seconds
     while not session.get(base, timeout=60).ok:
         if time.monotonic() > deadline:
-            raise PlatformError(f"Airflow does not know {dag_id} after {seconds:.0f} s; look for import errors in its UI")
+            raise PlatformError(
+                f"Airflow does not know {dag_id} after {seconds:.0f} s; look for import errors in its UI"
+            )
         time.sleep(1)

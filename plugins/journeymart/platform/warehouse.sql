@@ -115,10 +115,10 @@ on conflict do nothing;
 
 -- A session's path is text, one character per node: CJK ideographs first, then the planes above.
 create or replace function raw.node_char(node_id integer) returns text
-    language sql immutable strict parallel safe
+    language sql immutable parallel safe -- not strict: only then is it inlined
     return chr(case when node_id < 35328 then 19968 + node_id else 30208 + node_id end);
 create or replace function raw.char_node(node_char text) returns integer
-    language sql immutable strict parallel safe
+    language sql immutable parallel safe -- not strict: only then is it inlined
     return case when ascii(node_char) < 55296 then ascii(node_char) - 19968 else ascii(node_char) - 30208 end;
 
 -- A clickstream line is two rows: the narrow one is computed with, the wide one is looked up.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -80,22 +80,23 @@ def _scope_of(connection: psycopg.Connection, run_id: str) -> str:
     built = connection.execute("select run_id from build.run_scope").fetchone()
     if row is None or built is None or built[0] != run_id:
         raise PublishError(f"schema build does not hold run {run_id}; run the pipeline again")
-    scope, status = row
+    scope, status = map(str, row)
     if status != "validated":
         raise PublishError(f"run {run_id} is {status}, not validated; nothing was published")
-    return str(scope)
+    return scope
 
 
 def _models(connection: psycopg.Connection) -> list[Any]:
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(
-            "select name, kind, columns, replaces, keep, sql, comment, column_comments from build.model order by position"
+            "select name, kind, columns, replaces, keep, sql, comment, column_comments"
+            " from build.model order by position"
         ).fetchall()
 
 
 def _trusted(text: str) -> sql.SQL:
     """SQL that the dbt project compiled; definitions reach it as bound or quoted literals only."""
-    return sql.SQL(cast(LiteralString, text))
+    return sql.SQL(text)
 
 
 def _replace_rows(connection: psycopg.Connection, model: Any) -> tuple[int, int]:
@@ -128,7 +129,7 @@ def _take_over(connection: psycopg.Connection, model: Any) -> tuple[int, int]:
 
 def _publish_views(connection: psycopg.Connection, models: list[Any], settings: Settings, *, renew: bool) -> None:
     """Views and functions of mart, replaced only when their SQL changed: readers never wait for a daily run."""
-    known = dict(connection.execute("select name, sql_hash from ops.mart_view").fetchall())
+    known: dict[str, str] = dict(connection.execute("select name, sql_hash from ops.mart_view").fetchall())
     renewed = renew
     for model in models:
         if model.kind != "mart_view":

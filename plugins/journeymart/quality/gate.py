@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from journeymart.db import connect
-from journeymart.quality.result import Check, QualityError, ValidationResult
+from journeymart.quality.result import QualityError, ValidationResult
 from journeymart.quality.rules import Rulebook
 from journeymart.settings import REPO, Settings
 
@@ -106,6 +106,3 @@ def _record(settings: Settings, result: ValidationResult) -> None:
             " values (%s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
-
-
-__all__ = ["Check", "RunFacts", "validate"]

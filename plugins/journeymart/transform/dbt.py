@@ -62,7 +62,7 @@ class Dbt:
         return [
             MartTable(node.name, {column.name: column.data_type or "" for column in node.columns.values()})
             for node in self._manifest.nodes.values()
-            if node.resource_type == "model" and node.config.materialized == "delta"
+            if node.resource_type.value == "model" and node.config.materialized == "delta"
         ]
 
     def project_hash(self) -> str:
@@ -71,7 +71,7 @@ class Dbt:
         parts = [
             f"{node.unique_id} {node.checksum.checksum}"
             for node in self._manifest.nodes.values()
-            if node.resource_type in {"model", "seed"}
+            if node.resource_type.value in {"model", "seed"}
         ]
         parts += [
             f"{macro.unique_id} {macro.macro_sql}"

@@ -12,5 +12,5 @@ left join (
         node_id,
         name
     from {{ source('raw', 'node_name') }}
-    order by node_id, last_at desc, name
+    order by node_id asc, last_at desc, name asc
 ) as m on n.node_id = m.node_id

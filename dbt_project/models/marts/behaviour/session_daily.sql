@@ -21,4 +21,5 @@
         sign * amount_krw as amount_krw
     from {{ ref('int_session__changed') }}
 ){% endset %}
-{{ counted('session_daily', ['session_date', 'channel', 'domain', 'device_type'], counters, signed, decimals=['amount_krw']) }}
+{% set key = ['session_date', 'channel', 'domain', 'device_type'] %}
+{{ counted('session_daily', key, counters, signed, decimals=['amount_krw']) }}

@@ -46,14 +46,14 @@ marked as (
     select
         a.*,
         row_number() over history as history_no,
-        node_id is distinct from lag(node_id) over history as is_other_node,
+        coalesce(node_id <> lag(node_id) over history, true) as is_other_node,
         coalesce(
             event_at - lag(event_at) over history > {{ seconds(policy.timeout_seconds) }}
             {%- if policy.cut_at_midnight %}
             or {{ business_date('event_at') }} <> lag({{ business_date('event_at') }}) over history
             {%- endif %}
             {%- if policy.cut_at_campaign %}
-            or (i.utm_campaign is not null and i.utm_campaign is distinct from lag(i.utm_campaign) over history)
+            or i.utm_campaign <> coalesce(lag(i.utm_campaign) over history, '')
             {%- endif %},
             true
         ) as is_start

@@ -57,8 +57,11 @@ move as (
     select
         *,
         {% if session_policy().collapse_repeats -%}
-        node_id is distinct from lag(node_id) over (
-            partition by visitor_key, started_at order by happened_at, source_rank, row_id
+        coalesce(
+            node_id <> lag(node_id) over (
+                partition by visitor_key, started_at order by happened_at, source_rank, row_id
+            ),
+            true
         )
         {%- else -%}
         true

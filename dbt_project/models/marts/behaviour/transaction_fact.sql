@@ -39,7 +39,7 @@ owner as (
             and d.transacted_at between s.started_at
             and s.ended_at + {{ seconds(policy.transaction_tolerance_seconds) }}
     ) as candidate
-    order by row_id, started_at desc, visitor_key
+    order by row_id asc, started_at desc, visitor_key asc
 )
 
 select

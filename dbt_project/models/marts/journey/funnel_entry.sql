@@ -5,14 +5,13 @@
     )",
     indexes=[['funnel_id', 'entry_date']],
 ) }}
--- When each step was taken: the earliest match after the step before.
-with recursive walked as (
+-- When each step was taken: the earliest match after the step before. One join per step, each linear in the matches.
+with walked_1 as (
     select
         r.funnel_id,
         r.subject_key,
         r.step_reached,
         r.entered_at,
-        1 as step_no,
         min(m.match_no) as match_no,
         array[r.entered_at] as step_times
     from {{ ref('int_funnel__reached') }} as r
@@ -20,34 +19,37 @@ with recursive walked as (
         on
             r.funnel_id = m.funnel_id
             and r.subject_key = m.subject_key
-            and m.step_no = 1
             and r.entered_at = m.matched_at
+            and m.step_no = 1
     group by r.funnel_id, r.subject_key, r.step_reached, r.entered_at
-    union all
+),
+{% for level in range(2, longest_funnel() + 1) %}
+walked_{{ level }} as (
     select
         w.funnel_id,
         w.subject_key,
         w.step_reached,
         w.entered_at,
-        n.step_no,
-        n.match_no,
-        w.step_times || n.matched_at
-    from walked as w
-    cross join lateral (
-        select
-            m.step_no,
-            m.match_no,
-            m.matched_at
-        from {{ ref('int_funnel__match') }} as m
-        where
-            m.funnel_id = w.funnel_id
-            and m.subject_key = w.subject_key
-            and m.step_no = w.step_no + 1
-            and m.match_no > w.match_no
-        order by m.match_no
-        limit 1
-    ) as n
-    where w.step_no < w.step_reached
+        min(m.match_no) as match_no,
+        w.step_times || min(m.matched_at) as step_times
+    from walked_{{ level - 1 }} as w
+    inner join {{ ref('int_funnel__match') }} as m
+        on
+            w.funnel_id = m.funnel_id
+            and w.subject_key = m.subject_key
+            and w.match_no < m.match_no
+            and m.step_no = {{ level }}
+    where w.step_reached >= {{ level }}
+    group by w.funnel_id, w.subject_key, w.step_reached, w.entered_at, w.step_times
+),
+{% endfor %}
+walked as (
+    {%- for level in range(1, longest_funnel() + 1) %}
+    select * from walked_{{ level }} where step_reached = {{ level }}
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
 )
 
 select
@@ -68,4 +70,3 @@ from walked as w
 inner join {{ ref('int_funnel__definition') }} as f on w.funnel_id = f.funnel_id
 left join {{ source('raw', 'customer') }} as c on w.subject_key = c.customer_key
 left join {{ source('raw', 'visitor') }} as v on -w.subject_key = v.visitor_key
-where w.step_no = w.step_reached

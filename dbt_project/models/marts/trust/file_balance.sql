@@ -7,7 +7,8 @@
 } %}
 {% set signed %}(
     {%- for model, counter in ends.items() %}
-    {%- for sign, lines in ([(1, computed(model))] if is_full() else [(1, computed(model)), (-1, replaced(model, 'row_id'))]) %}
+    {%- set gone = [] if is_full() else [(-1, replaced(model, 'row_id'))] %}
+    {%- for sign, lines in [(1, computed(model))] + gone %}
     select
         (row_id >> 32)::integer as file_id,
         {{ sign if counter == 'rows_mart' else 0 }} * count(*) as rows_mart,

@@ -1,0 +1,126 @@
+"""`journeymart land` loads what has arrived; `journeymart files` shows the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+
+app = typer.Typer()
+
+LANDING = typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.", file_okay=False)
+DEFINITIONS = typer.Option(help="Directory of definitions to use instead of the shipped ones.", file_okay=False)
+SOURCE = typer.Option(help="Only this source, for example clickstream.")
+AS_JSON = typer.Option("--json", help="Write the result as JSON to standard output.")
+
+
+@app.command()
+def land(
+    landing: Annotated[Path | None, LANDING] = None,
+    source: Annotated[str | None, SOURCE] = None,
+    definitions: Annotated[Path | None, DEFINITIONS] = None,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Load every complete file of the landing zone that is not in the ledger yet.
+
+    Ends with 1 if a file was rejected; the others are loaded all the same.
+
+    Example: `journeymart land --landing /data/landing --source clickstream`
+    """
+    from rich.console import Console  # noqa: PLC0415 - heavy imports stay out of --help
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    from journeymart.landing import FileResult  # noqa: PLC0415
+    from journeymart.landing import land as load  # noqa: PLC0415
+    from journeymart.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    run_id = f"land-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console,
+        disable=not console.is_terminal, transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("landing", total=None)
+
+        def progress(result: FileResult, done: int, total: int) -> None:
+            bar.update(task, description=result.path, completed=done, total=total)
+
+        results = load(
+            landing or settings.landing,
+            run_id,
+            source=source,
+            definitions=definitions,
+            settings=settings,
+            progress=progress,
+        )
+    if as_json:
+        json.dump({"run_id": run_id, "files": [dataclasses.asdict(result) for result in results]}, sys.stdout)
+        print()
+    for result in results:
+        if result.error:
+            print(result.error, file=sys.stderr)
+    counts = Counter(result.status for result in results)
+    if not as_json:
+        parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no new files"
+        rows = sum(result.rows_loaded for result in results)
+        quarantined = sum(result.rows_quarantined for result in results)
+        print(f"{parts}; {rows:,} rows loaded, {quarantined:,} in quarantine")
+    if counts["rejected"]:
+        raise typer.Exit(1)
+
+
+COLUMNS = (
+    "file_id", "source", "path", "status", "rows_read", "rows_loaded", "rows_quarantined", "rows_duplicate", "rows_bot",
+    "rows_mart", "loaded_at", "error",
+)  # fmt: skip
+
+
+@app.command()
+def files(
+    source: Annotated[str | None, SOURCE] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many files, the latest first.")] = 50,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Show the file ledger, the latest file first.
+
+    Example: `journeymart files --source transactions --limit 10`
+    """
+    from psycopg import sql  # noqa: PLC0415 - heavy imports stay out of --help
+
+    from journeymart.db import connect  # noqa: PLC0415
+
+    query = sql.SQL(
+        "select {} from raw.file where %(source)s::text is null or source = %(source)s"
+        " order by file_id desc limit %(limit)s"
+    ).format(sql.SQL(", ").join(map(sql.Identifier, COLUMNS)))
+    with connect("jm_auditor", autocommit=True) as warehouse:
+        rows = warehouse.execute(query, {"source": source, "limit": limit}).fetchall()
+    if as_json:
+        json.dump([dict(zip(COLUMNS, row, strict=True)) for row in rows], sys.stdout, default=str)
+        print()
+        return
+    _print_table(rows)
+
+
+def _print_table(rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - heavy imports stay out of --help
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None)
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column == "file_id" or column.startswith("rows_") else "left")
+    for row in rows:
+        table.add_row(*("" if value is None else _shown(value) for value in row))
+    Console(markup=False, width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)

@@ -1,0 +1,691 @@
+"""Landing on a real PostgreSQL: every line accounted for, every file exactly once, whatever happens."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+import pytest
+
+from journeymart.db import connect
+from journeymart.errors import JourneymartError
+from journeymart.landing import FileResult, discover, land, land_file
+from journeymart.landing import load as loading
+from journeymart.settings import REPO, Settings
+
+pytestmark = pytest.mark.postgres
+
+DEFINITIONS = Path(__file__).parent / "definitions"
+
+
+class Zone:
+    """A landing zone and the warehouse it is loaded into."""
+
+    def __init__(self, directory: Path, settings: Settings) -> None:
+        self.directory = directory
+        self.settings = settings
+
+    def put(self, path: str, content: bytes | str | list[dict[str, Any]], done: object = None) -> Path:
+        """Write a file; a list becomes NDJSON, `done` the .done beside it."""
+        file = self.directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, list):
+            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
+        if isinstance(content, str):
+            content = content.encode()
+        file.write_bytes(gzip.compress(content) if file.suffix == ".gz" else content)
+        if done is not None:
+            Path(f"{file}.done").write_text(done if isinstance(done, str) else json.dumps(done))
+        return file
+
+    def define(self, text: str) -> Path:
+        """A directory of definitions with this sources.yml."""
+        directory = self.directory.parent / "definitions"
+        directory.mkdir(exist_ok=True)
+        (directory / "sources.yml").write_text(text)
+        return directory
+
+    def land(self, **options: Any) -> list[FileResult]:
+        return land(self.directory, "test-run", settings=self.settings, **options)
+
+    def query(self, statement: str) -> list[tuple]:
+        with connect("jm_admin", settings=self.settings) as warehouse:
+            return warehouse.execute(statement).fetchall()
+
+    def value(self, statement: str) -> Any:
+        return self.query(statement)[0][0]
+
+    def quarantine(self) -> list[tuple]:
+        return self.query("select line_no, field, reason from raw.quarantine order by file_id, line_no")
+
+    def statuses(self) -> list[tuple]:
+        return self.query(
+            "select path, status, rows_read, rows_loaded, rows_quarantined from raw.file order by file_id"
+        )
+
+
+@pytest.fixture(scope="module")
+def shared_warehouse(new_warehouse: Callable[[], Settings]) -> Settings:
+    return new_warehouse()
+
+
+@pytest.fixture
+def zone(tmp_path: Path, shared_warehouse: Settings) -> Zone:
+    """An empty landing zone and a warehouse without rows."""
+    directory = tmp_path / "landing"
+    directory.mkdir()
+    with connect("jm_admin", settings=shared_warehouse) as warehouse:
+        tables = warehouse.execute(
+            "select string_agg(format('raw.%I', relname), ', ') from pg_class"
+            " where relnamespace = 'raw'::regnamespace and relkind = 'r' and relname <> 'action'"
+        ).fetchone()
+        warehouse.execute(f"truncate {tables[0]} restart identity cascade")
+    return Zone(directory, shared_warehouse)
+
+
+def event(number: int, **fields: Any) -> dict[str, Any]:
+    minutes, seconds = divmod(number % 3600, 60)
+    return {
+        "event_id": f"e{number}",
+        "event_time": f"2025-06-01T10:{minutes:02}:{seconds:02}+09:00",
+        "visitor_id": f"v{number % 50}",
+        "page_code": f"P{number % 7}",
+        **fields,
+    }
+
+
+EVERY_FIELD = {
+    "event_id": "e1",
+    "event_time": "2025-06-01T09:00:00.123456+09:00",
+    "visitor_id": "v1",
+    "customer_id": "c1",
+    "session_id": "s1",
+    "received_time": "2025-06-01T00:00:01Z",
+    "channel": "app",
+    "domain": "m.bank.example",
+    "page_url": "https://m.bank.example/fx?x=1",
+    "referrer_url": "https://www.search.example:443/q",
+    "page_code": "FX010",
+    "page_name": "해외송금",
+    "action_type": "input",
+    "click_text": "송금",
+    "click_name": "btn",
+    "checkbox": "동의",
+    "popup_name": "pop",
+    "tab_name": "tab",
+    "step_position": "2",
+    "utm_source": "naver",
+    "utm_medium": "cpc",
+    "utm_campaign": "c",
+    "utm_term": "t",
+    "utm_content": "k",
+    "error_code": "E1",
+    "error_page": "FX011",
+    "exit_menu": "menu",
+    "ip": "10.0.0.1",
+    "user_agent": "UA",
+    "os": "Android",
+    "device_type": "mobile",
+    "device_model": "SM",
+    "app_version": "1.2",
+    "properties": {"ab": "x"},
+}
+
+
+def test_every_field_of_an_event_is_kept(zone: Zone):
+    zone.put("clickstream/a.ndjson", [EVERY_FIELD])
+    [result] = zone.land()
+    assert (result.status, result.rows_read, result.rows_loaded, result.rows_quarantined) == ("loaded", 1, 1, 0)
+    stored = zone.value(
+        """
+        select to_jsonb(e) || to_jsonb(c) || to_jsonb(v) || to_jsonb(k) || to_jsonb(n) || to_jsonb(a) || to_jsonb(i)
+            || to_jsonb(x) || to_jsonb(t) || jsonb_build_object('name', m.name, 'last', m.last_at = e.event_at,
+               'event_time', to_char(e.event_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
+               'received_time', to_char(c.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS'))
+        from raw.event e join raw.clickstream c using (row_id) join raw.visitor v using (visitor_key)
+        join raw.customer k using (customer_key) join raw.node n using (node_id) join raw.agent a using (agent_key)
+        join raw.inflow i using (inflow_key) join raw.error x using (error_key) join raw.action t using (action_id)
+        join raw.node_name m using (node_id)
+        """
+    )
+    expected = {
+        **EVERY_FIELD,
+        "event_time": "2025-06-01T00:00:00.123456",
+        "received_time": "2025-06-01T00:00:01",
+        "tag_session_id": "s1",
+        "referrer_domain": "www.search.example",
+        "kind": "page",
+        "code": "FX010",
+        "name": "해외송금",
+        "last": True,
+        "row_id": (result.file_id or 0) << 32 | 1,
+    }
+    for field in ("session_id", "page_code"):  # stored under other names, above
+        del expected[field]
+    assert {key: stored[key] for key in expected} == expected
+
+
+def test_the_event_hash_is_64_bits_of_md5(zone: Zone):
+    zone.put("clickstream/a.ndjson", [event(number) for number in range(200)])
+    zone.land()
+    assert zone.value(
+        """
+        select count(*) from raw.event join raw.clickstream using (row_id)
+        where event_hash = ('x' || left(md5(event_id), 16))::bit(64)::bigint
+        """
+    ) == 200  # fmt: skip
+
+
+def test_every_line_ends_as_a_row_or_in_quarantine(zone: Zone):
+    lines = [
+        json.dumps(event(1)),
+        "",
+        "{broken",
+        "[1]",
+        json.dumps({**event(2), "event_time": "yesterday"}),
+        json.dumps({**event(3), "visitor_id": ""}),
+        json.dumps({**event(4), "visitor_id": "v" * 257}),
+        json.dumps({**event(5), "action_type": "hover"}),
+        json.dumps({**event(6), "event_time": "1969-12-31T23:59:59Z"}),
+        json.dumps({**event(7), "click_text": "a\0b"}),
+        json.dumps({**event(8), "properties": {"a": "\0"}}),
+        json.dumps(event(9))[:-1] + ', "extra": 1e999999}',
+        json.dumps(event(10))[:-1] + ', "extra": NaN}',
+        json.dumps(event(11))[:-1] + ', "extra": ' + "[" * 30_000 + "]" * 30_000 + "}",
+        json.dumps(event(12), ensure_ascii=False),
+    ]
+    content = ("\n".join(lines) + "\n").encode() + b'{"event_id": "\xff"}\n' + b"\0\n" + json.dumps(event(13)).encode()
+    zone.put("clickstream/a.ndjson", content)
+    [result] = zone.land()
+    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (17, 3, 14)
+    found = [(line_no, field, reason[:50]) for line_no, field, reason in zone.quarantine()]
+    assert found == [
+        (3, None, "The line is not JSON."),
+        (4, None, "The line is not a JSON object."),
+        (5, "event_time", "event_time is not a time (ISO 8601 or as declared)"),
+        (6, "visitor_id", "visitor_id is missing."),
+        (7, "visitor_id", "visitor_id is longer than 256 characters: 'vvvvvvv"),
+        (8, "action_type", "action_type is not one of view, click, select, inp"),
+        (9, "event_time", "event_time is before 1970 or after 2199: '1969-12-"),
+        (10, "click_text", "click_text contains a NUL character."),
+        (11, "properties", "The value cannot be stored as JSON."),
+        (12, "properties", "The value cannot be stored as JSON."),
+        (13, "properties", "The value cannot be stored as JSON."),
+        (14, "properties", "The value cannot be stored as JSON."),
+        (16, None, "The line is not UTF-8 at byte 15."),
+        (17, None, "The line contains a NUL byte."),
+    ]
+    assert zone.query("select row_id & 4294967295 from raw.event order by 1") == [(1,), (15,), (18,)]
+    assert zone.value("select line from raw.quarantine where line_no = 3") == "{broken"
+    long_value = zone.value("select reason from raw.quarantine where line_no = 7")
+    assert long_value.endswith("'" + "v" * 80 + "…'.")
+
+
+def test_unknown_fields_are_kept_in_properties(zone: Zone):
+    zone.put(
+        "clickstream/a.ndjson",
+        [
+            event(1, colour="red", nested={"a": [1, None]}),
+            event(2, colour=1, properties={"p": True}),
+            event(3, properties=["no", "object"], colour="x"),
+            event(4),
+        ],
+    )
+    zone.put("clickstream/b.csv", "event_id,event_time,visitor_id,colour,empty\nb,2025-06-01,v,green,\n")
+    zone.land()
+    assert [row[0] for row in zone.query("select properties from raw.clickstream order by row_id")] == [
+        {"colour": "red", "nested": {"a": [1, None]}},
+        {"colour": 1, "p": True},
+        {"colour": "x", "properties": ["no", "object"]},
+        None,
+        {"colour": "green"},
+    ]
+
+
+def test_times_without_offset_are_in_the_zone_of_the_source(zone: Zone):
+    rows = [event(1, event_time="2025-06-01 09:00:00"), event(2, event_time="2025-06-01T00:00:00Z")]
+    zone.put("clickstream/a.ndjson", rows)
+    zone.land()
+    assert zone.value("select count(distinct event_at) from raw.event") == 1
+    other = zone.define("sources: {clickstream: {time_zone: America/New_York}}")
+    zone.put("clickstream/b.ndjson", [event(3, event_time="2025-01-01T00:00:00"), event(4, event_time="2025-07-01")])
+    zone.land(definitions=other)
+    assert zone.query(
+        "select to_char(event_at at time zone 'UTC', 'MM-DD HH24:MI') from raw.event order by row_id desc limit 2"
+    ) == [("07-01 04:00",), ("01-01 05:00",)]
+
+
+@pytest.mark.parametrize(
+    ("how", "given", "expected"),
+    [
+        ("epoch_s", "1748736000.25", "2025-06-01 00:00:00.25"),
+        ("epoch_ms", "1748736000123", "2025-06-01 00:00:00.123"),
+        ("epoch_us", "1748736000123456", "2025-06-01 00:00:00.123456"),
+        ("'%d.%m.%Y %H:%M'", "01.06.2025 09:00", "2025-06-01 00:00:00"),
+    ],
+)
+def test_times_as_other_tools_write_them(zone: Zone, how: str, given: str, expected: str):
+    own = zone.define(f"sources: {{clickstream: {{fields: {{event_time: {{from: ts, time: {how}}}}}}}}}")
+    zone.put("clickstream/a.csv", f"event_id,ts,visitor_id\na,{given},v\nb,99999999999999999999999999,v\nc,x,v\n")
+    [result] = zone.land(definitions=own)
+    assert (result.rows_loaded, result.rows_quarantined) == (1, 2)
+    assert zone.value(f"select event_at = '{expected}+00' from raw.event")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "code"),
+    [
+        ({"page_code": "P1", "page_url": "https://b.example/x"}, "page", "P1"),
+        ({"page_url": "https://b.example/a/12/34/?q=1#top"}, "url", "/a/:id/:id"),
+        ({"page_url": "https://b.example"}, "url", "/"),
+        ({"page_url": "https://b.example//a//index.html"}, "url", "/a"),
+        ({"page_url": "/a/0a1b2c3d-0000-4000-8000-0123456789ab"}, "url", "/a/:id"),
+        ({"page_url": "app://main/home;jsessionid=12AB?x"}, "url", "/home"),
+        ({"page_url": "https://b.example/" + "a" * 400}, "url", "/" + "a" * 255),
+        ({}, "page", "(none)"),
+    ],
+)
+def test_the_node_of_an_event(zone: Zone, fields: dict[str, str], kind: str, code: str):
+    zone.put("clickstream/a.ndjson", [{**event(1), "page_code": None, **fields}])
+    zone.land()
+    assert zone.query("select kind, code from raw.node") == [(kind, code)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "domain"),
+    [
+        ({"referrer_url": "https://Search.example:8443/q?x=1"}, "search.example"),
+        ({"referrer_url": "https://www.bank.example/a", "domain": "bank.example"}, None),
+        ({"referrer_url": "https://bank.example/a", "page_url": "https://www.bank.example/b"}, None),
+        ({"referrer_url": "https://user:secret@host.example/a"}, "host.example"),
+        ({"referrer_url": "(direct)"}, None),
+        ({}, None),
+    ],
+)
+def test_the_referrer_is_where_a_visit_came_from(zone: Zone, fields: dict[str, str], domain: str | None):
+    zone.put("clickstream/a.ndjson", [event(1, **fields)])
+    zone.land()
+    rows = zone.query("select referrer_domain from raw.event join raw.inflow using (inflow_key)")
+    assert rows == ([] if domain is None else [(domain,)])
+
+
+def test_a_page_keeps_the_time_of_each_of_its_names(zone: Zone):
+    early, late = "2025-06-01T00:00:00Z", "2025-06-02T00:00:00Z"
+    zone.put("clickstream/a.ndjson", [event(0, page_name="new", event_time=late)])
+    zone.land()
+    zone.put("clickstream/b.ndjson", [event(7, page_name="new", event_time=early), event(14, page_name="old")])
+    zone.land()
+    found = zone.query("select name, to_char(last_at at time zone 'UTC', 'DD HH24') from raw.node_name order by 1")
+    assert found == [("new", "02 00"), ("old", "01 01")]
+
+
+def test_the_same_rows_in_any_format_are_the_same(zone: Zone):
+    rows = [event(number, click_text=f'"{number}",\n한글') for number in range(500)]
+    table = pa.Table.from_pylist(rows)
+    zone.put("clickstream/1.ndjson", rows)
+    arrow_csv.write_csv(table, zone.directory / "clickstream/2.csv")
+    pq.write_table(table, zone.directory / "clickstream/3.parquet")
+    zone.put("clickstream/4.ndjson.gz", rows)
+    (zone.directory / "clickstream/5.ndjson.zst").write_bytes(
+        pa.compress((zone.directory / "clickstream/1.ndjson").read_bytes(), "zstd", asbytes=True)
+    )
+    typed = table.set_column(
+        1, "event_time", pa.array([row["event_time"][:-6] for row in rows]).cast(pa.timestamp("us"))
+    )
+    pq.write_table(typed, zone.directory / "clickstream/6.parquet")
+    assert {result.status for result in zone.land()} == {"loaded"}
+    per_file = zone.query(
+        """
+        select count(*), sum(event_hash), min(event_at), max(event_at), sum(visitor_key), sum(node_id), max(agent_key),
+            md5(string_agg(click_text, '|' order by event_id))
+        from raw.event join raw.clickstream using (row_id) group by row_id >> 32
+        """
+    )
+    assert len(per_file) == 6
+    assert len(set(per_file)) == 1
+
+
+def transaction(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "transaction_id": f"t{number}",
+        "transaction_time": "2025-06-01T00:00:00Z",
+        "customer_id": "c1",
+        "transaction_code": "FX",
+        **fields,
+    }
+
+
+def test_amounts_are_exact(zone: Zone):
+    amounts = ["0.1", "0.2", "-5", "1234567890123456.7891", '"9999999999999999.9999"', '"1e3"']
+    wrong = ["1.23456", '"12,5"', "12345678901234567", '"NaN"']
+    lines = [json.dumps(transaction(n))[:-1] + f', "amount": {value}}}' for n, value in enumerate(amounts + wrong)]
+    zone.put("transactions/a.ndjson", "\n".join(lines))
+    [result] = zone.land()
+    assert result.totals == {"amount": "11234567890124452.089"}
+    stored = [str(row[0]) for row in zone.query("select amount from raw.transactions order by row_id")]
+    assert stored == ["0.1000", "0.2000", "-5.0000", "1234567890123456.7891", "9999999999999999.9999", "1000.0000"]
+    assert zone.value("select sum(amount)::text from raw.transactions") == zone.value(
+        "select to_char((totals ->> 'amount')::numeric, 'FM99999999999999999.0000') from raw.file"
+    )
+    assert [(field, reason[:30]) for _, field, reason in zone.quarantine()] == [
+        ("amount", "amount has more than 4 decimal"),
+        ("amount", "amount is not a decimal number"),
+        ("amount", "amount is not a decimal number"),
+        ("amount", "amount is not a decimal number"),
+    ]
+
+
+def test_the_other_sources(zone: Zone):
+    zone.put(
+        "transactions/a.ndjson",
+        [
+            transaction(
+                1, visitor_id="v1", currency="USD", amount="1.5", fields={"bank": "A"}, session_id="s", channel="web"
+            )
+        ],
+    )
+    zone.put("customers/a.csv", 'customer_id,birth_year,joined_on,attributes\nc1,1980,2020-02-29,"{""a"": 1}"\n')
+    zone.put("consultations/a.ndjson", [{"consultation_id": "k1", "customer_id": "c1", "consulted_at": "2025-06-01"}])
+    zone.put(
+        "campaign_sends/a.ndjson", [{"send_id": "s1", "customer_id": "c2", "sent_at": "2025-06-01", "campaign_id": "m"}]
+    )
+    assert [result.rows_loaded for result in zone.land()] == [1, 1, 1, 1]
+    assert zone.query(
+        "select kind, code, amount::text, currency, fields, tag_session_id, visitor_id, customer_id from raw.transactions"
+        " join raw.node using (node_id) join raw.visitor using (visitor_key) join raw.customer using (customer_key)"
+    ) == [("transaction", "FX", "1.5000", "USD", {"bank": "A"}, "s", "v1", "c1")]
+    assert zone.query("select birth_year, joined_on::text, attributes from raw.customers") == [
+        (1980, "2020-02-29", {"a": 1})
+    ]
+    assert zone.value("select count(*) from raw.consultations join raw.customer using (customer_key)") == 1
+    assert zone.value("select count(*) from raw.campaign_sends join raw.customer using (customer_key)") == 1
+
+
+def test_dictionaries_waste_no_keys(zone: Zone):
+    for number in range(3):
+        zone.put(f"clickstream/{number}.ndjson", [event(row, click_text=str(number)) for row in range(50)])
+        zone.land()
+    assert zone.value("select max(visitor_key) from raw.visitor") == 50
+    assert zone.value("select max(node_id) from raw.node") == 7
+    assert zone.value("select max(agent_key) from raw.agent") == 1
+
+
+# ── the ledger ──
+
+
+def test_a_file_is_loaded_once(zone: Zone):
+    file = zone.put("clickstream/a.ndjson", [event(1)])
+    assert [result.status for result in zone.land()] == ["loaded"]
+    assert zone.land() == []
+    zone.put("clickstream/again/b.ndjson", file.read_bytes())
+    assert [result.status for result in zone.land()] == ["repeated"]
+    assert zone.land() == []
+    assert zone.value("select count(*) from raw.event") == 1
+    assert zone.query("select path, repeat_of is not null from raw.file order by file_id") == [
+        ("clickstream/a.ndjson", False),
+        ("clickstream/again/b.ndjson", True),
+    ]
+    zone.put("clickstream/a.ndjson", [event(1), event(2)])
+    assert [result.rows_loaded for result in zone.land()] == [2]
+
+
+def test_equal_files_of_one_run(zone: Zone):
+    for name in ("a", "b", "c"):
+        zone.put(f"clickstream/{name}.ndjson", [event(1)])
+    assert [result.status for result in zone.land()] == ["loaded", "repeated", "repeated"]
+    assert zone.value("select count(*) from raw.event") == 1
+
+
+def test_only_complete_files_are_discovered(zone: Zone):
+    zone.put("clickstream/b/2.ndjson", [event(1)])
+    zone.put("clickstream/a/1.csv.gz", "event_id\n")
+    for ignored in (".hidden.ndjson", "_x.ndjson", "x.ndjson.tmp", "x.ndjson.part", "x.ndjson.done"):
+        zone.put(f"clickstream/{ignored}", "")
+    zone.put("elsewhere/x.ndjson", "")
+    found = discover(zone.directory, settings=zone.settings)
+    assert [(file.path, file.format, file.compression) for file in found] == [
+        ("clickstream/a/1.csv.gz", "csv", "gzip"),
+        ("clickstream/b/2.ndjson", "ndjson", None),
+    ]
+    only = discover(zone.directory, settings=zone.settings, paths={"clickstream/b/2.ndjson"})
+    assert [file.path for file in only] == ["clickstream/b/2.ndjson"]
+    assert discover(zone.directory, settings=zone.settings, source="transactions") == []
+    waiting = zone.define("sources: {clickstream: {require_done: true}}")
+    assert discover(zone.directory, waiting, settings=zone.settings) == []
+    zone.put("clickstream/b/2.ndjson.done", "")
+    assert len(discover(zone.directory, waiting, settings=zone.settings)) == 1
+
+
+def test_a_wrong_landing_zone_or_source_is_an_error(zone: Zone):
+    with pytest.raises(JourneymartError, match="no landing zone"):
+        discover(zone.directory / "nowhere", settings=zone.settings)
+    with pytest.raises(JourneymartError, match="did you mean 'clickstream'"):
+        discover(zone.directory, source="clickstreams", settings=zone.settings)
+
+
+def sha256(file: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_what_the_sender_declares_is_checked(zone: Zone):
+    rows = [transaction(1, amount="1.10"), transaction(2, amount="2.20"), transaction(3, customer_id="", amount="3.30")]
+    file = zone.put("transactions/a.ndjson", rows)
+    zone.put("transactions/a.ndjson.done", json.dumps({"rows": 3, "totals": {"amount": "6.6"}, "sha256": sha256(file)}))
+    [result] = zone.land()
+    assert (result.status, result.rows_loaded, result.totals) == ("loaded", 2, {"amount": "3.3"})
+    assert zone.value("select declared ->> 'rows' from raw.file") == "3"
+
+
+@pytest.mark.parametrize(
+    ("done", "message"),
+    [
+        ({"rows": 3}, "transactions/a.ndjson has 2 rows, but its .done declares 3"),
+        ({"totals": {"amount": "3.31"}}, "has a total of amount of 3.3, but its .done declares 3.31"),
+        ({"totals": {"fee": "1"}}, "has a .done with a total of 'fee'"),
+        ({"sha256": "00"}, "but its .done declares 00"),
+        ({"row": 2}, "did you mean 'rows'?"),
+        ("not json", "cannot be checked against its .done"),
+        ("[" * 50_000, "cannot be checked against its .done"),
+    ],
+)
+def test_a_file_that_differs_from_its_done_is_rejected(zone: Zone, done: object, message: str):
+    rows = [transaction(1, amount="1.10"), transaction(2, amount="2.20")]
+    file = zone.put("transactions/a.ndjson", rows, done)
+    zone.put("transactions/b.ndjson", [transaction(3)])
+    assert [result.status for result in zone.land()] == ["rejected", "loaded"]
+    assert message in zone.value("select error from raw.file where status = 'rejected'")
+    assert zone.value("select count(*) from raw.transactions") == 1
+    assert zone.land() == []
+    Path(f"{file}.done").write_text('{"rows": 2}')
+    assert [result.status for result in zone.land()] == ["loaded"]
+
+
+def test_a_rejected_file_comes_again_when_it_has_changed(zone: Zone):
+    good = gzip.compress(json.dumps(event(1)).encode() * 1000)
+    (zone.directory / "clickstream").mkdir()
+    file = zone.directory / "clickstream/a.ndjson.gz"
+    file.write_bytes(good[:-9])
+    [result] = zone.land()
+    assert (result.status, result.error) == (
+        "rejected",
+        "clickstream/a.ndjson.gz cannot be decompressed: Truncated compressed stream",
+    )
+    assert zone.land() == []
+    file.write_bytes(gzip.compress(json.dumps(event(1)).encode()))
+    assert [result.status for result in zone.land()] == ["loaded"]
+
+
+def test_files_that_cannot_be_read_are_rejected_with_their_reason(zone: Zone):
+    zone.put("clickstream/1.csv", "event_id,event_time\na,2025-06-01\n")
+    zone.put("clickstream/2.txt", "")
+    zone.put("clickstream/3.parquet", "no parquet")
+    zone.put("clickstream/5.ndjson", [event(1)])
+    (zone.directory / "clickstream/4.ndjson").symlink_to("5.ndjson")
+    errors = [result.error for result in zone.land()]
+    assert errors[0] is not None
+    assert errors[0].startswith(
+        "clickstream/1.csv has no column for the required field 'visitor_id' (looked for 'visitor_id'"
+    )
+    assert errors[1] is not None
+    assert errors[1].startswith("clickstream/2.txt has the unknown ending '.txt'; known are .ndjson")
+    assert errors[2] is not None
+    assert errors[2].startswith("clickstream/3.parquet is not readable as Parquet")
+    assert errors[3] == "clickstream/4.ndjson is not a regular file; links are not followed"
+    assert errors[4] is None
+    assert zone.value("select count(*) from raw.event") == 1
+
+
+def test_file_names_are_data(zone: Zone):
+    name = "clickstream/'; drop table raw.file; --\n한글.ndjson"
+    zone.put(name, [event(1)])
+    assert [result.status for result in zone.land()] == ["loaded"]
+    assert zone.value("select path from raw.file") == name
+
+
+def test_a_file_that_changes_while_it_is_read_is_postponed(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    file = zone.put("clickstream/a.ndjson", [event(1)])
+    [found] = discover(zone.directory, settings=zone.settings)
+    file.write_bytes(file.read_bytes() * 2)
+    result = land_file(found, "test-run", settings=zone.settings)
+    assert (result.status, result.error) == ("postponed", "clickstream/a.ndjson changed while it was read")
+    assert zone.statuses() == []
+    assert [result.rows_loaded for result in zone.land()] == [2]
+
+
+def test_many_small_files_share_transactions(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    for number in range(40):
+        zone.put(f"clickstream/{number:02}.ndjson", [event(number * 10 + row) for row in range(10)])
+    zone.put("clickstream/20.ndjson", [event(1), {"event_id": "x"}])
+    loads: list[int] = []
+    load = loading.Loader._load
+    monkeypatch.setattr(loading.Loader, "_load", lambda *args, **kw: loads.append(len(args[1])) or load(*args, **kw))
+    results = zone.land()
+    assert loads == [40]
+    assert sum(result.rows_loaded for result in results) == 391
+    assert [row[2:] for row in zone.statuses()] == [(r.rows_read, r.rows_loaded, r.rows_quarantined) for r in results]
+    assert zone.query("select path, line_no from raw.quarantine join raw.file using (file_id)") == [
+        ("clickstream/20.ndjson", 2)
+    ]
+
+
+def test_several_chunks_are_one_file(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loading, "CHUNK_BYTES", 5_000)
+    monkeypatch.setattr("journeymart.landing.readers.CHUNK_BYTES", 5_000)
+    zone.put("clickstream/a.ndjson", [event(number) if number % 100 else {} for number in range(1000)])
+    [result] = zone.land()
+    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (1000, 990, 10)
+    assert zone.value("select count(distinct row_id) from raw.event") == 990
+    assert [line_no for line_no, *_ in zone.quarantine()] == [number + 1 for number in range(0, 1000, 100)]
+    assert zone.value("select bool_and('e' || (row_id & 4294967295) - 1 = event_id) from raw.clickstream")
+
+
+def test_concurrent_loaders_load_each_content_once(zone: Zone):
+    for number in range(30):
+        zone.put(f"clickstream/{number:02}.ndjson", [event(number * 100 + row) for row in range(100)])
+        zone.put(f"clickstream/copy-{29 - number:02}.ndjson", [event(number * 100 + row) for row in range(100)])
+    found = discover(zone.directory, settings=zone.settings)
+
+    def run(files: list) -> list[FileResult]:
+        with loading.Loader("test-run", settings=zone.settings) as loader:
+            return [loader._land_one(file) for file in files]
+
+    with ThreadPoolExecutor(3) as pool:
+        results = [
+            r for run_results in pool.map(run, [found, found[::-1], found[20:] + found[:20]]) for r in run_results
+        ]
+    assert sum(result.status == "loaded" for result in results) == 30
+    assert zone.value("select count(*) from raw.event") == 3000
+    assert zone.value("select count(*) from raw.file where status = 'loaded'") == 30
+    assert zone.value("select count(*) from raw.file where status = 'repeated'") == 30
+    assert zone.land() == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from journeymart.landing import land
+from journeymart.settings import Settings
+land(Path(sys.argv[1]), "killed", settings=Settings.load())
+"""
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_loses_and_doubles_nothing(zone: Zone):
+    for number in range(4):
+        zone.put(f"clickstream/{number}.ndjson.gz", [event(number * 20_000 + row) for row in range(20_000)])
+    environment = {
+        **os.environ,
+        **zone.settings.secrets,
+        "PYTHONPATH": str(REPO / "plugins"),
+        "JOURNEYMART_PG_HOST": zone.settings.pg_host,
+        "JOURNEYMART_PG_PORT": str(zone.settings.pg_port),
+        "JOURNEYMART_PG_DATABASE": zone.settings.pg_database,
+    }
+    for delay in (0.8, 1.2, 1.6, 2.0, 2.5, 3.0):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(zone.directory)], env=environment)
+        time.sleep(delay)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        whole_files = zone.value("select count(*) from raw.file") * 20_000
+        assert zone.value("select count(*) from raw.event") == whole_files
+        assert zone.value("select count(*) from raw.clickstream") == whole_files
+    zone.land()
+    assert zone.value("select count(*) from raw.event") == 80_000
+    assert zone.value("select count(distinct event_id) from raw.clickstream") == 80_000
+    assert {row[1:] for row in zone.statuses()} == {("loaded", 20_000, 20_000, 0)}
+
+
+# ── foreign files, by YAML alone ──
+
+
+@pytest.mark.parametrize(
+    ("dataset", "files", "rows"),
+    [
+        ("simple_shop_2019", {"clickstream": "simple_shop_2019/events.csv"}, 38_010),
+        ("diginetica_sample", {"clickstream": "diginetica_sample/train-item-views.csv"}, 12_391),
+        ("semicomplete_apache_2015", {"clickstream": "semicomplete_apache_2015/access.log"}, 10_000),
+        ("bpi_12_w", {"clickstream": "bpi_logs/bpi_12_w.csv"}, 72_413),
+        ("diy_woodworking_2014", {"transactions": "diy_woodworking_2014/purchase.csv.gz"}, 41_031),
+    ],
+)
+def test_real_files_load_without_loss(zone: Zone, shared_data: Path, dataset: str, files: dict[str, str], rows: int):
+    for source, name in files.items():
+        file = shared_data / "real" / name
+        target = zone.directory / source / file.name
+        target.parent.mkdir(parents=True)
+        target.write_bytes(file.read_bytes())
+    [result] = zone.land(definitions=DEFINITIONS / dataset)
+    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (rows, rows, 0)
+
+
+def test_access_log_lines_that_are_none_go_to_quarantine(zone: Zone):
+    lines = [
+        '10.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a?x=1 HTTP/1.1" 200 2326 "http://r.example/" "Moz \\"x\\" 4"',
+        '10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET /b HTTP/1.1" 200 - "-" "Mozilla (cut',
+        '10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "\\x16\\x03" 400 0 "-" "-"',
+        "nonsense",
+    ]
+    zone.put("clickstream/access.log", "\n".join(lines))
+    [result] = zone.land(definitions=DEFINITIONS / "semicomplete_apache_2015")
+    assert (result.rows_loaded, result.rows_quarantined) == (3, 1)
+    assert zone.quarantine() == [(4, None, "The line is not in the combined log format.")]
+    found = zone.query(
+        "select code, user_agent from raw.event join raw.node using (node_id) join raw.agent using (agent_key)"
+        " order by row_id"
+    )
+    assert found == [("/a", 'Moz \\"x\\" 4'), ("/b", "Mozilla (cut"), ("(none)", None)]
+    assert zone.value("select bool_and(event_at = '2000-10-10 20:55:36+00') from raw.event")

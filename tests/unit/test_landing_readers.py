@@ -1,0 +1,151 @@
+"""Cutting files into rows: every line keeps its number, and a bad line costs nothing but itself."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from journeymart.landing import readers
+from journeymart.landing.readers import Chunk, FileRejectedError, read_csv, read_lines, read_parquet
+
+DIRTY_CSV = (
+    b"\xef\xbb\xbfa,b\r\n"  # 1
+    b"1,2\r\n"
+    b"\r\n"
+    b'3,"x\n\ny"\n'  # 4 to 6
+    b"4,5,6\n"
+    b"7\n"
+    b'8,5" screen\n'  # 9
+    b'"9"z,10\n'
+    b'11,"open\n'
+    b"12,13\n"  # 12
+    b"b\xff,1\n"
+    b"c\0,2\n"
+    b'\xed\x95\x9c,"q""q"\n'  # 15
+    b'"l1\nl2","m\n"\n'  # 16 to 18
+    b"99,100"
+)
+CSV_ROWS = [
+    (2, "1", "2"),
+    (4, "3", "x\n\ny"),
+    (9, "8", '5" screen'),
+    (10, "9z", "10"),
+    (12, "12", "13"),
+    (15, "한", 'q"q'),
+    (16, "l1\nl2", "m\n"),
+    (19, "99", "100"),
+]
+CSV_REJECTS = [
+    (7, "The line has 3 values instead of 2.", "4,5,6"),
+    (8, "The line has 1 values instead of 2.", "7"),
+    (11, "A quoted value is never closed.", '11,"open'),
+    (13, "The line is not UTF-8 at byte 2.", r"b\xff,1"),
+    (14, "The line contains a NUL byte.", r"c\x00,2"),
+]
+
+
+def rows(chunks: list[Chunk]) -> list[tuple]:
+    return [
+        tuple(value for name, value in row.items() if name != readers.LINE)
+        for chunk in chunks
+        for row in chunk.table.to_pylist()
+    ]
+
+
+def rejects(chunks: list[Chunk]) -> list[tuple[int, str, str]]:
+    return sorted((reject.line_no, reject.reason, reject.line) for chunk in chunks for reject in chunk.rejects)
+
+
+@pytest.mark.parametrize("block", [3, 5, 8, 13, 40, 10_000])
+def test_csv_rows_do_not_depend_on_where_blocks_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int):
+    monkeypatch.setattr(readers, "CHUNK_BYTES", block)
+    file = tmp_path / "x.csv"
+    file.write_bytes(DIRTY_CSV)
+    chunks = list(read_csv(file, None, ",", None))
+    assert rows(chunks) == CSV_ROWS
+    assert rejects(chunks) == CSV_REJECTS
+
+
+@pytest.mark.parametrize("block", [1, 4, 17, 10_000])
+def test_lines_keep_their_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int):
+    monkeypatch.setattr(readers, "CHUNK_BYTES", block)
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(b"{}\n\n  \n\xff\n[1]\r\nlast")
+    chunks = list(read_lines(file, None))
+    assert [number for number, *_ in rows(chunks)] == [1, 5, 6]
+    assert rejects(chunks) == [(4, "The line is not UTF-8 at byte 1.", r"\xff")]
+
+
+@pytest.mark.parametrize("block", [2, 9, 10_000])
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int):
+    monkeypatch.setattr(readers, "CHUNK_BYTES", block)
+    monkeypatch.setattr(readers, "MAX_LINE_BYTES", 10)
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(b"a\n" + b"x" * 50 + b"\nb\n" + b"y" * 30)
+    chunks = list(read_lines(file, None))
+    assert [number for number, *_ in rows(chunks)] == [1, 3]
+    assert [(number, line) for number, _, line in rejects(chunks)] == [(2, "x" * 10), (4, "y" * 10)]
+
+
+def test_concatenated_gzip_members_are_one_file(tmp_path: Path):
+    file = tmp_path / "x.ndjson.gz"
+    file.write_bytes(gzip.compress(b"1\n2\n") + gzip.compress(b"3\n"))
+    assert len(rows(list(read_lines(file, "gzip")))) == 3
+
+
+@pytest.mark.parametrize(
+    ("compression", "content"),
+    [
+        ("gzip", gzip.compress(b"a line\n" * 10_000)[:-20]),
+        ("gzip", gzip.compress(b"a line\n") + b"garbage"),
+        ("gzip", b"not compressed at all"),
+        ("zstd", pa.compress(b"a line\n" * 10_000, "zstd", asbytes=True)[:-5]),
+    ],
+)
+def test_a_damaged_archive_is_rejected_as_a_whole(tmp_path: Path, compression: str, content: bytes):
+    file = tmp_path / "x"
+    file.write_bytes(content)
+    with pytest.raises(FileRejectedError, match="cannot be decompressed"):
+        list(read_lines(file, compression))
+
+
+@pytest.mark.parametrize(
+    ("header", "message"), [("a,A", "two columns named 'a'"), ("a,", "without a name"), ("a,_line", "reserved")]
+)
+def test_an_ambiguous_header_is_rejected(tmp_path: Path, header: str, message: str):
+    file = tmp_path / "x.csv"
+    file.write_text(f"{header}\n1,2\n")
+    with pytest.raises(FileRejectedError, match=message):
+        list(read_csv(file, None, ",", None))
+
+
+def test_columns_can_be_named_for_a_file_without_header(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    file.write_text("1;2\n3;4\n")
+    assert rows(list(read_csv(file, None, ";", ["a", "b"]))) == [(1, "1", "2"), (2, "3", "4")]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"a,b\n"])
+def test_a_file_without_rows_is_no_mistake(tmp_path: Path, content: bytes):
+    file = tmp_path / "x.csv"
+    file.write_bytes(content)
+    assert rows(list(read_csv(file, None, ",", None))) == []
+
+
+def test_parquet_rows_are_numbered_from_one(tmp_path: Path):
+    file = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": range(100_000)}), file)
+    numbered = rows(list(read_parquet(file)))
+    assert numbered[0] == (1, 0)
+    assert numbered[-1] == (100_000, 99_999)
+
+
+def test_a_damaged_parquet_file_is_rejected(tmp_path: Path):
+    file = tmp_path / "x.parquet"
+    file.write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(FileRejectedError, match="not readable as Parquet"):
+        list(read_parquet(file))
