@@ -10,7 +10,7 @@
         from {{ source('raw', table) }}
         {%- if not is_full() %}
         where
-            ({{ id }}) in (select {{ id }} from {{ source('raw', table) }} where {{ is_new('row_id') }})
+            ({{ id }}) in (select {{ id }} from {{ new_lines(table) }} as n)
             and {{ is_visible('row_id') }}
         {%- endif %}
     ) as {{ table }}

@@ -13,12 +13,25 @@
     {{ return(fromjson(content) if content is string else content) }}
 {% endmacro %}
 
-{# Rows of raw that are new in this run. #}
-{% macro is_new(row_id) -%}
-    exists (
-        select from build.run_file as f
-        where {{ row_id }} between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
+{# The rows of a raw table that are new in this run: all of them in a full build. Written as a join from the files to
+   their range of row_id, because that is one index range per file, whatever is in raw already. #}
+{% macro new_lines(table) -%}
+    {%- set relation = source('raw', table) -%}
+    {%- if is_full() -%}
+    {{ relation }}
+    {%- else -%}
+    (
+        select r.*
+        from build.run_file as f
+        inner join {{ relation }} as r
+            on r.row_id between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
     )
+    {%- endif -%}
+{%- endmacro %}
+
+{# Whether a row of raw is new in this run. #}
+{% macro is_new(row_id) -%}
+    exists (select from build.run_file as f where f.file_id = ({{ row_id }} >> 32)::integer)
 {%- endmacro %}
 
 {# Rows of raw that a run may see: its own files and those already published, not what landed meanwhile. #}

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, StorageState, expect, sync_playwright
 
 from journeymart.settings import REPO, Settings
 from journeymart.superset.bundle import slug_of
@@ -77,7 +77,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def login(browser: Browser, platform: Settings) -> dict:
+def login(browser: Browser, platform: Settings) -> StorageState:
     """Cookies of a person who has logged in."""
     context = browser.new_context()
     page = context.new_page()
@@ -97,7 +97,7 @@ def locale(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def watched(browser: Browser, platform: Settings, login: dict, locale: str) -> Iterator[Watched]:
+def watched(browser: Browser, platform: Settings, login: StorageState, locale: str) -> Iterator[Watched]:
     """A browser window in one language, watched for errors."""
     context = browser.new_context(storage_state=login, viewport={"width": WIDTH, "height": HEIGHT})
     page = context.new_page()

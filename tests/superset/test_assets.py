@@ -7,6 +7,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import yaml
@@ -20,11 +21,11 @@ HANGUL = re.compile("[가-힣]")
 
 
 @pytest.fixture(scope="module")
-def bundle(assets, models) -> dict[str, dict]:
+def bundle(assets, models) -> dict[str, dict[str, Any]]:
     return {path: yaml.safe_load(text) for path, text in render(assets, models, ADDRESS).items()}
 
 
-def of_kind(bundle, kind: str, locale: str = "") -> dict[str, dict]:
+def of_kind(bundle, kind: str, locale: str = "") -> dict[str, dict[str, Any]]:
     return {p: c for p, c in bundle.items() if p.startswith(f"{kind}/") and p.endswith(f"{locale}.yaml")}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,7 +49,7 @@ CSV_REJECTS = [
 ]
 
 
-def rows(chunks: list[Chunk]) -> list[tuple]:
+def rows(chunks: list[Chunk]) -> list[tuple[Any, ...]]:
     return [
         tuple(value for name, value in row.items() if name != readers.LINE)
         for chunk in chunks

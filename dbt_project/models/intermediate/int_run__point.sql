@@ -12,10 +12,9 @@ select
     e.visitor_key,
     e.customer_key,
     e.event_at
-from {{ source('raw', 'event') }} as e
+from {{ new_lines('event') }} as e
 where
-    {{ is_new('e.row_id') }}
-    and not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = e.row_id)
+    not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = e.row_id)
     and not exists (select from {{ computed('line_bot') }} as b where b.row_id = e.row_id)
 union all
 -- a published line gives way to one that happened earlier and landed later

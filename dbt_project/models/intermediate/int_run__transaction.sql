@@ -26,8 +26,7 @@ with around as (
 
 found as (
     select n.row_id
-    from {{ source('raw', 'transactions') }} as n
-    where {{ is_new('n.row_id') }}
+    from {{ new_lines('transactions') }} as n
     union
     select t.row_id
     from around as a

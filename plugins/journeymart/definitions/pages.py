@@ -28,10 +28,11 @@ def load_pages(directory: Path | None = None) -> Pages:
 
     document = load_yaml("pages", directory)
     pages = document.parse(Pages)
-    for number, rule in enumerate(pages.path_rules):
-        try:
-            duckdb.execute("select regexp_replace('', $match, $replace, 'g')", rule.model_dump())
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            raise document.error(("path_rules", number, "match"), f"not a regular expression: {reason}") from None
+    with duckdb.connect() as engine:
+        for number, rule in enumerate(pages.path_rules):
+            try:
+                engine.execute("select regexp_replace('', $match, $replace, 'g')", rule.model_dump())
+            except duckdb.Error as error:
+                reason = str(error).splitlines()[0]
+                raise document.error(("path_rules", number, "match"), f"not a regular expression: {reason}") from None
     return pages

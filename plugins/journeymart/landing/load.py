@@ -13,9 +13,9 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -221,12 +221,15 @@ class Loader:
                     jobs[file_id] = file
             self._prepare(dict(zip((file.path for file in files), contents, strict=True)), jobs)
             tallies = {file_id: Tally() for file_id in jobs}
-            batches = prefetch(self._batches(jobs))
-            for copied, counted in prefetch(self._encode(files[0].source, batches, careful)):
-                for table, rows in copied.items():
-                    self._copy(table, rows)
-                for file_id, tally in counted.items():
-                    tallies[file_id].add(tally)
+            with (
+                closing(prefetch(self._batches(jobs))) as batches,
+                closing(prefetch(self._encode(files[0].source, batches, careful))) as encoded,
+            ):
+                for copied, counted in encoded:
+                    for table, rows in copied.items():
+                        self._copy(table, rows)
+                    for file_id, tally in counted.items():
+                        tallies[file_id].add(tally)
             if target.names:
                 self._store_names()
             for file_id, file in jobs.items():
@@ -296,7 +299,7 @@ class Loader:
 
     # ── first stage: read and cut ──
 
-    def _batches(self, jobs: dict[int, LandingFile]) -> Iterator[Batch]:
+    def _batches(self, jobs: dict[int, LandingFile]) -> Generator[Batch]:
         """Chunks with row ids; those of small files with the same columns together."""
         batch: Batch | None = None
         for file_id, file in jobs.items():
@@ -329,7 +332,7 @@ class Loader:
 
     def _encode(
         self, source: str, batches: Iterable[Batch], careful: bool
-    ) -> Iterator[tuple[Copied, dict[int, Tally]]]:
+    ) -> Generator[tuple[Copied, dict[int, Tally]]]:
         """What to copy into which table, and what was counted, batch by batch."""
         target = TARGETS[source]
         decoder: Decoder | None = None
@@ -545,11 +548,10 @@ class Loader:
         return FileResult(file.source, file.path, "loaded", file_id, rows_read, tally.loaded, tally.quarantined, totals)
 
 
-def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, each made by another thread while the one before it is in use."""
-    iterator = iter(items)
-    with ThreadPoolExecutor(1) as worker:
-        coming = worker.submit(next, iterator, END)
+def prefetch(items: Generator[Item]) -> Generator[Item]:
+    """The items, each made by another thread while the one before it is in use. Close it: it closes `items`."""
+    with closing(items), ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(next, items, END)
         while (item := coming.result()) is not END:
-            coming = worker.submit(next, iterator, END)
+            coming = worker.submit(next, items, END)
             yield item  # type: ignore[misc]

@@ -30,6 +30,11 @@ def session_policy() -> dict[str, Any]:
     }
 
 
+def new_lines(table: str) -> str:
+    """A relation of raw."""
+    return f"raw.{table}"
+
+
 def is_new(row_id: str) -> str:
     """A condition on a row."""
     return f"{row_id} > 0"

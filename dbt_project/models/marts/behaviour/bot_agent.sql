@@ -4,5 +4,5 @@ from {{ source('raw', 'agent') }} as a
 where
     a.user_agent ~* (select string_agg(p.pattern, '|') from {{ ref('bot_pattern') }} as p)
     {%- if not is_full() %}
-    and a.agent_key in (select e.agent_key from {{ source('raw', 'event') }} as e where {{ is_new('e.row_id') }})
+    and a.agent_key in (select e.agent_key from {{ new_lines('event') }} as e)
     {%- endif %}

@@ -15,9 +15,5 @@ select
     s.result,
     s.opened_at,
     s.clicked_at
-from {{ source('raw', 'campaign_sends') }} as s
-where
-    not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = s.row_id)
-    {%- if not is_full() %}
-    and {{ is_new('s.row_id') }}
-    {%- endif %}
+from {{ new_lines('campaign_sends') }} as s
+where not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = s.row_id)

@@ -13,9 +13,5 @@ select
     s.category,
     s.result,
     s.agent_team
-from {{ source('raw', 'consultations') }} as s
-where
-    not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = s.row_id)
-    {%- if not is_full() %}
-    and {{ is_new('s.row_id') }}
-    {%- endif %}
+from {{ new_lines('consultations') }} as s
+where not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = s.row_id)

@@ -23,7 +23,7 @@ where
     not exists (select from {{ ref('line_duplicate') }} as d where d.row_id = s.row_id)
     {%- if not is_full() %}
     and s.customer_key in (
-        select n.customer_key from {{ source('raw', 'customers') }} as n where {{ is_new('n.row_id') }}
+        select n.customer_key from {{ new_lines('customers') }} as n
     )
     and {{ is_visible('s.row_id') }}
     {%- endif %}

@@ -22,5 +22,5 @@ left join lateral (
     limit 1
 ) as p on true
 {%- if not is_full() %}
-where i.inflow_key in (select e.inflow_key from {{ source('raw', 'event') }} as e where {{ is_new('e.row_id') }})
+where i.inflow_key in (select e.inflow_key from {{ new_lines('event') }} as e)
 {%- endif %}

@@ -15,12 +15,11 @@ with accepted as (
         inflow_key,
         error_key,
         action_id
-    from {{ source('raw', 'event') }} as e
+    from {{ new_lines('event') }} as e
     where
         not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = e.row_id)
         and not exists (select from {{ computed('line_bot') }} as b where b.row_id = e.row_id)
     {%- if not is_full() %}
-        and {{ is_new('e.row_id') }}
     union all
     select
         m.row_id,

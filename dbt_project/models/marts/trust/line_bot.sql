@@ -6,11 +6,8 @@
 select
     e.row_id,
     e.agent_key
-from {{ source('raw', 'event') }} as e
+from {{ new_lines('event') }} as e
 where
     {{ 'true' if session_policy().exclude_bots else 'false' }}
     and e.agent_key in (select b.agent_key from {{ ref('bot_agent') }} as b)
-    {%- if not is_full() %}
-    and {{ is_new('e.row_id') }}
-    {%- endif %}
     and not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = e.row_id)

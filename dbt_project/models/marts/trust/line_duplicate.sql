@@ -5,7 +5,7 @@ with repeated as (
     from {{ source('raw', 'event') }}
     {%- if not is_full() %}
     where
-        event_hash in (select n.event_hash from {{ source('raw', 'event') }} as n where {{ is_new('n.row_id') }})
+        event_hash in (select n.event_hash from {{ new_lines('event') }} as n)
         and {{ is_visible('row_id') }}
     {%- endif %}
     group by event_hash
@@ -32,7 +32,7 @@ where row_id <> of_row_id
 union all
 {{ duplicates('transactions', 'transaction_id', 'transacted_at') }}
 union all
-{{ duplicates('customers', 'customer_key, effective_date') }}
+{{ duplicates('customers', "customer_key, coalesce(effective_date, date '1900-01-01')") }}
 union all
 {{ duplicates('consultations', 'consultation_id', 'consulted_at') }}
 union all
