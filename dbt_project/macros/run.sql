@@ -17,8 +17,11 @@
    their range of row_id, because that is one index range per file, whatever is in raw already. #}
 {% macro new_lines(table) -%}
     {%- set relation = source('raw', table) -%}
+    {%- set new_events = ref('int_run__event') if table == 'event' -%}
     {%- if is_full() -%}
     {{ relation }}
+    {%- elif table == 'event' -%}
+    {{ new_events }}
     {%- else -%}
     (
         select r.*

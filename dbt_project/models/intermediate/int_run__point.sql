@@ -1,4 +1,4 @@
--- depends_on: {{ ref('line_duplicate') }} {{ ref('line_bot') }}
+-- depends_on: {{ ref('int_run__event') }} {{ ref('line_duplicate') }} {{ ref('line_bot') }}
 -- Moments this run adds to or takes from a visitor's history. Empty when everything is computed anew.
 {% if is_full() -%}
 select

@@ -15,9 +15,30 @@ select distinct
     s.started_at,
     s.ended_at
 from {{ ref('int_run__point') }} as p
-inner join {{ published('session_fact') }} as s
-    on
-        p.visitor_key = s.visitor_key
-        and s.started_at <= p.event_at + {{ gap }}
-        and s.ended_at >= p.event_at - {{ gap }}
+-- Sessions of a visitor follow each other: of those that start earlier than the timeout before, only the last can
+-- reach this far. Two short index ranges, however long the visitor's history is.
+cross join lateral (
+    (
+        select
+            f.visitor_key,
+            f.customer_key,
+            f.started_at,
+            f.ended_at
+        from {{ published('session_fact') }} as f
+        where f.visitor_key = p.visitor_key and f.started_at < p.event_at - {{ gap }}
+        order by f.started_at desc
+        limit 1
+    )
+    union all
+    select
+        f.visitor_key,
+        f.customer_key,
+        f.started_at,
+        f.ended_at
+    from {{ published('session_fact') }} as f
+    where
+        f.visitor_key = p.visitor_key
+        and f.started_at between p.event_at - {{ gap }} and p.event_at + {{ gap }}
+) as s
+where s.ended_at >= p.event_at - {{ gap }}
 {%- endif %}

@@ -13,6 +13,8 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+CACHED_KEYS = 1_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class Dictionary:
@@ -24,26 +26,37 @@ class Dictionary:
     identity: tuple[str, ...]  # the columns that tell values apart
 
     def fill(self, engine: duckdb.DuckDBPyConnection, warehouse: psycopg.Connection, values: str) -> None:
-        """Make the DuckDB table `<table>_keys`: the rows of the query `values` with their key, missing ones added.
+        """See that the DuckDB table `<table>_keys` has the key of every row of the query `values`.
 
-        `values` selects this dictionary's columns, distinct. `warehouse` must be in autocommit mode.
+        `values` selects this dictionary's columns, distinct; what is new is added to the warehouse, which must be in
+        autocommit mode. The table lasts as long as the engine and is emptied when it grows beyond CACHED_KEYS.
         """
-        found = engine.sql(f"from ({values}) order by all").to_arrow_table()
-        keys: list[int | None] = [None] * found.num_rows
+        keys_table = f"{self.table}_keys"
+        columns = ", ".join(f"{column} varchar" for column in self.columns)
+        engine.execute(f"create temp table if not exists {keys_table} ({columns}, key integer)")
+        if engine.execute(f"from {keys_table} select count(*)").fetchall()[0][0] > CACHED_KEYS:
+            engine.execute(f"truncate {keys_table}")
+        identity = ", ".join(self.identity)
+        found = engine.sql(f"from ({values}) anti join {keys_table} using ({identity}) order by all").to_arrow_table()
         if found.num_rows:
-            identity = [found.column(column).to_pylist() for column in self.identity]
-            self._look_up(warehouse, identity, keys)
-            missing = [position for position, key in enumerate(keys) if key is None]
-            if missing:
-                added = self._add(warehouse, found.take(missing))
-                for position in missing:
-                    keys[position] = added.get(tuple(column[position] for column in identity))
-                if None in keys:  # another loader was faster
-                    self._look_up(warehouse, identity, keys)
-        table = found.append_column("key", pa.array(keys, pa.int32()))
-        engine.register("filled", table)
-        engine.execute(f"create or replace temp table {self.table}_keys as from filled")
-        engine.unregister("filled")
+            keys = self._keys(warehouse, found)
+            engine.register("filled", found.append_column("key", pa.array(keys, pa.int32())))
+            engine.execute(f"insert into {keys_table} from filled")
+            engine.unregister("filled")
+
+    def _keys(self, warehouse: psycopg.Connection, found: pa.Table) -> list[int | None]:
+        """The key of every row, after adding those that are missing."""
+        keys: list[int | None] = [None] * found.num_rows
+        identity = [found.column(column).to_pylist() for column in self.identity]
+        self._look_up(warehouse, identity, keys)
+        missing = [position for position, key in enumerate(keys) if key is None]
+        if missing:
+            added = self._add(warehouse, found.take(missing))
+            for position in missing:
+                keys[position] = added.get(tuple(column[position] for column in identity))
+            if None in keys:  # another loader was faster
+                self._look_up(warehouse, identity, keys)
+        return keys
 
     def _look_up(self, warehouse: psycopg.Connection, identity: list[list[str]], keys: list[int | None]) -> None:
         """Set the key of every value that is known and has none yet."""

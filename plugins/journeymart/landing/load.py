@@ -349,7 +349,6 @@ class Loader:
                 self._decode(decoder)
             if careful and self._find_unstorable():
                 self._decode(decoder)
-            self.engine.unregister("chunk")
             for statement in target.prepare(self.pages):
                 self.engine.execute(statement)
             for dictionary, values in target.dictionaries.items():
@@ -363,6 +362,7 @@ class Loader:
             if target.names:
                 self._collect_names(target.names)
             quarantine = self._quarantine(source, decoder, batch.rejects)
+            self.engine.unregister("chunk")
             for file_id, _ in batch.rejects:
                 counted.setdefault(file_id, Tally()).quarantined += 1
             yield {**copied, "quarantine": quarantine}, counted
@@ -458,11 +458,15 @@ class Loader:
             "select row_id, problem, bad_value, bad_line from typed where problem is not null"
         ).fetchall()
         rows = [(file_id, reject.line_no, reject.field, reject.reason, reject.line) for file_id, reject in rejects]
+        if found and decoder.line_sql:
+            bad = f"{ROW_ID} in (select row_id from typed where problem is not null)"
+            lines = dict(self.engine.sql(decoder.line_sql).filter(bad).fetchall())
+            found = [(row_id, number, value, lines[row_id]) for row_id, number, value, _ in found]
         for row_id, number, value, line in found:
             problem = decoder.problems[number]
             rows.append((row_id >> 32, row_id & LINE_NO_MASK, problem.field, problem.sentence(value), line))
         columns = list(zip(*rows, strict=True)) or [()] * 5
-        file_ids, line_nos, fields, reasons, lines = columns
+        file_ids, line_nos, fields, reasons, texts = columns
         return pa.table(
             {
                 "file_id": pa.array(file_ids, pa.int32()),
@@ -470,7 +474,7 @@ class Loader:
                 "source": pa.array([source] * len(rows), pa.string()),
                 "field": pa.array(fields, pa.string()),
                 "reason": pa.array([reason.replace("\0", "\\x00") for reason in reasons], pa.string()),
-                "line": pa.array([line and line.replace("\0", "\\x00") for line in lines], pa.string()),
+                "line": pa.array([line and line.replace("\0", "\\x00") for line in texts], pa.string()),
             }
         )
 

@@ -72,7 +72,10 @@ def _same(table: str, columns: tuple[str, ...]) -> str:
 
 def _host(url: str) -> str:
     """Host of a URL in lower case, without user and port; null if there is none."""
-    return rf"nullif(lower(regexp_extract({url}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)), '')"
+    authority = f"split_part({url}, '://', 2)"  # a regular expression takes five times as long
+    for delimiter, part in (("/", 1), ("?", 1), ("#", 1), ("@", -1), (":", 1)):
+        authority = f"split_part({authority}, '{delimiter}', {part})"
+    return f"nullif(lower({authority}), '')"
 
 
 def _without_www(host: str) -> str:
@@ -113,8 +116,10 @@ CLICKSTREAM = Target(
     time="event_time",
     derived={
         "kind": "case when page_code is null and page_url is not null then 'url' else 'page' end",
-        "place": f"coalesce(page_code, '/' || ltrim({_PATH}, '/'), {text(NO_PAGE)})",
-        "site": f"coalesce(lower(domain), {_host('page_url')})",
+        # Not coalesce, which works out its second value for every row.
+        "place": f"case when page_code is not null then page_code when page_url is null then {text(NO_PAGE)}"
+        f" else '/' || ltrim({_PATH}, '/') end",
+        "site": f"case when domain is not null then lower(domain) else {_host('page_url')} end",
         "referrer_host": f"case when referrer_url is not null then {_host('referrer_url')} end",
         "unsigned_hash": UNSIGNED_HASH,
     },

@@ -1,4 +1,5 @@
 {{ config(key=['agent_key']) }}
+-- depends_on: {{ ref('int_run__event') }}
 select a.agent_key
 from {{ source('raw', 'agent') }} as a
 where

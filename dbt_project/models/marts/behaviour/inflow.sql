@@ -1,4 +1,5 @@
 {{ config(key=['inflow_key']) }}
+-- depends_on: {{ ref('int_run__event') }}
 -- The first pattern that matches the referrer decides; a campaign mark outweighs the referrer.
 select
     i.inflow_key,

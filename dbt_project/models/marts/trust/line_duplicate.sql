@@ -1,4 +1,5 @@
 {{ config(key=['row_id']) }}
+-- depends_on: {{ ref('int_run__event') }}
 -- Clickstream ids are compared as text only where 64 bits of their hash agree.
 with repeated as (
     select event_hash
