@@ -1,0 +1,115 @@
+"""The dbt project on a real warehouse: its unit tests, its documentation, and a bank that has not sent anything yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbt.cli.main import dbtRunner
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.settings import REPO, Settings
+
+
+@pytest.fixture(scope="module")
+def empty_bank(new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = new_warehouse()
+    result = pipeline.run(settings, tmp_path_factory.mktemp("landing"), run_id="empty")
+    assert result.publication is not None
+    return settings
+
+
+@pytest.fixture(scope="module")
+def manifest(empty_bank: Settings) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((empty_bank.home / "dbt" / "target" / "manifest.json").read_text())
+    return content
+
+
+def test_an_empty_bank_has_an_empty_mart(empty_bank: Settings) -> None:
+    with connect("jm_dashboard", settings=empty_bank) as connection:
+        for relation in (
+            "event",
+            "session",
+            "transaction",
+            "path_edge",
+            "path",
+            "funnel_step",
+            "timeline",
+            "data_status",
+        ):
+            assert connection.execute(f"select count(*) from mart.{relation}").fetchone() == (0,), relation  # noqa: S608
+
+
+def test_nothing_new_publishes_nothing(empty_bank: Settings, tmp_path: Path) -> None:
+    assert pipeline.run(empty_bank, tmp_path).publication is None
+
+
+def test_unit_tests_of_the_models_pass(empty_bank: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "JOURNEYMART_PG_HOST": empty_bank.pg_host,
+        "JOURNEYMART_PG_PORT": str(empty_bank.pg_port),
+        "JOURNEYMART_PG_DATABASE": empty_bank.pg_database,
+        "JM_BUILDER_PASSWORD": empty_bank.password("jm_builder"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    project = str(REPO / "dbt_project")
+    outcome = dbtRunner().invoke(
+        ["--quiet", "test", "--select", "test_type:unit", "--project-dir", project, "--profiles-dir", project,
+         "--target-path", str(empty_bank.home / "dbt" / "target"), "--log-path", str(empty_bank.home / "dbt" / "logs")]
+    )  # fmt: skip
+    results = {result.node.name: str(result.status) for result in outcome.result.results}
+    assert len(results) >= 6
+    assert set(results.values()) == {"pass"}, results
+
+
+def test_every_mart_column_is_typed_described_and_labelled(manifest: dict[str, Any]) -> None:
+    missing = []
+    for node in manifest["nodes"].values():
+        if node["resource_type"] != "model" or not node["path"].startswith("marts/"):
+            continue
+        columns = node["columns"].values()
+        missing += [
+            f"{node['name']}.{item['name']}"
+            for item in [node, *columns]
+            if not item["description"] or set(item["config"]["meta"].get("label", {})) != {"ko", "en"}
+        ]
+        missing += [f"{node['name']}.{item['name']}: type" for item in columns if not item["data_type"]]
+        assert node["config"]["contract"]["enforced"], node["name"]
+    assert missing == []
+
+
+def test_descriptions_reach_the_database(empty_bank: Settings) -> None:
+    with connect("jm_dashboard", settings=empty_bank) as connection:
+        undescribed = connection.execute(
+            """
+            select c.relname || '.' || a.attname
+            from pg_class as c
+            inner join pg_attribute as a on a.attrelid = c.oid
+            where
+                c.relnamespace = 'mart'::regnamespace and c.relkind in ('r', 'v')
+                and a.attnum > 0 and not a.attisdropped and col_description(c.oid, a.attnum) is null
+            """
+        ).fetchall()
+    assert undescribed == []
+
+
+def test_readers_can_read_and_nothing_else(empty_bank: Settings) -> None:
+    """jm_dashboard reads mart only; jm_auditor sees where lines went, not what was in them."""
+    with connect("jm_dashboard", settings=empty_bank, autocommit=True) as connection:
+        for statement in (
+            "select 1 from raw.event",
+            "select 1 from ops.run",
+            "select 1 from build.session_event",
+            "delete from mart.session_fact",
+            "create table mart.mine (a integer)",
+        ):
+            with pytest.raises(Exception, match=r"permission denied|read-only"):
+                connection.execute(statement)
+    with connect("jm_auditor", settings=empty_bank, autocommit=True) as connection:
+        connection.execute("select file_id, line_no, field, reason from raw.quarantine")
+        with pytest.raises(Exception, match="permission denied"):
+            connection.execute("select line from raw.quarantine")
