@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -15,49 +16,73 @@ Rows = list[tuple[Any, ...]]
 State = dict[str, Rows]
 
 # About files, lines and publications, so different for every way of landing the same history.
-ABOUT_ARRIVAL = {"line_duplicate", "line_bot", "file_balance", "data_status", "publication_latest"}
-# Numbers that landing gives out in the order of arrival; the views show what they stand for.
+RELATIONS_ABOUT_ARRIVAL = {"line_duplicate", "line_bot", "file_balance", "data_status", "publication_latest"}
+COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of"}
+# Numbers given out as things arrive; the names they stand for are compared instead.
 GIVEN_ON_ARRIVAL = {"file_id", "line_no", "row_id", "of_row_id", "node_id", "entry_node_id", "exit_node_id"}
-# A path is stored as one character per node.
-NODES = """(
+
+PATHS = {("session_fact", "path"), ("path_count", "path")}  # stored as one character per node
+PATH = sql.SQL("""(
     select string_agg(n.kind || ':' || n.code, ' > ' order by c.step_no)
     from string_to_table(path, null) with ordinality as c (node_char, step_no)
     inner join raw.node as n on n.node_id = raw.char_node(c.node_char)
-)"""
+)""")
+FILE_OF_ROW = sql.SQL("(select f.path from raw.file as f where f.file_id = row_id >> 32)")
+LINE_OF_ROW = sql.SQL("row_id & 4294967295")
 
 
 def mart_by_name(settings: Settings) -> State:
     """Every relation of mart without what depends on the order of arrival: names instead of keys."""
     with connect("jm_builder", settings=settings) as connection:
         return {
-            name: _rows(connection, "mart", name, [column for column in columns if not _is_given_on_arrival(column)])
+            name: _rows(connection, "mart", name, _named(name, columns))
             for name, columns in _relations(connection, "mart", "r", "v").items()
-            if name not in ABOUT_ARRIVAL
+            if name not in RELATIONS_ABOUT_ARRIVAL
         }
 
 
 def mart_tables(settings: Settings) -> State:
     """Every stored table of mart with all its columns."""
     with connect("jm_builder", settings=settings) as connection:
-        return {name: _rows(connection, "mart", name, columns) for name, columns in _relations(connection, "mart", "r").items()}
+        return {
+            name: _rows(connection, "mart", name, map(sql.Identifier, columns))
+            for name, columns in _relations(connection, "mart", "r").items()
+        }
+
+
+def raw_by_name(settings: Settings) -> State:
+    """Every table of raw: rows with their file and line, without keys of dictionaries, runs and times of loading."""
+    with connect("jm_builder", settings=settings) as connection:
+        return {
+            name: _rows(
+                connection, "raw", name,
+                [*_named(name, columns), *((FILE_OF_ROW, LINE_OF_ROW) if "row_id" in columns else ())],
+            )
+            for name, columns in _relations(connection, "raw", "r").items()
+        }  # fmt: skip
 
 
 def differences(left: State, right: State) -> dict[str, Any]:
-    """Relations that differ, with how many rows only one side has, and two of them; empty when all are the same."""
-    found: dict[str, Any] = {}
+    """Relations that differ, with the number of rows of each side and the first rows that only one side has."""
+    found = {}
     for name in sorted(left.keys() | right.keys()):
-        ours, theirs = left.get(name, []), right.get(name, [])
-        if ours != theirs:
-            only = [sorted((Counter(a) - Counter(b)).elements(), key=str) for a, b in ((ours, theirs), (theirs, ours))]
-            found[name] = {"rows": (len(ours), len(theirs)), "only": [(len(rows), rows[:2]) for rows in only]}
+        ours, theirs = Counter(left.get(name, [])), Counter(right.get(name, []))
+        if ours != theirs or (name in left) != (name in right):
+            only = [sorted((one - other).elements(), key=str)[:2] for one, other in ((ours, theirs), (theirs, ours))]
+            found[name] = {"rows": (ours.total(), theirs.total()), "only left": only[0], "only right": only[1]}
     return found
 
 
-def _is_given_on_arrival(column: str) -> bool:
-    return column in GIVEN_ON_ARRIVAL or column.endswith("_key")
+def _named(name: str, columns: list[str]) -> list[sql.Composable]:
+    return [
+        PATH if (name, column) in PATHS else sql.Identifier(column)
+        for column in columns
+        if column not in GIVEN_ON_ARRIVAL | COLUMNS_ABOUT_ARRIVAL and not column.endswith("_key")
+    ]
 
 
 def _relations(connection: psycopg.Connection, schema: str, *kinds: str) -> dict[str, list[str]]:
+    """Names and columns of tables (r) and views (v)."""
     return dict(
         connection.execute(
             "select c.relname, array_agg(a.attname::text order by a.attnum) from pg_class as c"
@@ -68,11 +93,7 @@ def _relations(connection: psycopg.Connection, schema: str, *kinds: str) -> dict
     )
 
 
-def _rows(connection: psycopg.Connection, schema: str, name: str, columns: list[str]) -> Rows:
-    values = [
-        sql.SQL(NODES) if (name, column) in {("session_fact", "path"), ("path_count", "path")} else sql.Identifier(column)
-        for column in columns
-    ]
-    selected = sql.SQL(", ").join(sql.SQL("{}::text").format(value) for value in values)
+def _rows(connection: psycopg.Connection, schema: str, name: str, values: Iterable[sql.Composable]) -> Rows:
+    selected = sql.SQL(", ").join(sql.SQL("({})::text").format(value) for value in values)
     query = sql.SQL("select {} from {}").format(selected, sql.Identifier(schema, name))
     return sorted(connection.execute(query).fetchall(), key=str)

@@ -389,6 +389,16 @@ def test_amounts_are_exact(zone: Zone):
     ]
 
 
+def test_a_row_of_a_parquet_file_goes_to_quarantine_as_json(zone: Zone):
+    rows = [event(1, click_text=""), {**event(2), "visitor_id": None}, {**event(3), "click_text": "a\0b"}]
+    (zone.directory / "clickstream").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), zone.directory / "clickstream/a.parquet")
+    [result] = zone.land()
+    assert (result.rows_loaded, result.rows_quarantined) == (1, 2)
+    assert [row[:2] for row in zone.quarantine()] == [(2, "visitor_id"), (3, "click_text")]
+    assert json.loads(zone.value("select line from raw.quarantine where line_no = 2"))["event_id"] == "e2"
+
+
 def test_the_other_sources(zone: Zone):
     zone.put(
         "transactions/a.ndjson",
@@ -405,7 +415,8 @@ def test_the_other_sources(zone: Zone):
     )
     assert [result.rows_loaded for result in zone.land()] == [1, 1, 1, 1]
     assert zone.query(
-        "select kind, code, amount::text, currency, fields, tag_session_id, visitor_id, customer_id from raw.transactions"
+        "select kind, code, amount::text, currency, fields, tag_session_id, visitor_id, customer_id"
+        " from raw.transactions"
         " join raw.node using (node_id) join raw.visitor using (visitor_key) join raw.customer using (customer_key)"
     ) == [("transaction", "FX", "1.5000", "USD", {"bank": "A"}, "s", "v1", "c1")]
     assert zone.query("select birth_year, joined_on::text, attributes from raw.customers") == [
@@ -681,7 +692,7 @@ def test_real_files_load_without_loss(zone: Zone, shared_data: Path, dataset: st
 
 def test_access_log_lines_that_are_none_go_to_quarantine(zone: Zone):
     lines = [
-        '10.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a?x=1 HTTP/1.1" 200 2326 "http://r.example/" "Moz \\"x\\" 4"',
+        '10.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a?x=1 HTTP/1.1" 200 2326 "http://r.co/" "Moz \\"x\\" 4"',
         '10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET /b HTTP/1.1" 200 - "-" "Mozilla (cut',
         '10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "\\x16\\x03" 400 0 "-" "-"',
         "nonsense",

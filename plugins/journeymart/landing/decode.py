@@ -75,7 +75,7 @@ class Decoder:
     careful: bool = False  # look for every value that PostgreSQL refuses; slower still
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
-    line_sql: str = ""  # Parquet: query of (row id, the row as JSON), for the rows that are looked at
+    line_sql: str = ""  # Parquet: query of (row id, row as JSON) for a list of row ids
     known_keys: frozenset[str] = frozenset()  # NDJSON: those that fields are made of
 
     def __post_init__(self) -> None:
@@ -136,7 +136,8 @@ class Decoder:
         parsed = "select * from chunk"
         if LINE not in self.schema.names:
             parsed = f"select *, null::varchar as {LINE} from chunk"
-            self.line_sql = f"select {ROW_ID}, to_json({{{_pairs(values)}}})::varchar from chunk"
+            row = f"to_json({{{_pairs(values)}}})::varchar"
+            self.line_sql = f"select {ROW_ID}, {row} from chunk where {ROW_ID} in (select unnest(?))"
         typed = set(values) - plain - nested
         return self._select(parsed, values, typed, [], extra=True)
 

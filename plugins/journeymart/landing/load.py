@@ -459,8 +459,8 @@ class Loader:
         ).fetchall()
         rows = [(file_id, reject.line_no, reject.field, reject.reason, reject.line) for file_id, reject in rejects]
         if found and decoder.line_sql:
-            bad = f"{ROW_ID} in (select row_id from typed where problem is not null)"
-            lines = dict(self.engine.sql(decoder.line_sql).filter(bad).fetchall())
+            bad = [row_id for row_id, *_ in found]
+            lines = dict(self.engine.execute(decoder.line_sql, [bad]).fetchall())
             found = [(row_id, number, value, lines[row_id]) for row_id, number, value, _ in found]
         for row_id, number, value, line in found:
             problem = decoder.problems[number]

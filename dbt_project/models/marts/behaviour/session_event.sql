@@ -52,7 +52,7 @@ marked as (
             or {{ business_date('event_at') }} <> lag({{ business_date('event_at') }}) over history
             {%- endif %}
             {%- if policy.cut_at_campaign %}
-            or i.utm_campaign <> coalesce(lag(i.utm_campaign) over history, '')
+            or coalesce(i.utm_campaign <> coalesce(lag(i.utm_campaign) over history, ''), false)
             {%- endif %},
             true
         ) as is_start

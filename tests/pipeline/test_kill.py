@@ -1,0 +1,213 @@
+"""kill -9 of the runner at random moments of a load, of a build and of a publish, then a rerun: the same mart.
+
+Nothing is cleaned up between the kills. A killed load leaves whole files only; a killed build or publish leaves the
+mart as it was, or, when the kill came too late, as it was going to be.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.landing import land
+from journeymart.publish import publish
+from journeymart.sample.generate import Spec, generate
+from journeymart.settings import REPO, Settings
+from tests.pipeline.comparison import State, differences, mart_by_name, raw_by_name
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # five runs, and 22 processes that are killed
+
+DAYS = 12
+DAYS_BEFORE = 10  # published before the last ones arrive
+KILLS = 10
+BUILD_SECONDS = 4.0
+TABLES = {
+    "event": "clickstream",
+    "clickstream": "clickstream",
+    "transactions": "transactions",
+    "customers": "customers",
+    "consultations": "consultations",
+    "campaign_sends": "campaign_sends",
+}
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a runner that nobody kills leaves, and how long it takes."""
+
+    before: State
+    after: State
+    raw: State
+    load_seconds: float
+    publish_seconds: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("history")
+    generate(Spec(out=directory, customers=100, days=DAYS, seed=7, file_format="ndjson"))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    new_warehouse: Callable[[], Settings], history: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Undisturbed:
+    settings, landing = new_warehouse(), tmp_path_factory.mktemp("landing")
+    states, seconds, load_seconds = [], {}, 0.0
+    for days in (range(DAYS_BEFORE), range(DAYS_BEFORE, DAYS)):
+        for day in days:
+            arrive(history, landing, day)
+            started = time.monotonic()
+            land(landing, f"day-{day}", settings=settings)
+            load_seconds = time.monotonic() - started
+        run_id, scope = prepare(settings)
+        started = time.monotonic()
+        publish(settings, run_id)
+        seconds[scope] = time.monotonic() - started
+        states.append(mart_by_name(settings))
+    return Undisturbed(*states, raw_by_name(settings), load_seconds, seconds)
+
+
+def test_killed_load_and_build(
+    warehouse: Settings, history: Path, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    """Every day a file of each source arrives and the runner is killed while it loads them; then while it builds."""
+    chance = random.Random(1)
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    for day in range(KILLS):
+        arrive(history, landing, day)
+        kill(warehouse, "jm_loader", chance.uniform(0, 1.5 * undisturbed.load_seconds), "run", "--landing", str(landing))
+        assert_whole_files(warehouse)
+        assert mart_by_name(warehouse) == {}
+    for _ in range(2):
+        kill(warehouse, "jm_builder", chance.uniform(0, BUILD_SECONDS), "run", "--landing", str(landing))
+        assert_whole_files(warehouse)
+        assert mart_by_name(warehouse) == {}
+    for day in range(KILLS, DAYS):
+        arrive(history, landing, day)
+    pipeline.run(warehouse, landing)
+    assert_whole_files(warehouse)
+    assert differences(mart_by_name(warehouse), undisturbed.after) == {}
+    assert differences(raw_by_name(warehouse), undisturbed.raw) == {}
+
+
+def test_killed_publish(warehouse: Settings, history: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Half of the kills hit the first publication, which makes the mart; half one that changes it."""
+    chance = random.Random(2)
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    before: State = {}
+    for days, expected, scope in (
+        (range(DAYS_BEFORE), undisturbed.before, "all"),
+        (range(DAYS_BEFORE, DAYS), undisturbed.after, "changes"),
+    ):
+        for day in days:
+            arrive(history, landing, day)
+        land(landing, f"days-{days}", settings=warehouse)
+        run_id, found_scope = prepare(warehouse)
+        assert found_scope == scope
+        for _ in range(KILLS // 2):
+            delay = chance.uniform(0, 1.2 * undisturbed.publish_seconds[scope])
+            kill(warehouse, "jm_publisher", delay, "step", "publish", "--run-id", run_id)
+            state = mart_by_name(warehouse)
+            assert not differences(state, before) or not differences(state, expected)
+            assert is_published(warehouse, run_id) == (state != before)
+        publish(warehouse, run_id)
+        before = mart_by_name(warehouse)
+        assert differences(before, expected) == {}
+        assert is_published(warehouse, run_id)
+    assert differences(raw_by_name(warehouse), undisturbed.raw) == {}
+
+
+def arrive(history: Path, landing: Path, day: int) -> None:
+    """The files of one day, each by a rename as senders do it."""
+    for source in sorted(path for path in history.iterdir() if path.is_dir()):
+        for directory in sorted(source.iterdir())[day : day + 1]:
+            shutil.copytree(directory, landing / source.name / directory.name)
+
+
+def prepare(settings: Settings) -> tuple[str, str]:
+    """Build and check what has landed; the run and its scope."""
+    run_id = pipeline.new_run_id()
+    built = pipeline.build(settings, run_id)
+    pipeline.validate(settings, run_id)
+    return run_id, built.scope
+
+
+def kill(settings: Settings, role: str, delay: float, *command: str) -> None:
+    """Start the command, wait until it works as `role`, kill it `delay` seconds later, wait until PostgreSQL knows."""
+    at_work = 2 if role == "jm_loader" else 1  # one connection of the loader's role only looks for new files
+    environment = {
+        **os.environ,
+        **settings.secrets,
+        "PYTHONPATH": str(REPO / "plugins"),
+        "JOURNEYMART_HOME": str(settings.home),
+        "JOURNEYMART_PG_HOST": settings.pg_host,
+        "JOURNEYMART_PG_PORT": str(settings.pg_port),
+        "JOURNEYMART_PG_DATABASE": settings.pg_database,
+        "TMPDIR": str(settings.home),
+    }
+    with (
+        connect("jm_auditor", settings=settings, autocommit=True) as watcher,
+        subprocess.Popen(
+            [sys.executable, "-m", "journeymart.cli", *command], env=environment, stdout=subprocess.DEVNULL
+        ) as process,
+    ):
+        wait_until(lambda: process.poll() is not None or connections(watcher, role) >= at_work)
+        assert process.poll() is None, "the runner ended before it could be killed"
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        wait_until(lambda: connections(watcher, "jm_loader", "jm_builder", "jm_publisher") == 0)
+
+
+def connections(watcher: psycopg.Connection, *roles: str) -> int:
+    row = watcher.execute(
+        "select count(*) from pg_stat_activity where datname = current_database() and usename = any(%s::text[])",
+        (list(roles),),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def assert_whole_files(settings: Settings) -> None:
+    """Every file of the ledger has all of its rows, and no row is of a file that is not there."""
+    with connect("jm_builder", settings=settings) as connection:
+        for table, source in TABLES.items():
+            assert connection.execute(
+                f"select (row_id >> 32)::integer, count(*) from raw.{table} group by 1 order by 1"  # noqa: S608
+            ).fetchall() == connection.execute(
+                "select file_id, rows_loaded from raw.file where source = %s and status = 'loaded' and rows_loaded > 0"
+                " order by 1",
+                (source,),
+            ).fetchall()
+        assert connection.execute("select file_id, count(*) from raw.quarantine group by 1 order by 1").fetchall() == (
+            connection.execute(
+                "select file_id, rows_quarantined from raw.file where rows_quarantined > 0 order by 1"
+            ).fetchall()
+        )
+
+
+def is_published(settings: Settings, run_id: str) -> bool:
+    with connect("jm_builder", settings=settings) as connection:
+        return connection.execute("select from ops.publication where run_id = %s", (run_id,)).fetchone() is not None
