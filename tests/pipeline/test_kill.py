@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ DAYS = 12
 DAYS_BEFORE = 10  # published before the last ones arrive
 KILLS = 10
 BUILD_SECONDS = 4.0
+ROLES = ("jm_loader", "jm_builder", "jm_publisher")
 TABLES = {
     "event": "clickstream",
     "clickstream": "clickstream",
@@ -70,9 +72,9 @@ def undisturbed(
     for days in (range(DAYS_BEFORE), range(DAYS_BEFORE, DAYS)):
         for day in days:
             arrive(history, landing, day)
-            started = time.monotonic()
-            land(landing, f"day-{day}", settings=settings)
-            load_seconds = time.monotonic() - started
+        started = time.monotonic()
+        land(landing, f"days-{days}", settings=settings)
+        load_seconds = time.monotonic() - started
         run_id, scope = prepare(settings)
         started = time.monotonic()
         publish(settings, run_id)
@@ -90,11 +92,11 @@ def test_killed_load_and_build(
     landing.mkdir()
     for day in range(KILLS):
         arrive(history, landing, day)
-        kill(warehouse, "jm_loader", chance.uniform(0, 1.5 * undisturbed.load_seconds), "run", "--landing", str(landing))
+        assert kill(warehouse, "jm_loader", chance.uniform(0, undisturbed.load_seconds), "run", "--landing", str(landing))
         assert_whole_files(warehouse)
         assert mart_by_name(warehouse) == {}
     for _ in range(2):
-        kill(warehouse, "jm_builder", chance.uniform(0, BUILD_SECONDS), "run", "--landing", str(landing))
+        assert kill(warehouse, "jm_builder", chance.uniform(0, BUILD_SECONDS), "run", "--landing", str(landing))
         assert_whole_files(warehouse)
         assert mart_by_name(warehouse) == {}
     for day in range(KILLS, DAYS):
@@ -120,8 +122,8 @@ def test_killed_publish(warehouse: Settings, history: Path, undisturbed: Undistu
         land(landing, f"days-{days}", settings=warehouse)
         run_id, found_scope = prepare(warehouse)
         assert found_scope == scope
-        for _ in range(KILLS // 2):
-            delay = chance.uniform(0, 1.2 * undisturbed.publish_seconds[scope])
+        moments = [chance.uniform(0, undisturbed.publish_seconds[scope]) for _ in range(KILLS // 2)]
+        for delay in sorted(moments):  # the later ones may come when all is done
             kill(warehouse, "jm_publisher", delay, "step", "publish", "--run-id", run_id)
             state = mart_by_name(warehouse)
             assert not differences(state, before) or not differences(state, expected)
@@ -148,8 +150,11 @@ def prepare(settings: Settings) -> tuple[str, str]:
     return run_id, built.scope
 
 
-def kill(settings: Settings, role: str, delay: float, *command: str) -> None:
-    """Start the command, wait until it works as `role`, kill it `delay` seconds later, wait until PostgreSQL knows."""
+def kill(settings: Settings, role: str, delay: float, *command: str) -> bool:
+    """Start the command, wait until it works as `role`, kill it `delay` seconds later, wait until PostgreSQL knows.
+
+    False if it had ended by itself before.
+    """
     at_work = 2 if role == "jm_loader" else 1  # one connection of the loader's role only looks for new files
     environment = {
         **os.environ,
@@ -167,12 +172,13 @@ def kill(settings: Settings, role: str, delay: float, *command: str) -> None:
             [sys.executable, "-m", "journeymart.cli", *command], env=environment, stdout=subprocess.DEVNULL
         ) as process,
     ):
+        others = connections(watcher, *ROLES)
         wait_until(lambda: process.poll() is not None or connections(watcher, role) >= at_work)
-        assert process.poll() is None, "the runner ended before it could be killed"
         time.sleep(delay)
         process.kill()
         process.wait()
-        wait_until(lambda: connections(watcher, "jm_loader", "jm_builder", "jm_publisher") == 0)
+        wait_until(lambda: connections(watcher, *ROLES) <= others)
+        return process.returncode == -signal.SIGKILL
 
 
 def connections(watcher: psycopg.Connection, *roles: str) -> int:
@@ -187,7 +193,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.002)
 
 
 def assert_whole_files(settings: Settings) -> None:
