@@ -8,17 +8,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
+from tests.pipeline.comparison import differences, mart_by_name, mart_tables
 
 from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.sample.generate import Spec, generate
 from journeymart.settings import Settings
-from tests.pipeline.comparison import differences, mart_by_name, mart_tables
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # fourteen runs
 
@@ -179,9 +179,9 @@ def test_random_arrival(
     assert differences(mart_tables(warehouse), stored) == {}
 
 
-def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+def rows(settings: Settings, query: LiteralString) -> list[tuple[Any, ...]]:
     with connect("jm_builder", settings=settings) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[call-overload]
+        return connection.execute(query).fetchall()
 
 
 def shuffled(history: Path, directory: Path, chance: random.Random) -> list[Path]:

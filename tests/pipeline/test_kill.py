@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
+from tests.pipeline.comparison import State, differences, mart_by_name, raw_by_name
 
 from journeymart import pipeline
 from journeymart.db import connect
@@ -26,7 +28,6 @@ from journeymart.landing import land
 from journeymart.publish import publish
 from journeymart.sample.generate import Spec, generate
 from journeymart.settings import REPO, Settings
-from tests.pipeline.comparison import State, differences, mart_by_name, raw_by_name
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # five runs, and 22 processes that are killed
 
@@ -35,7 +36,7 @@ DAYS_BEFORE = 10  # published before the last ones arrive
 KILLS = 10
 BUILD_SECONDS = 4.0
 ROLES = ("jm_loader", "jm_builder", "jm_publisher")
-TABLES = {
+TABLES: dict[LiteralString, LiteralString] = {
     "event": "clickstream",
     "clickstream": "clickstream",
     "transactions": "transactions",
@@ -68,7 +69,8 @@ def undisturbed(
     new_warehouse: Callable[[], Settings], history: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Undisturbed:
     settings, landing = new_warehouse(), tmp_path_factory.mktemp("landing")
-    states, seconds, load_seconds = [], {}, 0.0
+    states: list[State] = []
+    seconds: dict[str, float] = {}
     for days in (range(DAYS_BEFORE), range(DAYS_BEFORE, DAYS)):
         for day in days:
             arrive(history, landing, day)
@@ -80,23 +82,22 @@ def undisturbed(
         publish(settings, run_id)
         seconds[scope] = time.monotonic() - started
         states.append(mart_by_name(settings))
-    return Undisturbed(*states, raw_by_name(settings), load_seconds, seconds)
+    before, after = states
+    return Undisturbed(before, after, raw_by_name(settings), load_seconds, seconds)
 
 
-def test_killed_load_and_build(
-    warehouse: Settings, history: Path, undisturbed: Undisturbed, tmp_path: Path
-) -> None:
+def test_killed_load_and_build(warehouse: Settings, history: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Every day a file of each source arrives and the runner is killed while it loads them; then while it builds."""
     chance = random.Random(1)
     landing = tmp_path / "landing"
     landing.mkdir()
-    for day in range(KILLS):
+    for day, moment in enumerate(moments(chance, KILLS)):
         arrive(history, landing, day)
-        assert kill(warehouse, "jm_loader", chance.uniform(0, undisturbed.load_seconds), "run", "--landing", str(landing))
+        assert kill(warehouse, "jm_loader", moment * undisturbed.load_seconds, "run", "--landing", str(landing))
         assert_whole_files(warehouse)
         assert mart_by_name(warehouse) == {}
-    for _ in range(2):
-        assert kill(warehouse, "jm_builder", chance.uniform(0, BUILD_SECONDS), "run", "--landing", str(landing))
+    for moment in moments(chance, 2):
+        assert kill(warehouse, "jm_builder", moment * BUILD_SECONDS, "run", "--landing", str(landing))
         assert_whole_files(warehouse)
         assert mart_by_name(warehouse) == {}
     for day in range(KILLS, DAYS):
@@ -122,8 +123,8 @@ def test_killed_publish(warehouse: Settings, history: Path, undisturbed: Undistu
         land(landing, f"days-{days}", settings=warehouse)
         run_id, found_scope = prepare(warehouse)
         assert found_scope == scope
-        moments = [chance.uniform(0, undisturbed.publish_seconds[scope]) for _ in range(KILLS // 2)]
-        for delay in sorted(moments):  # the later ones may come when all is done
+        for moment in moments(chance, KILLS // 2):  # the last may come when all is done
+            delay = moment * undisturbed.publish_seconds[scope]
             kill(warehouse, "jm_publisher", delay, "step", "publish", "--run-id", run_id)
             state = mart_by_name(warehouse)
             assert not differences(state, before) or not differences(state, expected)
@@ -140,6 +141,11 @@ def arrive(history: Path, landing: Path, day: int) -> None:
     for source in sorted(path for path in history.iterdir() if path.is_dir()):
         for directory in sorted(source.iterdir())[day : day + 1]:
             shutil.copytree(directory, landing / source.name / directory.name)
+
+
+def moments(chance: random.Random, count: int) -> list[float]:
+    """Random parts of 1, one from each of `count` equal intervals."""
+    return [(number + chance.random()) / count for number in range(count)]
 
 
 def prepare(settings: Settings) -> tuple[str, str]:
@@ -199,19 +205,18 @@ def wait_until(happened: Callable[[], bool]) -> None:
 def assert_whole_files(settings: Settings) -> None:
     """Every file of the ledger has all of its rows, and no row is of a file that is not there."""
     with connect("jm_builder", settings=settings) as connection:
+
+        def counts(query: LiteralString) -> dict[int, int]:
+            return dict(connection.execute(query).fetchall())
+
         for table, source in TABLES.items():
-            assert connection.execute(
-                f"select (row_id >> 32)::integer, count(*) from raw.{table} group by 1 order by 1"  # noqa: S608
-            ).fetchall() == connection.execute(
-                "select file_id, rows_loaded from raw.file where source = %s and status = 'loaded' and rows_loaded > 0"
-                " order by 1",
-                (source,),
-            ).fetchall()
-        assert connection.execute("select file_id, count(*) from raw.quarantine group by 1 order by 1").fetchall() == (
-            connection.execute(
-                "select file_id, rows_quarantined from raw.file where rows_quarantined > 0 order by 1"
-            ).fetchall()
-        )
+            rows = counts(f"select (row_id >> 32)::integer, count(*) from raw.{table} group by 1")  # noqa: S608
+            ledger = counts(
+                f"select file_id, rows_loaded from raw.file where source = '{source}' and rows_loaded > 0"  # noqa: S608
+            )
+            assert rows == ledger
+        quarantined = counts("select file_id, count(*) from raw.quarantine group by 1")
+        assert quarantined == counts("select file_id, rows_quarantined from raw.file where rows_quarantined > 0")
 
 
 def is_published(settings: Settings, run_id: str) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -41,9 +41,9 @@ class Mart:
     def run(self, definitions: Path) -> pipeline.Run:
         return pipeline.run(self.settings, self.landing, definitions=definitions)
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
+    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
         with self.connection.transaction():
-            return self.connection.execute(query).fetchall()  # type: ignore[call-overload]
+            return self.connection.execute(query).fetchall()
 
     def sessions(self) -> dict[str, int]:
         """The numbers that expected.json has of sessions."""
@@ -85,7 +85,9 @@ class Mart:
         )}  # fmt: skip
 
     def starts(self) -> dict[str, int]:
-        return dict(self.rows("select from_node, sum(sessions)::integer from mart.path_edge where step_no = 1 group by 1"))
+        return dict(
+            self.rows("select from_node, sum(sessions)::integer from mart.path_edge where step_no = 1 group by 1")
+        )
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +123,7 @@ def triples(transitions: list[list[Any]]) -> dict[tuple[str, str], int]:
     return {(source, target): count for source, target, count in transitions}
 
 
-def test_simple_shop(
-    mart_of: Callable[..., Mart], expected: dict[str, Any], tmp_path: Path
-) -> None:
+def test_simple_shop(mart_of: Callable[..., Mart], expected: dict[str, Any], tmp_path: Path) -> None:
     """Sessions, fifteen funnels and transitions; a change of the session policy computes everything anew."""
     wanted = expected["simple_shop_2019"]
     mart = mart_of("simple_shop_2019", clickstream="simple_shop_2019/events.csv")
@@ -296,7 +296,9 @@ def test_diy_woodworking(mart_of: Callable[..., Mart], expected: dict[str, Any],
     answer = shared_data / "real" / "diy_woodworking_2014" / "expected_3_database.out"
     lines = list(csv.reader(answer.read_text(encoding="utf-8").splitlines()))
     second = lines.index(["userid", "articleid", "total"])
-    purchases = {(user, int(at), int(article), money(price), int(last)) for user, at, article, price, last in lines[1:second]}
+    purchases = {
+        (user, int(at), int(article), money(price), int(last)) for user, at, article, price, last in lines[1:second]
+    }
     assert len(purchases) == second - 1 == 40_373
     assert set(mart.rows(LAST_ARTICLE)) == purchases
 
