@@ -57,11 +57,12 @@ def main() -> None:
     arguments.add_argument("--dry", action="store_true", help="print the results, write no file")
     given = arguments.parse_args()
     sections = []
+    busy = os.getloadavg()[0]
     for millions in given.millions:
         with _bank(millions) as (bank, events):
             runs = [_run(bank, number) for number in range(given.runs)]
             sections.append(_section(millions, events, runs))
-    text = _head(given.runs) + "\n".join(sections)
+    text = _head(given.runs, busy) + "\n".join(sections)
     print(text)
     if not given.dry:
         (REPO / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
@@ -206,7 +207,7 @@ def _database_seconds(settings: Settings, run_id: str) -> float:
     return float(row[0]) if row and row[0] else 0.0
 
 
-def _head(runs: int) -> str:
+def _head(runs: int, busy: float) -> str:
     commit = subprocess.run(
         ["git", "-C", str(REPO), "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -214,8 +215,8 @@ def _head(runs: int) -> str:
     return (
         "# Benchmarks\n\n"
         f"Written by `scripts/bench`, {datetime.now(UTC):%Y-%m-%d}, commit {commit}; {platform.machine()}, "
-        f"{os.cpu_count()} cores, {memory:.0f} GiB, embedded PostgreSQL 16. Median of {runs} runs "
-        "(least–most for the wall clock), each on a new warehouse. Every stage is a process of its own, so its start "
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, embedded PostgreSQL 16; load average {busy:.1f} before the start. Median of {runs} runs "
+        "(least–most for the wall clock), each on a new warehouse. CPU seconds hold on a busy machine, wall clocks do not. Every stage is a process of its own, so its start "
         "(about 3 s for dbt, 4 s for Great Expectations) is in the wall clock. CPU: the stage's own + PostgreSQL's. "
         "Memory: peak of the stage + private memory of PostgreSQL's processes, without shared buffers. Database: sum "
         "over models and tests.\n\n"

@@ -143,7 +143,7 @@ def cut(file: Path) -> set[tuple[str, datetime, datetime, int]]:
     return {(s[0]["visitor_id"], s[0]["at"], s[-1]["at"], len(s)) for s in sessions}
 
 
-@pytest.mark.parametrize(("history", "seed"), [(sample_bank, 7), (tangle, 1)])
+@pytest.mark.parametrize(("history", "seed"), [(sample_bank, 7), (tangle, 21)])
 def test_random_arrival(
     new_warehouse: Callable[[], Settings], tmp_path: Path, history: Callable[[Path, int], Path | None], seed: int
 ) -> None:

@@ -57,7 +57,7 @@ def test_unit_tests_of_the_models_pass(empty_bank: Settings, monkeypatch: pytest
     }.items():
         monkeypatch.setenv(name, value)
     project = str(REPO / "dbt_project")
-    outcome = dbtRunner().invoke(
+    outcome: Any = dbtRunner().invoke(
         ["--quiet", "test", "--select", "test_type:unit", "--project-dir", project, "--profiles-dir", project,
          "--target-path", str(empty_bank.home / "dbt" / "target"), "--log-path", str(empty_bank.home / "dbt" / "logs")]
     )  # fmt: skip
