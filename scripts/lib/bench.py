@@ -217,9 +217,10 @@ def _head(runs: int, busy: float) -> str:
         f"Written by `scripts/bench`, {datetime.now(UTC):%Y-%m-%d}, commit {commit}; {platform.machine()}, "
         f"{os.cpu_count()} cores, {memory:.0f} GiB, embedded PostgreSQL 16; load average {busy:.1f} before the start. "
         f"Median of {runs} run{'s' if runs > 1 else ''} (least–most for the wall clock), each on a new warehouse. "
-        "CPU seconds hold on a busy machine, wall clocks do not. Every stage is a process of its own, so its start (about 3 s for dbt, 4 s for "
-        "Great Expectations) is in the wall clock. CPU: the stage's own + PostgreSQL's. Memory: peak of the stage + "
-        "private memory of PostgreSQL's processes, without shared buffers. Database: sum over models and tests.\n\n"
+        "CPU seconds hold on a busy machine, wall clocks do not. Every stage is a process of its own, so its start "
+        "(about 3 s for dbt, 4 s for Great Expectations) is in the wall clock. CPU: the stage's own + PostgreSQL's. "
+        "Memory: peak of the stage + private memory of PostgreSQL's processes, without shared buffers. Database: sum "
+        "over models and tests.\n\n"
     )
 
 
