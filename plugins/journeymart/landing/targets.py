@@ -175,7 +175,7 @@ TRANSACTIONS = Target(
                 session_id as tag_session_id, fields, properties
             from typed
             join customer_keys using (customer_id)
-            join node_keys on node_keys.code = transaction_code
+            join node_keys on node_keys.kind = 'transaction' and node_keys.code = transaction_code
             left join visitor_keys using (visitor_id)
             where problem is null
             order by row_id"""
