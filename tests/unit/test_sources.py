@@ -33,6 +33,19 @@ def test_an_absent_file_falls_back_to_the_shipped_one(tmp_path: Path):
     assert load_yaml("pages", tmp_path).path == SHIPPED / "pages.yml"
 
 
+def test_identifying_fields_have_their_personal_class():
+    classes = {
+        f"{source}.{name}": field.personal
+        for source, definition in load_sources().sources.items()
+        for name, field in definition.fields.items()
+    }
+    assert classes["clickstream.ip"] == "ip"
+    assert {personal for field, personal in classes.items() if field.endswith(".customer_id")} == {"customer"}
+    assert {personal for field, personal in classes.items() if field.endswith((".properties", ".fields"))} == {
+        "free_text"
+    }
+
+
 def test_an_absent_directory_is_an_error(tmp_path: Path):
     with pytest.raises(DefinitionError, match="no such directory"):
         load_sources(tmp_path / "nowhere")
@@ -87,6 +100,10 @@ def test_own_sources_say_only_what_differs(tmp_path: Path):
         (
             "sources:\n  clickstream:\n    fields:\n      action_type: {allowed: [view, hover]}\n",
             "sources.yml:4: sources.clickstream.fields.action_type.allowed: the contract does not allow 'hover'",
+        ),
+        (
+            "sources:\n  clickstream:\n    fields:\n      ip: {personal: ~}\n",
+            "sources.yml:4: sources.clickstream.fields.ip.personal: the contract says that this field is personal (ip)",
         ),
         (
             "sources:\n  clickstream:\n    fields:\n      event_id: {from: id, file_line: true}\n",

@@ -25,6 +25,10 @@ from journeymart.definitions.loader import (
 )
 
 FieldType = Literal["text", "key", "time", "date", "integer", "decimal", "json"]
+# What a value says about a person. `free_text` may hold any of the others, put there by whoever wrote it.
+PersonalClass = Literal[
+    "customer", "device", "ip", "name", "email", "phone", "account", "resident_number", "birth", "free_text"
+]
 # What a line of a web server's access log has to offer as columns.
 COMBINED_LOG_COLUMNS = (
     "remote_host",
@@ -54,6 +58,7 @@ class Field(DefinitionModel):
 
     type: FieldType
     required: bool = False
+    personal: PersonalClass | None = None
     allowed: list[str] | None = None
     default: str | None = None
     label: Label
@@ -151,7 +156,8 @@ def load_sources(directory: Path | None = None) -> Sources:
     """The shipped tracking plan with what `directory`/sources.yml says differently.
 
     Raises DefinitionError with file and line for unknown sources, fields and keys, and for anything that would
-    loosen the contract: another type, a required field made optional, values beyond the allowed ones.
+    loosen the contract: another type, a required field made optional, values beyond the allowed ones, a personal
+    field said to be none.
     """
     shipped = read_document("sources", SHIPPED / "sources.yml")
     own = load_yaml("sources", directory)
@@ -190,6 +196,8 @@ def _merge_field(own: Document, at: Location, contract: dict[str, Any], rules: A
         raise own.error((*at, "type"), f"the type is {base['type']} and cannot be changed")
     if base.get("required") and rules.get("required") is False:
         raise own.error((*at, "required"), "the contract requires this field")
+    if base.get("personal") and rules.get("personal", base["personal"]) is None:
+        raise own.error((*at, "personal"), f"the contract says that this field is personal ({base['personal']})")
     beyond = sorted(set(map(str, rules.get("allowed") or [])) - set(base.get("allowed") or rules.get("allowed") or []))
     if beyond:
         raise own.error((*at, "allowed"), f"the contract does not allow '{beyond[0]}'")
