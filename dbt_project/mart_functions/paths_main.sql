@@ -1,0 +1,111 @@
+-- Main paths: for each of the first `depth` steps of a session, where it leads. In every column of the picture the
+-- `top_k` nodes with the most sessions keep their name, the others are 기타 (null: all keep it). A session that has
+-- ended stays as 이탈 → 이탈, so every step adds up to all sessions; share is of all sessions.
+-- Without domain and segment it reads mart.path_edge, otherwise the sessions themselves.
+create or replace function mart.paths_main(
+    depth integer default 5, top_k integer default null,
+    from_date date default null, to_date date default null,
+    channel text default null, domain text default null, segment text default null
+)
+returns table (step_no integer, from_node text, to_node text, sessions bigint, share double precision)
+language plpgsql stable security definer rows 200
+set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+as $$
+#variable_conflict use_column
+declare
+    is_kept constant boolean := paths_main.domain is null and paths_main.segment is null
+        and paths_main.depth <= coalesce(mart.path_depth(), paths_main.depth);
+begin
+    if paths_main.depth is null or paths_main.depth not between 1 and 100 then
+        raise exception 'depth must be between 1 and 100, not %', paths_main.depth using errcode = '22023';
+    end if;
+    if paths_main.top_k < 1 then
+        raise exception 'top_k must be at least 1, not %', paths_main.top_k using errcode = '22023';
+    end if;
+    return query
+    with beginning as (
+        select left(s.path, paths_main.depth + 1) as path, count(*) as sessions
+        from mart.session_selected(
+            paths_main.from_date, paths_main.to_date, paths_main.channel, paths_main.domain, paths_main.segment
+        ) as s
+        where not is_kept
+        group by 1
+    ),
+
+    edge as (
+        select e.step_no, e.from_node, e.to_node, sum(e.sessions)::bigint as sessions
+        from mart.path_edge as e
+        where
+            is_kept
+            and e.step_no <= paths_main.depth
+            and e.session_date >= coalesce(paths_main.from_date, '-infinity')
+            and e.session_date <= coalesce(paths_main.to_date, 'infinity')
+            and (paths_main.channel is null or e.channel = paths_main.channel)
+        group by 1, 2, 3
+        union all
+        select l.step_no, f.code, coalesce(t.code, '이탈'), sum(l.sessions)::bigint
+        from (
+            select
+                g.step_no,
+                substr(b.path, g.step_no, 1) as from_char,
+                substr(b.path, g.step_no + 1, 1) as to_char,
+                sum(b.sessions) as sessions
+            from beginning as b
+            cross join lateral generate_series(1, least(length(b.path), paths_main.depth)) as g (step_no)
+            group by 1, 2, 3
+        ) as l
+        inner join raw.node as f on f.node_id = raw.char_node(l.from_char)
+        left join raw.node as t on t.node_id = raw.char_node(nullif(l.to_char, ''))
+        group by 1, 2, 3
+    ),
+
+    visit as (
+        select e.step_no, e.from_node as node, sum(e.sessions) as sessions
+        from edge as e
+        where e.step_no = 1
+        group by 1, 2
+        union all
+        select e.step_no + 1, e.to_node, sum(e.sessions)
+        from edge as e
+        where e.to_node <> '이탈'
+        group by 1, 2
+    ),
+
+    named as (
+        select r.step_no, r.node
+        from (
+            select v.*, row_number() over (partition by v.step_no order by v.sessions desc, v.node) as place
+            from visit as v
+        ) as r
+        where paths_main.top_k is null or r.place <= paths_main.top_k
+    ),
+
+    link as (
+        select
+            e.step_no,
+            coalesce(f.node, '기타') as from_node,
+            case when e.to_node = '이탈' then e.to_node else coalesce(t.node, '기타') end as to_node,
+            e.sessions
+        from edge as e
+        left join named as f on f.step_no = e.step_no and f.node = e.from_node
+        left join named as t on t.step_no = e.step_no + 1 and t.node = e.to_node
+        union all
+        select g.step_no, e.to_node, e.to_node, e.sessions
+        from edge as e
+        cross join lateral generate_series(e.step_no + 1, paths_main.depth) as g (step_no)
+        where e.to_node = '이탈'
+    )
+
+    select
+        l.step_no,
+        l.from_node,
+        l.to_node,
+        sum(l.sessions)::bigint,
+        (sum(l.sessions) / sum(sum(l.sessions)) over (partition by l.step_no))::double precision
+    from link as l
+    group by 1, 2, 3
+    order by 1, 4 desc, 2, 3;
+end
+$$;
+revoke execute on function mart.paths_main(integer, integer, date, date, text, text, text) from public;
+grant execute on function mart.paths_main(integer, integer, date, date, text, text, text) to jm_dashboard;

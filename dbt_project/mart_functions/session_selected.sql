@@ -1,0 +1,34 @@
+-- The sessions that an analysis looks at, by the filters that all analyses share; null means no limit, both dates are
+-- included. A plain SQL function: Postgres puts it into the query that calls it, and drops the limits not given.
+create or replace function mart.session_selected(
+    from_date date, to_date date, channel text, domain text, segment text
+)
+returns table (
+    visitor_key integer, started_at timestamptz, ended_at timestamptz,
+    session_date date, customer_key integer, path text
+)
+language sql stable
+as $$
+    select s.visitor_key, s.started_at, s.ended_at, s.session_date, s.customer_key, s.path
+    from mart.session_fact as s
+    where
+        s.session_date >= coalesce(session_selected.from_date, '-infinity')
+        and s.session_date <= coalesce(session_selected.to_date, 'infinity')
+        and (
+            (session_selected.channel is null and session_selected.domain is null)
+            or s.agent_key in (
+                select a.agent_key
+                from raw.agent as a
+                where
+                    (session_selected.channel is null or a.channel = session_selected.channel)
+                    and (session_selected.domain is null or a.domain = session_selected.domain)
+            )
+        )
+        and (
+            session_selected.segment is null
+            or s.customer_key in (
+                select c.customer_key from mart.segment_customers(session_selected.segment) as c (customer_key)
+            )
+        )
+$$;
+revoke execute on function mart.session_selected(date, date, text, text, text) from public;

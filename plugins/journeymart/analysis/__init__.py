@@ -1,0 +1,74 @@
+"""Analyses of the published mart: each is a SQL function of schema mart, called here with bound arguments.
+
+The functions are in dbt_project/mart_functions; Superset calls the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from journeymart.db import connect
+from journeymart.errors import JourneymartError
+from journeymart.settings import Settings
+
+
+class AnalysisError(JourneymartError):
+    """An analysis was refused; the message says which argument, and why."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The filters that all analyses share; none means no limit. Both dates are included."""
+
+    from_date: date | None = None
+    to_date: date | None = None
+    channel: str | None = None
+    domain: str | None = None
+    segment: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As arguments of a function of schema mart."""
+        return {
+            "from_date": self.from_date,
+            "to_date": self.to_date,
+            "channel": self.channel,
+            "domain": self.domain,
+            "segment": self.segment,
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of an analysis in its own order."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Each row by column name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def call(settings: Settings, function: str, arguments: Mapping[str, Any]) -> Result:
+    """Call `mart.<function>` as jm_dashboard, with `arguments` by name.
+
+    Raises AnalysisError if the function refuses an argument or does not exist.
+    """
+    query = sql.SQL("select * from {}({})").format(
+        sql.Identifier("mart", function),
+        sql.SQL(", ").join(
+            sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
+        ),
+    )
+    with connect("jm_dashboard", settings=settings) as connection:
+        try:
+            cursor = connection.execute(query, dict(arguments))
+        except (psycopg.DataError, psycopg.ProgrammingError) as error:
+            raise AnalysisError(error.diag.message_primary or str(error)) from error
+        return Result([column.name for column in cursor.description or ()], cursor.fetchall())
