@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,11 @@ class Zone:
             Path(f"{file}.done").write_text(done if isinstance(done, str) else json.dumps(done))
         return file
 
-    def define(self, text: str) -> Path:
-        """A directory of definitions with this sources.yml."""
+    def define(self, text: str, kind: str = "sources") -> Path:
+        """A directory of definitions with this sources.yml (or other kind)."""
         directory = self.directory.parent / "definitions"
         directory.mkdir(exist_ok=True)
-        (directory / "sources.yml").write_text(text)
+        (directory / f"{kind}.yml").write_text(text)
         return directory
 
     def land(self, **options: Any) -> list[FileResult]:
@@ -424,6 +425,35 @@ def test_the_other_sources(zone: Zone):
     ]
     assert zone.value("select count(*) from raw.consultations join raw.customer using (customer_key)") == 1
     assert zone.value("select count(*) from raw.campaign_sends join raw.customer using (customer_key)") == 1
+
+
+def test_messages_of_fixed_width(zone: Zone):
+    header = "DT0000000000001FX_REMIT    2026060109301512302C1000000010000USD+000000001500050"
+    remit = header.encode() + b"110-***-123456  USDVN" + "유학생 경비".encode("cp949").ljust(20) + b"000007500"
+    records = [b"H20260601", remit, remit.replace(b"FX_REMIT", b"FX_REMIX"), remit.replace(b"20260601", b"20260631")]
+    zone.put("transactions/core.dat.gz", b"\r\n".join([*records, b"T000000003+00000000004500150"]))
+    zone.put("customers/core.dat", b"H")
+    assert [(result.path, result.error) for result in zone.land()] == [
+        ("customers/core.dat", "customers/core.dat is a .dat file, which holds messages of transactions only"),
+        ("transactions/core.dat.gz", None),
+    ]
+    assert zone.query(
+        "select transaction_id, transacted_at::text, customer_id, code, channel, result_code, amount, currency, fields"
+        " from raw.transactions join raw.customer using (customer_key) join raw.node using (node_id)"
+    ) == [
+        (
+            "T0000000000001", "2026-06-01 09:30:15.123+09", "C100000001", "FX_REMIT", "atm", "0000",
+            Decimal("15000.5000"), "USD",
+            {
+                "account_no": "110-***-123456", "currency": "USD", "beneficiary_country": "VN",
+                "purpose": "유학생 경비", "fee_krw": 7500,
+            },
+        )
+    ]  # fmt: skip
+    assert zone.quarantine() == [
+        (3, "transaction_code", "There is no layout for transaction_code 'FX_REMIX'."),
+        (4, "transaction_time", "transaction_time is not a time as laid out: '20260631093015123'."),
+    ]
 
 
 def test_dictionaries_waste_no_keys(zone: Zone):

@@ -80,6 +80,8 @@ def read(path: Path) -> list[Line | None]:
             for name in ("event_time", "received_time"):
                 row[name] = row[name] and row[name].isoformat()
         return rows
+    if ".dat" in path.suffixes:
+        return [message(record) for record in gzip.decompress(path.read_bytes()).splitlines()[1:-1]]
     text = text_of(path)
     if ".csv" in path.suffixes:
         return [{k: v or None for k, v in row.items()} for row in csv.DictReader(io.StringIO(text))]
@@ -90,6 +92,24 @@ def read(path: Path) -> list[Line | None]:
         except json.JSONDecodeError:
             rows.append(None)
     return rows
+
+
+def message(record: bytes) -> Line | None:
+    """A message of the core system, cut at the bytes that its layout is documented with."""
+    text = record[1:79].decode("cp949")
+    found: Line = {
+        "transaction_id": text[:14],
+        "transaction_code": text[14:26],
+        "transaction_time": dt.datetime.strptime(text[26:43], "%Y%m%d%H%M%S%f").isoformat(timespec="milliseconds")
+        + "+09:00",
+        "channel": {"01": "branch", "02": "atm"}[text[43:45]],
+        "customer_id": text[45:55],
+        "result_code": text[55:59],
+        "currency": text[59:62],
+        "amount": int(text[62:78]) / 100 if text[62:78].strip() else None,
+        "fields": {"account_no": record[79:95].decode().strip()},
+    }
+    return {name: value.strip() if isinstance(value, str) else value for name, value in found.items() if value != "   "}
 
 
 def is_time(text: Any) -> bool:
@@ -111,7 +131,15 @@ def defect(source: str, row: Line | None) -> tuple[str | None, str] | None:
         return TIME[source], "bad_time"
     if source == "clickstream" and (row.get("action_type") or "view") not in ACTIONS:
         return "action_type", "unknown_value"
-    if source == "transactions" and not isinstance(row.get("amount", 0), int | float):
+    if source == "transactions":
+        return transaction_defect(row)
+    return None
+
+
+def transaction_defect(row: Line) -> tuple[str, str] | None:
+    if row["transaction_code"] == "CASH_CHECK":
+        return "transaction_code", "unknown_value"
+    if not isinstance(row.get("amount") or 0, int | float):
         return "amount", "bad_number"
     return None
 
@@ -420,7 +448,7 @@ def test_transactions_lie_in_sessions_of_their_customer_or_outside_all(bank: Ban
     assert truth["accepted"] == len(bank.transactions)
     amounts: dict[str, Decimal] = defaultdict(Decimal)
     for row in bank.transactions:
-        if "amount" in row:
+        if row.get("amount") is not None:
             amounts[row.get("currency", "KRW")] += Decimal(str(row["amount"]))
     assert {currency: Decimal(amount) for currency, amount in truth["amount_by_currency"].items()} == amounts
     spans: dict[str, list[tuple[dt.datetime, dt.datetime]]] = defaultdict(list)

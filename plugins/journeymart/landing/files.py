@@ -22,7 +22,14 @@ from journeymart.definitions.sources import Source, Sources
 from journeymart.errors import JourneymartError
 from journeymart.landing.readers import COMPRESSIONS, FileRejectedError
 
-FORMATS = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet", ".log": "combined_log"}
+FORMATS = {
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".log": "combined_log",
+    ".dat": "messages",
+}
 DONE = ".done"
 UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp")
 MAX_DONE_BYTES = 65_536

@@ -36,8 +36,10 @@ from psycopg.types.json import Jsonb
 from journeymart.db import connect
 from journeymart.definitions.pages import Pages, load_pages
 from journeymart.definitions.sources import Sources, load_sources
+from journeymart.definitions.transactions import Transactions, load_transactions
 from journeymart.landing.decode import EXTRA, LINE_NO_MASK, ROW_ID, Decoder
 from journeymart.landing.files import Declaration, FileResult, LandingFile
+from journeymart.landing.messages import read_messages
 from journeymart.landing.readers import (
     CHUNK_BYTES,
     LINE_NO,
@@ -130,6 +132,7 @@ class Loader:
         self.run_id = run_id
         self.sources: Sources = load_sources(definitions)
         self.pages: Pages = load_pages(definitions)
+        self.transactions: Transactions = load_transactions(definitions, self.sources)
         self._settings = settings or Settings.load()
         self._closing = ExitStack()
 
@@ -326,6 +329,10 @@ class Loader:
             return read_parquet(file.location)
         if file.format == "csv":
             return read_csv(file.location, file.compression, source.delimiter, source.columns)
+        if file.format == "messages":
+            if file.source != "transactions":
+                raise FileRejectedError("is a .dat file, which holds messages of transactions only")
+            return read_messages(file.location, file.compression, self.transactions)
         return read_lines(file.location, file.compression)
 
     # ── second stage: type and encode ──

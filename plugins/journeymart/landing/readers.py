@@ -98,6 +98,11 @@ def read_parquet(path: Path) -> Iterator[Chunk]:
         raise FileRejectedError(f"is not readable as Parquet: {_reason(error)}") from error
 
 
+def text_blocks(path: Path, compression: str | None) -> Iterator[tuple[_Lines, bool]]:
+    """The lines of a text file block by block, for readers that give them a meaning themselves."""
+    yield from _Blocks(path, compression)
+
+
 class _Blocks:
     """A text file block by block: whole lines, and whether they are the last (which may be none).
 
@@ -333,9 +338,9 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
     return Chunk(table, rejects)
 
 
-def as_text(line: bytes) -> str:
+def as_text(line: bytes, encoding: str = "utf-8") -> str:
     """A line as PostgreSQL can store it: without its end, bytes that are no text as \\xNN."""
-    text = line[:MAX_LINE_BYTES].rstrip(b"\r\n").decode(errors="backslashreplace")
+    text = line[:MAX_LINE_BYTES].rstrip(b"\r\n").decode(encoding, "backslashreplace")
     return text.replace("\0", "\\x00")
 
 

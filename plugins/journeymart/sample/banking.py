@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -38,7 +39,10 @@ TRANSACTION_DEFECTS: Final = (
     ("missing_required", "customer_id"),
     ("bad_time", "transaction_time"),
     ("bad_number", "amount"),
+    ("unknown_value", "transaction_code"),
 )
+"""What lines can have wrong; the last only messages, whose code decides how they are read."""
+_UNKNOWN_CODE: Final = 4
 _STOCKS: Final = (("900110", 71_500), ("900250", 182_000), ("900310", 43_250), ("900420", 9_870), ("900505", 251_500))
 _COUNTRIES: Final = {"USD": ("US", "VN", "SG"), "EUR": ("DE", "FR", "ES"), "JPY": ("JP",)}
 _PURPOSES: Final = ("유학생 경비", "해외 체재비", "물품 대금", "증여성 송금")
@@ -298,9 +302,15 @@ class Filing:
             if again[i] and not duplicate:
                 self._under_way.setdefault(day + 1, []).append((ts, record, True))
             if i in spots:
-                defect = (day + len(lines)) % len(TRANSACTION_DEFECTS)
+                defect = (day + len(lines)) % _UNKNOWN_CODE
                 lines.append(_broken_line(record, f"X{day:04d}-{i:07d}", defect))
         return lines
+
+
+def unknown_message(model: Record, key: str, code: str) -> Line:
+    """Return a message like `model` with a number of its own and a code that nobody knows."""
+    record = {**model, "transaction_id": key, "transaction_code": code}
+    return Line("", record, defect=_UNKNOWN_CODE)
 
 
 def _json(record: Record) -> str:
@@ -322,7 +332,11 @@ def _broken_line(model: Record, key: str, defect: int) -> Line:
     return Line(text[: len(text) // 2] if reason == "malformed" else text, model, defect=defect)
 
 
-def amount_total(lines: list[Line]) -> Decimal:
-    """Sum of the amounts of all sound lines, over all currencies: a control total, not money."""
-    amounts = (Decimal(str(line.record["amount"])) for line in lines if line.defect is None and "amount" in line.record)
+def amount_total(lines: Sequence[Line]) -> Decimal:
+    """Sum of the amounts that can be read, over all currencies: a control total, not money."""
+    amounts = (
+        Decimal(str(line.record["amount"]))
+        for line in lines
+        if line.defect in (None, _UNKNOWN_CODE) and "amount" in line.record
+    )
     return sum(amounts, Decimal(0))

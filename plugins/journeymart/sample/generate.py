@@ -13,13 +13,14 @@ from typing import Any, Final
 import numpy as np
 
 from journeymart.sample.arrival import Delivery
-from journeymart.sample.banking import Bank, Filing, amount_total
+from journeymart.sample.banking import Bank, Filing, Line, amount_total, unknown_message
+from journeymart.sample.messages import CHANNELS, UNKNOWN_CODE, UNKNOWN_EVERY_DAYS, Messages
 from journeymart.sample.pages import Site
 from journeymart.sample.population import MIN_CUSTOMERS, Population
 from journeymart.sample.render import Renderer
 from journeymart.sample.simulate import EVENTS_PER_CUSTOMER_DAY, Rows, Simulator
 from journeymart.sample.truth import TruthBook
-from journeymart.sample.write import FORMATS, SUFFIX, write_clickstream, write_csv, write_done, write_ndjson
+from journeymart.sample.write import FORMATS, SUFFIX, write_clickstream, write_csv, write_done, write_ndjson, write_text
 
 DEFAULT_START: Final = dt.date(2026, 6, 1)
 BENCHMARK_NODES: Final = 300
@@ -147,6 +148,7 @@ class _Maker:
         self.delivery = Delivery(spec.seed)
         self.filing = {source: Filing(spec.seed) for source in ("transactions", "consultations", "campaign_sends")}
         self.renderer = Renderer(people, site)
+        self.messages = Messages()
         self.book = TruthBook(people, site, spec.parameters)
         self._waiting: set[Future[None]] = set()
 
@@ -211,7 +213,11 @@ class _Maker:
         return job
 
     def _transactions(self, number: int) -> Iterator[Job]:
-        lines = self.filing["transactions"].transactions(number)
+        booked = self.filing["transactions"].transactions(number)
+        # Branches and cash machines send messages of fixed width, everybody else JSON; what is broken is broken JSON.
+        core = [line for line in booked if line.defect is None and line.record["channel"] in CHANNELS]
+        yield from self._core_messages(number, core)
+        lines = [line for line in booked if line.defect is not None or line.record["channel"] not in CHANNELS]
         if not lines:
             return
         path, relative = self._path("transactions", number, "transactions-{date}.ndjson.gz")
@@ -222,6 +228,16 @@ class _Maker:
             write_done(path, len(lines), sha256=True, totals={"amount": f"{amount_total(lines):.2f}"})
 
         yield job
+
+    def _core_messages(self, number: int, lines: list[Line]) -> Iterator[Job]:
+        if not lines:
+            return
+        if number % UNKNOWN_EVERY_DAYS == 0:
+            lines.append(unknown_message(lines[-1].record, f"U{number:04d}-0000000", UNKNOWN_CODE))
+        path, relative = self._path("transactions", number, "core-{date}.dat.gz")
+        self.book.transactions(relative, number, lines)
+        date = (self.spec.start + dt.timedelta(days=number - 1)).isoformat()
+        yield lambda: write_text(path, self.messages.content(lines, date))
 
     def _customers(self, number: int) -> Iterator[Job]:
         chosen = np.arange(self.people.customers) if number == 1 else self.people.change(number)

@@ -36,7 +36,8 @@ KEYS: Final = {
     "clickstream.events_by_date": "events (accepted, no bots) per local date on which they happened",
     "clickstream.duplicates": "re-sent lines, by whether they came in the same folder as the original or a later one",
     "clickstream.late_files": "files that hold events of an earlier day only",
-    "broken_lines": "line counts physical lines from 1 (a CSV header is line 1), record counts data rows from 1; "
+    "broken_lines": "line counts physical lines from 1 (a CSV header or the leader of a message file is line 1), "
+    "record counts data rows from 1; "
     "reason: malformed, missing_required, bad_time, bad_number, unknown_value",
     "bots": "crawlers by user agent: visitor ids and accepted events",
     "sessions": "events cut per visitor where more than 30 minutes pass; exactly 30 minutes do not cut; date is the "
@@ -343,7 +344,7 @@ class TruthBook:
         self.files.append({"source": source, "date": self._date(day), "path": path} | {n: counts[n] for n in COUNTS})
 
     def _note_broken(self, path: str, record: int, reason: str, field: str | None) -> None:
-        header = 1 if ".csv" in path else 0
+        header = 1 if ".csv" in path or ".dat" in path else 0
         self.broken.append(
             {"path": path, "line": record + 1 + header, "record": record + 1, "field": field, "reason": reason}
         )
