@@ -63,16 +63,14 @@ class Problem:
 class Decoder:
     """The SQL for files of one source that have the same format and columns.
 
-    `derived` are further columns of `typed`, as expressions over the fields. Without `tolerant`, a line that is not
-    JSON makes the query fail.
+    `derived` are further columns of `typed`, as expressions over the fields.
     """
 
     source: Source
     format: str
     schema: pa.Schema
     derived: dict[str, str] = field(default_factory=dict)
-    tolerant: bool = False  # lines that are no JSON are expected; slower
-    careful: bool = False  # look for every value that PostgreSQL refuses; slower still
+    careful: bool = False  # look for every value that PostgreSQL refuses; slower
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
     line_sql: str = ""  # Parquet: query of (row id, row as JSON) for a list of row ids
@@ -90,11 +88,12 @@ class Decoder:
             f"{_json(column)}: {_json('JSON' if kind == 'json' else 'VARCHAR')}" for column, kind in wanted.items()
         )
         self.known_keys = frozenset(wanted)
-        attempt = "try" if self.tolerant or self.careful else ""
+        # Asked first, because one line that is not JSON would make json_transform fail for all; `try` would then go
+        # through its neighbours one by one.
         parsed = f"""
-            select {ROW_ID}, {LINE}, {attempt}(json_transform({LINE}, {text("{" + structure + "}")})) as r,
-                hash({attempt}(json_keys({LINE}))) as keys_hash
-            from chunk"""
+            select {ROW_ID}, {LINE}, json_transform(json, {text("{" + structure + "}")}) as r,
+                hash(json_keys(json)) as keys_hash
+            from (select *, case when json_valid({LINE}) then {LINE} end as json from chunk)"""
         guards = [
             (Problem(None, "The line is not JSON."), "r is null", "null"),
             (Problem(None, "The line is not a JSON object."), "not starts_with(ltrim(line), '{')", "null"),

@@ -346,14 +346,10 @@ class Loader:
         for batch in batches:
             self.engine.register("chunk", batch.table)
             if decoder is None or decoder.schema != batch.table.schema or decoder.format != batch.format:
-                decoder = self._decoder(source, batch, careful=careful)
-            try:
-                self._decode(decoder)
-            except duckdb.InvalidInputException:
-                if batch.format != "ndjson" or decoder.tolerant or careful:
-                    raise
-                decoder = self._decoder(source, batch, tolerant=True)
-                self._decode(decoder)
+                decoder = Decoder(
+                    self.sources.sources[source], batch.format, batch.table.schema, target.derived, careful
+                )
+            self._decode(decoder)
             if careful and self._find_unstorable():
                 self._decode(decoder)
             for statement in target.prepare(self.pages):
@@ -373,11 +369,6 @@ class Loader:
             for file_id, _ in batch.rejects:
                 counted.setdefault(file_id, Tally()).quarantined += 1
             yield {**copied, "quarantine": quarantine}, counted
-
-    def _decoder(self, source: str, batch: Batch, *, tolerant: bool = False, careful: bool = False) -> Decoder:
-        return Decoder(
-            self.sources.sources[source], batch.format, batch.table.schema, TARGETS[source].derived, tolerant, careful
-        )
 
     def _decode(self, decoder: Decoder) -> None:
         """Make the table `typed`, with columns that are no field merged into its properties."""
