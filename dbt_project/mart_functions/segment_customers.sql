@@ -1,7 +1,7 @@
 -- Keys of the customers who belong to a segment now. PL/pgSQL: the table may be younger than this function.
 create or replace function mart.segment_customers(segment text)
 returns setof integer
-language plpgsql stable security definer set search_path = ''
+language plpgsql stable parallel safe security definer set search_path = ''
 as $$
 begin
     return query

@@ -4,12 +4,14 @@ create or replace function mart.session_selected(
     from_date date, to_date date, channel text, domain text, segment text
 )
 returns table (
-    visitor_key integer, started_at timestamptz, ended_at timestamptz,
-    session_date date, customer_key integer, path text
+    session_id uuid, visitor_key integer, started_at timestamptz, ended_at timestamptz, session_date date,
+    customer_key integer, errors integer, transactions integer, path text
 )
-language sql stable
+language sql stable parallel safe
 as $$
-    select s.visitor_key, s.started_at, s.ended_at, s.session_date, s.customer_key, s.path
+    select
+        s.session_id, s.visitor_key, s.started_at, s.ended_at, s.session_date,
+        s.customer_key, s.errors, s.transactions, s.path
     from mart.session_fact as s
     where
         s.session_date >= coalesce(session_selected.from_date, '-infinity')

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,6 +88,26 @@ def _cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+class Kind(StrEnum):
+    """What a node is."""
+
+    PAGE = "page"
+    ERROR = "error"
+    TRANSACTION = "transaction"
+
+
+class Occurrence(StrEnum):
+    """Which visits of a node in a session count."""
+
+    FIRST = "first"
+    LAST = "last"
+    ALL = "all"
+
+
+Node = Annotated[str, typer.Option(help="Page code, URL path, transaction code, error code or error page.")]
+KindOption = Annotated[Kind, typer.Option(help="What the node is.")]
+
+
 @paths.command("main")
 @analysis
 def paths_main(
@@ -99,3 +120,106 @@ def paths_main(
     Example: `journeymart analyze paths main --depth 4 --top 6 --channel app`
     """
     return call(request.settings, "paths_main", {"depth": depth, "top_k": top, **request.scope.arguments()})
+
+
+@paths.command("around")
+@analysis
+def paths_around(
+    request: Request,
+    node: Node,
+    kind: KindOption = Kind.PAGE,
+    before: Annotated[int, typer.Option(help="Steps before.")] = 2,
+    after: Annotated[int, typer.Option(help="Steps after.")] = 2,
+    occurrence: Annotated[Occurrence, typer.Option(help="Which visits in a session count.")] = Occurrence.FIRST,
+) -> Result:
+    """Where sessions come from to a page, an error or a transaction, and where they go.
+
+    Example: `journeymart analyze paths around --node LGN-E401 --kind error --before 3`
+    """
+    arguments = {"node": node, "kind": kind, "before": before, "after": after, "occurrence": occurrence}
+    return call(request.settings, "paths_around", {**arguments, **request.scope.arguments()})
+
+
+@paths.command("between")
+@analysis
+def paths_between(
+    request: Request,
+    start: Annotated[str, typer.Option(help="Code of the page or transaction to start from.")],
+    end: Annotated[str, typer.Option(help="Code of the page or transaction to arrive at.")],
+    top: Annotated[int, typer.Option(help="Ways that are named; the others are 기타.")] = 10,
+    max_steps: Annotated[int | None, typer.Option(help="Arrive within so many steps.")] = None,
+) -> Result:
+    """What happens between two pages: the whole way, and how long it takes.
+
+    Example: `journeymart analyze paths between --start STK010 --end ORD010 --top 20`
+    """
+    arguments = {"start": start, "end": end, "top_k": top, "max_steps": max_steps}
+    return call(request.settings, "paths_between", {**arguments, **request.scope.arguments()})
+
+
+@paths.command("steps")
+@analysis
+def paths_steps(
+    request: Request,
+    nodes: Annotated[str, typer.Option(help="Codes of pages or transactions in order, separated by commas.")],
+) -> Result:
+    """Conversion and exit at the major steps, for everyone and for the segment if one is given.
+
+    Example: `journeymart analyze paths steps --nodes ACO010,ACO020,ACO050 --segment SG-YOUNG`
+    """
+    scope = request.scope.arguments()
+    segment = scope.pop("segment")
+    arguments = {"nodes": nodes.split(","), "segments": ["all", *([segment] if segment else [])]}
+    return call(request.settings, "paths_steps", {**arguments, **scope})
+
+
+@paths.command("next")
+@analysis
+def paths_next(
+    request: Request,
+    node: Node,
+    kind: KindOption = Kind.PAGE,
+    top: Annotated[int, typer.Option(help="Next nodes that are named; the others are 기타.")] = 10,
+) -> Result:
+    """Which page follows a page, by visit, and how long people stayed before.
+
+    Example: `journeymart analyze paths next --node TRF020`
+    """
+    return call(request.settings, "paths_next", {"node": node, "kind": kind, "top_k": top, **request.scope.arguments()})
+
+
+@paths.command("compare")
+@analysis
+def paths_compare(
+    request: Request,
+    segment_b: Annotated[str | None, typer.Option("--with", help="The other segment.  [default: everyone]")] = None,
+    depth: Annotated[int, typer.Option(help="Number of steps.")] = 5,
+) -> Result:
+    """The main paths of --segment beside those of another segment, with the difference of the shares.
+
+    Example: `journeymart analyze paths compare --segment SG-AGGRESSIVE --with SG-STABLE`
+    """
+    scope = request.scope.arguments()
+    arguments = {"segment_a": scope.pop("segment"), "segment_b": segment_b, "depth": depth}
+    return call(request.settings, "paths_compare", {**arguments, **scope})
+
+
+@paths.command("people")
+@analysis
+def paths_people(
+    request: Request,
+    step: Annotated[int, typer.Option(help="The step, as paths main or paths around numbers it.")],
+    from_node: Annotated[str | None, typer.Option(help="Where the move leads from.  [default: anywhere]")] = None,
+    to_node: Annotated[str | None, typer.Option(help="Where the move leads to.  [default: anywhere]")] = None,
+    node: Annotated[str | None, typer.Option(help="The node of paths around; without it, paths main.")] = None,
+    kind: KindOption = Kind.PAGE,
+    occurrence: Annotated[Occurrence, typer.Option(help="Which visits in a session count.")] = Occurrence.FIRST,
+) -> Result:
+    """The sessions behind one row of `paths main` or `paths around`.
+
+    Example: `journeymart analyze paths people --node LGN010 --step 0 --to-node 이탈`
+    """
+    arguments = {
+        "step": step, "from_node": from_node, "to_node": to_node, "node": node, "kind": kind, "occurrence": occurrence,
+    }  # fmt: skip
+    return call(request.settings, "paths_people", {**arguments, **request.scope.arguments()})

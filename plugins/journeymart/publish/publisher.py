@@ -143,12 +143,29 @@ def _publish_views(connection: psycopg.Connection, models: list[Any], settings: 
             connection.execute(sql.SQL("create view {} as {}").format(view, _trusted(text)))
             _comment(connection, "view", view, model)
             _remember(connection, model.name, digest)
-    for path in sorted((settings.repo / "dbt_project" / "mart_functions").glob("*.sql")):
-        text = path.read_text(encoding="utf-8")
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if renewed or known.get(path.stem) != digest:
-            connection.execute(_trusted(text))
-            _remember(connection, path.stem, digest)
+    _publish_functions(connection, settings, known, renew=renewed)
+
+
+def _publish_functions(
+    connection: psycopg.Connection, settings: Settings, known: dict[str, str], *, renew: bool
+) -> None:
+    """The analyses: all of them anew when one has changed, because Postgres keeps the old one beside new arguments."""
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in sorted((settings.repo / "dbt_project" / "mart_functions").glob("*.sql"))
+    ]
+    digest = hashlib.sha256("".join(texts).encode()).hexdigest()
+    if not renew and known.get("mart_functions") == digest:
+        return
+    signatures = connection.execute(
+        "select oid::regprocedure::text from pg_proc where pronamespace = 'mart'::regnamespace"
+    ).fetchall()
+    for (signature,) in signatures:
+        connection.execute(_trusted(f"drop function {signature}"))
+    connection.execute("set local check_function_bodies = off")  # they call each other, in no order
+    for text in texts:
+        connection.execute(_trusted(text))
+    _remember(connection, "mart_functions", digest)
 
 
 def _remember(connection: psycopg.Connection, name: str, digest: str) -> None:

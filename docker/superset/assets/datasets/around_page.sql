@@ -3,7 +3,10 @@
 {% set channels = filter_values('channel') -%}
 {% set pages = filter_values('chosen_page') -%}
 with chosen as (
-    select node, label
+    select
+        node,
+        case kind when 'transaction' then kind else 'page' end as kind,
+        min(label) as label
     from mart.node
     where
         {% if pages -%}
@@ -11,24 +14,37 @@ with chosen as (
         {%- else -%}
         node = (select from_node from mart.path_edge group by from_node order by sum(sessions) desc, from_node limit 1)
         {%- endif %}
+    group by 1, 2
+),
+
+-- The function counts within the filters; the two columns only carry them past Superset's own filter.
+scope as (
+    select
+        {% if period.from_expr %}{{ period.from_expr }}{% else %}null{% endif %}::date as from_date,
+        {% if period.to_expr %}{{ period.to_expr }}{% else %}null{% endif %}::date - 1 as to_date,
+        channel
+    {% if channels -%}
+    from (select distinct channel from mart.session_daily where channel in {{ channels | where_in }}) as chosen_channel
+    {%- else -%}
+    from (select null::text as channel) as every_channel
+    {%- endif %}
 ),
 
 edge as (
     select
         chosen.label as chosen_page,
-        path.session_date,
-        path.channel,
+        coalesce(scope.from_date, scope.to_date) as session_date,
+        scope.channel,
         path.step,
         path.from_node,
         path.to_node,
         path.sessions
-    from (select distinct node, label from chosen) as chosen
-    cross join lateral mart.paths_around(chosen.node, 2, 2) as path
-    where
-        true
-        {% if period.from_expr %}and path.session_date >= {{ period.from_expr }}{% endif %}
-        {% if period.to_expr %}and path.session_date < {{ period.to_expr }}{% endif %}
-        {% if channels %}and path.channel in {{ channels | where_in }}{% endif %}
+    from chosen
+    cross join scope
+    cross join lateral mart.paths_around(
+        node => chosen.node, before => 2, after => 2, kind => chosen.kind,
+        from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel
+    ) as path
 ),
 
 visit as (
@@ -74,11 +90,13 @@ link as (
         case
             when edge.step = 0 then edge.chosen_page
             when edge.from_node = '유입' then {{ [entry] | where_in }}
+            when edge.from_node = '이탈' then {{ [exit] | where_in }}
             else coalesce(source.label, {{ [other] | where_in }})
         end as source,
         case
             when edge.step = -1 then edge.chosen_page
             when edge.to_node = '이탈' then {{ [exit] | where_in }}
+            when edge.to_node = '유입' then {{ [entry] | where_in }}
             else coalesce(target.label, {{ [other] | where_in }})
         end as target,
         edge.sessions
@@ -87,15 +105,6 @@ link as (
         on edge.chosen_page = source.chosen_page and edge.step = source.step and edge.from_node = source.node
     left join shown as target
         on edge.chosen_page = target.chosen_page and edge.step + 1 = target.step and edge.to_node = target.node
-    union all
-    -- Who came in with the chosen page or left with it stays in the picture, so that each step adds up.
-    select chosen_page, session_date, channel, -2, {{ [entry] | where_in }}, {{ [entry] | where_in }}, sessions
-    from edge
-    where step = -1 and from_node = '유입'
-    union all
-    select chosen_page, session_date, channel, 1, {{ [exit] | where_in }}, {{ [exit] | where_in }}, sessions
-    from edge
-    where step = 0 and to_node = '이탈'
 )
 
 select

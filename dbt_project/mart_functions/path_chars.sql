@@ -1,0 +1,73 @@
+-- The characters by which a path names a node: one, unless nodes of several kinds share the code. Null for an error,
+-- which is no node. kind: page (also cleaned URL paths), transaction, error, or null for any node.
+create or replace function mart.path_chars(node text, kind text)
+returns text
+language plpgsql stable parallel safe security definer set search_path = ''
+as $$
+declare
+    chars text;
+begin
+    if path_chars.kind = 'error' then
+        if not exists (select from raw.error as r where path_chars.node in (r.error_code, r.error_page)) then
+            raise exception 'no error has the code or page %', quote_nullable(path_chars.node) using errcode = '22023';
+        end if;
+        return null;
+    elsif path_chars.kind not in ('page', 'transaction') then
+        raise exception 'kind must be page, error or transaction, not %', path_chars.kind using errcode = '22023';
+    end if;
+    select string_agg(raw.node_char(n.node_id), '' order by n.node_id)
+    into chars
+    from raw.node as n
+    where
+        n.code = path_chars.node
+        and (path_chars.kind is null or (n.kind = 'transaction') = (path_chars.kind = 'transaction'));
+    if chars is null then
+        raise exception 'no % has the code %', coalesce(path_chars.kind, 'page or transaction'),
+            quote_nullable(path_chars.node) using errcode = '22023';
+    end if;
+    return chars;
+end
+$$;
+revoke execute on function mart.path_chars(text, text) from public;
+
+-- A path in which nodes that share a code are one: all characters of `chars` become its first.
+create or replace function mart.path_unified(path text, chars text)
+returns text
+language sql immutable parallel safe
+as $$
+    select case
+        when length(chars) = 1 then path
+        else translate(path, substr(chars, 2), repeat(left(chars, 1), length(chars) - 1))
+    end
+$$;
+revoke execute on function mart.path_unified(text, text) from public;
+
+-- Refuses an occurrence that is none.
+create or replace function mart.path_occurrence(occurrence text)
+returns text
+language plpgsql immutable parallel safe set search_path = ''
+as $$
+begin
+    if path_occurrence.occurrence is null or path_occurrence.occurrence not in ('first', 'last', 'all') then
+        raise exception 'occurrence must be first, last or all, not %', path_occurrence.occurrence
+            using errcode = '22023';
+    end if;
+    return path_occurrence.occurrence;
+end
+$$;
+revoke execute on function mart.path_occurrence(text) from public;
+
+-- Refuses a number of steps out of range.
+create or replace function mart.path_steps(name text, steps integer)
+returns integer
+language plpgsql immutable parallel safe set search_path = ''
+as $$
+begin
+    if path_steps.steps is null or path_steps.steps not between 0 and 100 then
+        raise exception '% must be between 0 and 100, not %', path_steps.name, path_steps.steps
+            using errcode = '22023';
+    end if;
+    return path_steps.steps;
+end
+$$;
+revoke execute on function mart.path_steps(text, integer) from public;

@@ -1,0 +1,73 @@
+-- Sessions that come to the first node, then to the second, and so on, other nodes in between or not: as many rows as
+-- nodes for each segment ('all' means everyone). exited are those who reach a step and not the next, so that reached
+-- is the next step's reached and exited together; from_previous and from_first are shares of 0 to 1.
+create or replace function mart.paths_steps(
+    nodes text[], segments text[] default array['all'],
+    from_date date default null, to_date date default null, channel text default null, domain text default null
+)
+returns table (
+    step_no integer, node text, segment text, reached bigint,
+    from_previous double precision, from_first double precision, exited bigint
+)
+language plpgsql stable security definer rows 20
+set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+as $$
+#variable_conflict use_column
+declare
+    chars text[];
+    group_name text;
+begin
+    if coalesce(cardinality(paths_steps.nodes), 0) not between 1 and 32 then
+        raise exception 'nodes must be 1 to 32 pages or transactions' using errcode = '22023';
+    end if;
+    select array_agg(mart.path_chars(n.code, null) order by n.step_no)
+    into chars
+    from unnest(paths_steps.nodes) with ordinality as n (code, step_no);
+    foreach group_name in array paths_steps.segments loop
+        return query
+        with recursive walked as (
+            -- what is left of the path after the first node
+            select
+                1 as step_no,
+                substr(s.path, strpos(mart.path_unified(s.path, chars[1]), left(chars[1], 1)) + 1) as rest,
+                count(*)::bigint as sessions
+            from mart.session_selected(
+                paths_steps.from_date, paths_steps.to_date, paths_steps.channel, paths_steps.domain,
+                nullif(group_name, 'all')
+            ) as s
+            where strpos(mart.path_unified(s.path, chars[1]), left(chars[1], 1)) > 0
+            group by 2
+            union all
+            select
+                w.step_no + 1,
+                substr(w.rest, strpos(mart.path_unified(w.rest, chars[w.step_no + 1]), left(chars[w.step_no + 1], 1)) + 1),
+                w.sessions
+            from walked as w
+            where
+                w.step_no < cardinality(chars)
+                and strpos(mart.path_unified(w.rest, chars[w.step_no + 1]), left(chars[w.step_no + 1], 1)) > 0
+        ),
+
+        step as (
+            select n.step_no::integer as step_no, n.code, coalesce(sum(w.sessions), 0)::bigint as reached
+            from unnest(paths_steps.nodes) with ordinality as n (code, step_no)
+            left join walked as w on w.step_no = n.step_no
+            group by 1, 2
+        )
+
+        select
+            s.step_no,
+            s.code,
+            group_name,
+            s.reached,
+            s.reached / nullif(lag(s.reached) over step_order, 0)::double precision,
+            s.reached / nullif(first_value(s.reached) over step_order, 0)::double precision,
+            coalesce(s.reached - lead(s.reached) over step_order, 0)
+        from step as s
+        window step_order as (order by s.step_no)
+        order by s.step_no;
+    end loop;
+end
+$$;
+revoke execute on function mart.paths_steps(text[], text[], date, date, text, text) from public;
+grant execute on function mart.paths_steps(text[], text[], date, date, text, text) to jm_dashboard;

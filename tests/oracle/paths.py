@@ -1,0 +1,111 @@
+"""The path analyses in plain Python, as docs/semantics.md words them; one loop over sessions each."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from statistics import median
+
+from tests.oracle.logs import Session
+
+OTHER, EXIT, ENTRY = "기타", "이탈", "유입"
+Edge = tuple[int, str, str]
+
+
+def chosen(sessions: Iterable[Session], channel: str | None = None, domain: str | None = None) -> list[Session]:
+    """What the shared filters leave."""
+    return [s for s in sessions if channel in {None, s.channel} and domain in {None, s.domain}]
+
+
+def main(sessions: list[Session], depth: int, top_k: int | None) -> dict[Edge, int]:
+    """(step, from, to) → sessions."""
+    columns = [[s.nodes[place] if place < len(s.nodes) else EXIT for s in sessions] for place in range(depth + 1)]
+    named = [_most(Counter(node for node in column if node != EXIT), top_k) for column in columns]
+    result: Counter[Edge] = Counter()
+    for place in range(depth):
+        for source, target in zip(columns[place], columns[place + 1], strict=True):
+            result[place + 1, _name(source, named[place]), _name(target, named[place + 1])] += 1
+    return dict(result)
+
+
+def _most(counts: Counter[str], top_k: int | None) -> set[str]:
+    return {node for node, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top_k]}
+
+
+def _name(node: str, named: set[str]) -> str:
+    return node if node == EXIT or node in named else OTHER
+
+
+def anchors(session: Session, node: str, kind: str, occurrence: str) -> list[int]:
+    """Positions, from 0, at which a session is at a node or meets an error."""
+    if kind == "error":
+        found = sorted({place for code, page, place in session.errors if node in {code, page}})
+    else:
+        found = [p for p, (n, k) in enumerate(zip(session.nodes, session.kinds, strict=True)) if (n, k) == (node, kind)]
+    return {"first": found[:1], "last": found[-1:], "all": found}[occurrence]
+
+
+def around(sessions: list[Session], node: str, before: int, after: int, occurrence: str, kind: str) -> dict[Edge, int]:
+    """(step, from, to) → sessions, step 0 leading away from the node."""
+    result: Counter[Edge] = Counter()
+    for session in sessions:
+        for place in anchors(session, node, kind, occurrence):
+            for step in range(-before, after):
+                outside = ENTRY if step < 0 else EXIT
+                source, target = (
+                    session.nodes[at] if 0 <= at < len(session.nodes) else outside
+                    for at in (place + step, place + step + 1)
+                )
+                result[step, source, target] += 1
+    return dict(result)
+
+
+def between(
+    sessions: list[Session], start: str, end: str, top_k: int | None, max_steps: int | None
+) -> list[tuple[str, int, float | None]]:
+    """(whole way, sessions, median seconds), most frequent first, then the rest, then who did not arrive."""
+    ways: dict[tuple[tuple[str, str], ...], list[float]] = defaultdict(list)
+    away = 0
+    for session in sessions:
+        if start not in session.nodes:
+            continue
+        first = session.nodes.index(start)
+        last = next((p for p in range(first + 1, len(session.nodes)) if session.nodes[p] == end), None)
+        if last is None or (max_steps is not None and last - first > max_steps):
+            away += 1
+            continue
+        way = tuple(zip(session.nodes[first : last + 1], session.kinds[first : last + 1], strict=True))
+        ways[way].append((session.times[last] - session.times[first]).total_seconds())
+    sizes = sorted(map(len, ways.values()), reverse=True)
+    # which of equally frequent ways are named is open; the counts are not
+    shown = [(" > ".join(node for node, _ in way), len(times), median(times)) for way, times in ways.items()]
+    shown.sort(key=lambda row: (-row[1], row[0], row[2]))
+    if top_k is not None and len(shown) > top_k:
+        raise AssertionError(f"the reference names all ways, of {sizes}")
+    return [*shown, *([(EXIT, away, None)] if away else [])]
+
+
+def steps(sessions: list[Session], nodes: list[str]) -> list[tuple[int, str, int, int]]:
+    """(step, node, reached, exited)."""
+    reached = [0] * (len(nodes) + 1)
+    for session in sessions:
+        level = 0
+        for node in session.nodes:
+            if level < len(nodes) and node == nodes[level]:
+                level += 1
+                reached[level] += 1
+    return [
+        (place, node, reached[place], reached[place] - reached[place + 1] if place < len(nodes) else 0)
+        for place, node in enumerate(nodes, start=1)
+    ]
+
+
+def following(sessions: list[Session], node: str, kind: str) -> dict[str, tuple[int, float]]:
+    """Next node → visits and median seconds stayed."""
+    stays: dict[str, list[float]] = defaultdict(list)
+    for session in sessions:
+        for place in anchors(session, node, kind, "all"):
+            ends = place + 1 == len(session.nodes)
+            left = session.ended_at if ends else session.times[place + 1]
+            stays[EXIT if ends else session.nodes[place + 1]].append((left - session.times[place]).total_seconds())
+    return {target: (len(times), median(times)) for target, times in stays.items()}

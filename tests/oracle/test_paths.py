@@ -1,0 +1,206 @@
+"""Every path analysis agrees with its reference on hundreds of random logs, and its columns add up."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from tests.oracle import logs, paths
+from tests.oracle.logs import Session
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.settings import Settings
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+KINDS = {"page": logs.PAGES, "transaction": logs.TRANSACTIONS, "error": ("X1", "X2", "A")}
+Case = tuple[int, list[Session], random.Random]
+
+
+class Bank:
+    """A batch of logs in a published mart."""
+
+    def __init__(self, connection: psycopg.Connection, sessions: list[list[Session]], number: int) -> None:
+        self.connection, self.sessions, self.number = connection, sessions, number
+
+    def cases(self) -> Iterator[Case]:
+        """Each log with a source of chance of its own for the arguments."""
+        for number, sessions in enumerate(self.sessions):
+            yield number, sessions, random.Random(f"{self.number}-{number}")
+
+    def call(self, function: str, log: int | None, **arguments: Any) -> list[tuple[Any, ...]]:
+        """What an analysis says of one log, or of all."""
+        if log is not None:
+            arguments |= {"from_date": logs.date_of(log), "to_date": logs.date_of(log)}
+        named = ", ".join(f'"{name}" => %({name})s' for name in arguments)
+        return self.connection.execute(f"select * from mart.{function}({named})", arguments).fetchall()  # noqa: S608
+
+
+@pytest.fixture(scope="module", params=range(logs.BATCHES))
+def bank(
+    request: pytest.FixtureRequest, new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bank]:
+    landing = tmp_path_factory.mktemp("logs")
+    sessions = logs.land(logs.generate(request.param), landing, request.param)
+    warehouse = new_warehouse()
+    pipeline.run(warehouse, landing)
+    with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
+        yield Bank(connection, sessions, request.param)
+
+
+def filters(chance: random.Random) -> dict[str, str]:
+    return {name: value for name, value in (("channel", "app"), ("domain", "two")) if chance.random() < 0.3}
+
+
+def edges(rows: list[tuple[Any, ...]]) -> dict[paths.Edge, int]:
+    return {row[:3]: row[3] for row in rows}
+
+
+def sums(found: dict[paths.Edge, int]) -> dict[int, int]:
+    result: Counter[int] = Counter()
+    for (step, _, _), sessions in found.items():
+        result[step] += sessions
+    return dict(result)
+
+
+def test_sessions_are_those_of_the_reference(bank: Bank) -> None:
+    found = bank.connection.execute(
+        "select visitor_id, customer_id, channel, domain, session_date, started_at, ended_at, path_length"
+        " from mart.session order by session_date, started_at, visitor_id"
+    ).fetchall()
+    assert found == [
+        (s.visitor, s.customer, s.channel, s.domain, s.date, s.started_at, s.ended_at, len(s.nodes))
+        for log in bank.sessions
+        for s in log
+    ]
+
+
+def test_main(bank: Bank) -> None:
+    for number, sessions, chance in bank.cases():
+        depth, top_k, scope = chance.choice([1, 3, 5, 12]), chance.choice([None, 1, 2]), filters(chance)
+        found = edges(bank.call("paths_main", number, depth=depth, top_k=top_k, **scope))
+        wanted = paths.chosen(sessions, **scope)
+        assert found == paths.main(wanted, depth, top_k), (number, depth, top_k, scope)
+        assert set(sums(found).values()) <= {len(wanted)}
+
+
+def test_main_of_all_logs(bank: Bank) -> None:
+    sessions = [session for log in bank.sessions for session in log]
+    for depth, top_k in ((5, 3), (10, None), (12, 2)):
+        rows = bank.call("paths_main", None, depth=depth, top_k=top_k)
+        assert edges(rows) == paths.main(sessions, depth, top_k)
+        assert [row[4] for row in rows] == [row[3] / len(sessions) for row in rows]
+
+
+def test_around(bank: Bank) -> None:
+    for number, sessions, chance in bank.cases():
+        kind = chance.choice([*KINDS])
+        node, before, after = chance.choice(KINDS[kind]), chance.choice([0, 1, 3]), chance.choice([0, 2, 12])
+        occurrence, scope = chance.choice(["first", "last", "all"]), filters(chance)
+        arguments: dict[str, Any] = {
+            "node": node,
+            "before": before,
+            "after": after,
+            "occurrence": occurrence,
+            "kind": kind,
+        }
+        found = edges(bank.call("paths_around", number, **arguments, **scope))
+        wanted = paths.chosen(sessions, **scope)
+        assert found == paths.around(wanted, **arguments), (number, arguments, scope)
+        assert len(set(sums(found).values())) <= 1, "every step adds up to the sessions at the node"
+
+
+def test_between(bank: Bank) -> None:
+    for number, sessions, chance in bank.cases():
+        start, end, max_steps = chance.choice("ABT"), chance.choice("ACT"), chance.choice([None, 1, 4])
+        found = bank.call("paths_between", number, start=start, end=end, max_steps=max_steps)
+        wanted = paths.between(sessions, start, end, None, max_steps)
+        assert sorted(found, key=str) == sorted(wanted, key=str), (number, start, end, max_steps)
+        assert sum(row[1] for row in found) == sum(start in session.nodes for session in sessions)
+
+
+def test_between_names_the_most_frequent_ways_and_keeps_the_rest(bank: Bank) -> None:
+    ways = bank.call("paths_between", None, start="A", end="C")
+    shown = bank.call("paths_between", None, start="A", end="C", top_k=3)
+    *named, rest, away = shown
+    assert named == ways[:3]
+    assert (rest[0], rest[1]) == (paths.OTHER, sum(row[1] for row in ways[3:-1]))
+    assert away == ways[-1]
+
+
+def test_steps(bank: Bank) -> None:
+    for number, sessions, chance in bank.cases():
+        nodes = chance.choices("ABCT", k=chance.randrange(1, 5))
+        rows = bank.call("paths_steps", number, nodes=nodes)
+        assert [(row[0], row[1], row[3], row[6]) for row in rows] == paths.steps(sessions, nodes), (number, nodes)
+
+
+def test_steps_as_shares(bank: Bank) -> None:
+    rows = bank.call("paths_steps", None, nodes=["A", "B", "C"])
+    reached = [row[3] for row in rows]
+    assert [row[4] for row in rows] == [None, reached[1] / reached[0], reached[2] / reached[1]]
+    assert [row[5] for row in rows] == [count / reached[0] for count in reached]
+
+
+def test_next(bank: Bank) -> None:
+    for number, sessions, chance in bank.cases():
+        kind = chance.choice(["page", "transaction"])
+        node = chance.choice(KINDS[kind])
+        rows = bank.call("paths_next", number, node=node, kind=kind)
+        wanted = paths.following(sessions, node, kind)
+        assert {row[0]: (row[1], row[3]) for row in rows} == wanted, (number, node, kind)
+        visits = sum(count for count, _ in wanted.values())
+        assert all(row[2] == row[1] / visits for row in rows)
+
+
+def test_people_are_those_of_the_cell(bank: Bank) -> None:
+    for number, sessions, chance in bank.cases():
+        cells = paths.main(sessions, 4, None)
+        if not cells:
+            continue
+        (step, source, target), size = chance.choice(sorted(cells.items()))
+        rows = bank.call("paths_people", number, step=step, from_node=source, to_node=target)
+        assert len({row[0] for row in rows}) == len(rows) == size, (number, step, source, target)
+        assert {row[1] for row in rows} <= {session.visitor for session in sessions}
+
+        node, occurrence = chance.choice("ABC"), chance.choice(["first", "last"])
+        cells = paths.around(sessions, node, 2, 2, occurrence, "page")
+        if cells:
+            (step, source, target), size = chance.choice(sorted(cells.items()))
+            rows = bank.call(
+                "paths_people", number, step=step, from_node=source, to_node=target, node=node, occurrence=occurrence
+            )
+            assert len(rows) == size, (number, node, occurrence, step, source, target)
+
+
+def test_comparison_with_itself_shows_no_difference(bank: Bank) -> None:
+    rows = bank.call("paths_compare", None, segment_a=None, segment_b=None, depth=2)
+    total = sum(len(log) for log in bank.sessions)
+    assert {row[7] for row in rows} == {0.0}
+    assert sum(row[5] for row in rows if row[0] == 1) == pytest.approx(1)
+    assert all(row[8] < 0 < row[9] for row in rows)
+    assert max(row[9] for row in rows) < 2 / total**0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        ("paths_main", {"depth": 0}, "depth must be between 1 and 100, not 0"),
+        ("paths_main", {"top_k": 0}, "top_k must be at least 1, not 0"),
+        ("paths_around", {"node": "A' or true --"}, "no page has the code 'A'' or true --'"),
+        ("paths_around", {"node": "A", "kind": "colour"}, "kind must be page, error or transaction, not colour"),
+        ("paths_around", {"node": "A", "before": -1}, "before must be between 0 and 100, not -1"),
+        ("paths_around", {"node": "A", "occurrence": "second"}, "occurrence must be first, last or all, not second"),
+        ("paths_between", {"start": "A", "end": "nowhere"}, "no page or transaction has the code 'nowhere'"),
+        ("paths_steps", {"nodes": []}, "nodes must be 1 to 32 pages or transactions"),
+    ],
+)
+def test_wrong_arguments_are_refused(bank: Bank, function: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(psycopg.DataError) as refused:
+        bank.call(function, None, **arguments)
+    assert refused.value.diag.message_primary == message
