@@ -9,102 +9,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
+from tests.pipeline.zone import Zone, event, transaction
 
-from journeymart.db import connect
 from journeymart.errors import JourneymartError
-from journeymart.landing import FileResult, LandingFile, discover, land, land_file
+from journeymart.landing import FileResult, LandingFile, discover, land_file
 from journeymart.landing import load as loading
-from journeymart.settings import REPO, Settings
+from journeymart.settings import REPO
 
 pytestmark = pytest.mark.postgres
 
 DEFINITIONS = Path(__file__).parent / "definitions"
-
-
-class Zone:
-    """A landing zone and the warehouse it is loaded into."""
-
-    def __init__(self, directory: Path, settings: Settings) -> None:
-        self.directory = directory
-        self.settings = settings
-
-    def put(self, path: str, content: bytes | str | list[dict[str, Any]], done: object = None) -> Path:
-        """Write a file; a list becomes NDJSON, `done` the .done beside it."""
-        file = self.directory / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, list):
-            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
-        if isinstance(content, str):
-            content = content.encode()
-        file.write_bytes(gzip.compress(content) if file.suffix == ".gz" else content)
-        if done is not None:
-            Path(f"{file}.done").write_text(done if isinstance(done, str) else json.dumps(done))
-        return file
-
-    def define(self, text: str, kind: str = "sources") -> Path:
-        """A directory of definitions with this sources.yml (or other kind)."""
-        directory = self.directory.parent / "definitions"
-        directory.mkdir(exist_ok=True)
-        (directory / f"{kind}.yml").write_text(text)
-        return directory
-
-    def land(self, **options: Any) -> list[FileResult]:
-        return land(self.directory, "test-run", settings=self.settings, **options)
-
-    def query(self, statement: str) -> list[tuple[Any, ...]]:
-        with connect("jm_admin", settings=self.settings) as warehouse:
-            return warehouse.execute(statement).fetchall()
-
-    def value(self, statement: str) -> Any:
-        return self.query(statement)[0][0]
-
-    def quarantine(self) -> list[tuple[Any, ...]]:
-        return self.query("select line_no, field, reason from raw.quarantine order by file_id, line_no")
-
-    def statuses(self) -> list[tuple[Any, ...]]:
-        return self.query(
-            "select path, status, rows_read, rows_loaded, rows_quarantined from raw.file order by file_id"
-        )
-
-
-@pytest.fixture(scope="module")
-def shared_warehouse(new_warehouse: Callable[[], Settings]) -> Settings:
-    return new_warehouse()
-
-
-@pytest.fixture
-def zone(tmp_path: Path, shared_warehouse: Settings) -> Zone:
-    """An empty landing zone and a warehouse without rows."""
-    directory = tmp_path / "landing"
-    directory.mkdir()
-    with connect("jm_admin", settings=shared_warehouse) as warehouse:
-        [tables] = warehouse.execute(
-            "select string_agg(format('raw.%I', relname), ', ') from pg_class"
-            " where relnamespace = 'raw'::regnamespace and relkind = 'r' and relname <> 'action'"
-        ).fetchone() or [""]
-        warehouse.execute(f"truncate {tables} restart identity cascade".encode())
-    return Zone(directory, shared_warehouse)
-
-
-def event(number: int, **fields: Any) -> dict[str, Any]:
-    minutes, seconds = divmod(number % 3600, 60)
-    return {
-        "event_id": f"e{number}",
-        "event_time": f"2025-06-01T10:{minutes:02}:{seconds:02}+09:00",
-        "visitor_id": f"v{number % 50}",
-        "page_code": f"P{number % 7}",
-        **fields,
-    }
 
 
 EVERY_FIELD = {
@@ -358,16 +280,6 @@ def test_the_same_rows_in_any_format_are_the_same(zone: Zone):
     )
     assert len(per_file) == 6
     assert len(set(per_file)) == 1
-
-
-def transaction(number: int, **fields: Any) -> dict[str, Any]:
-    return {
-        "transaction_id": f"t{number}",
-        "transaction_time": "2025-06-01T00:00:00Z",
-        "customer_id": "c1",
-        "transaction_code": "FX",
-        **fields,
-    }
 
 
 def test_amounts_are_exact(zone: Zone):

@@ -30,7 +30,7 @@ def land(
 ) -> None:
     """Load every complete file of the landing zone that is not in the ledger yet.
 
-    Ends with 1 if a file was rejected; the others are loaded all the same.
+    Ends with 1 if a file was rejected or failed; the others are loaded all the same.
 
     Example: `journeymart land --landing /data/landing --source clickstream`
     """
@@ -73,7 +73,7 @@ def land(
         rows = sum(result.rows_loaded for result in results)
         quarantined = sum(result.rows_quarantined for result in results)
         print(f"{parts}; {rows:,} rows loaded, {quarantined:,} in quarantine")
-    if counts["rejected"]:
+    if counts["rejected"] or counts["failed"]:
         raise typer.Exit(1)
 
 

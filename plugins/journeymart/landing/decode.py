@@ -227,6 +227,14 @@ class Decoder:
                 f"strlen({column}) > {KEY_LENGTH} and length({column}) > {KEY_LENGTH}",
                 f"{key} is longer than {KEY_LENGTH} characters: {{}}.",
             )
+        if item.type in ("text", "key") and self.format == "ndjson" and item.columns(key):
+            types = ", ".join(f"json_type(line, {text('$.' + _json(column))})" for column in item.columns(key))
+            check(
+                # Comparing is quicker than looking at the first character.
+                f"({raw} >= '{{' and {raw} < '|' or {raw} >= '[' and {raw} < ']')"
+                f" and coalesce({types}) in ('OBJECT', 'ARRAY')",
+                f"{key} is not text: {{}}.",
+            )
         if item.type not in ("text", "key"):
             check(f"{column} is null and {raw} is not null", f"{key} is not {_KINDS[item.type]}: {{}}.")
         if item.type == "time":

@@ -190,12 +190,13 @@ def _modified_at(status: os.stat_result) -> datetime:
     return EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
 
 
-FileStatus = Literal["loaded", "repeated", "rejected", "postponed"]
+FileStatus = Literal["loaded", "repeated", "rejected", "postponed", "failed"]
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of a file. `postponed`: it changed while it was read and is taken again later."""
+    """What became of a file. `postponed`: it changed while it was read; `failed`: this machine or the server has no
+    room. Both leave nothing behind and are taken again later."""
 
     source: str
     path: str

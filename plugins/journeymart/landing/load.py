@@ -72,6 +72,18 @@ REFUSED = (
 )
 
 
+# The machine or the server has no room; it says nothing about the file, which is taken again.
+NO_ROOM = (
+    OSError,
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    psycopg.errors.DiskFull,
+    psycopg.errors.OutOfMemory,
+    psycopg.errors.InsufficientResources,
+    psycopg.errors.IoError,
+)
+
+
 class FileChangedError(Exception):
     """The file is no longer the one that was discovered."""
 
@@ -138,8 +150,8 @@ class Loader:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            self.warehouse = opening.enter_context(connect("jm_loader", autocommit=True, settings=self._settings))
-            self._dictionaries = opening.enter_context(connect("jm_loader", autocommit=True, settings=self._settings))
+            opening.callback(self._disconnect)
+            self._connect()
             spill = opening.enter_context(tempfile.TemporaryDirectory(prefix="journeymart-"))
             self.engine = opening.enter_context(duckdb.connect())
             for setting in (
@@ -159,6 +171,14 @@ class Loader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.close()
+
+    def _connect(self) -> None:
+        self.warehouse = connect("jm_loader", autocommit=True, settings=self._settings)
+        self._dictionaries = connect("jm_loader", autocommit=True, settings=self._settings)
+
+    def _disconnect(self) -> None:
+        for connection in (self.warehouse, self._dictionaries):
+            connection.close()
 
     def land(self, files: Iterable[LandingFile]) -> Iterator[FileResult]:
         """Load files, small ones of a source in groups; a result for each. One rejected file stops no other."""
@@ -180,16 +200,19 @@ class Loader:
             try:
                 yield from self._load(group)
                 return
-            except (*REFUSED, FileRejectedError, FileChangedError, psycopg.errors.DeadlockDetected) as error:
+            except (*REFUSED, FileRejectedError, FileChangedError, psycopg.OperationalError, *NO_ROOM) as error:
                 log.debug("%d files cannot be loaded together (%s); loading them singly", len(group), error)
         for file in group:
             yield self._land_one(file)
 
     def _land_one(self, file: LandingFile) -> FileResult:
-        """Load one file; if PostgreSQL refuses a value, once more with a look at every value."""
+        """Load one file; if PostgreSQL refuses a value, once more with a look at every value.
+
+        A lost connection is made again once. Raises DatabaseUnreachableError if that fails.
+        """
         try:
             try:
-                return self._load([file])[0]
+                return self._load_connected(file)
             except REFUSED as error:
                 log.debug("%s: %s; looking at every value", file.path, error)
                 return self._load([file], careful=True)[0]
@@ -199,6 +222,21 @@ class Loader:
             return self._reject(file, str(error))
         except REFUSED as error:
             return self._reject(file, f"cannot be stored: {' '.join(str(error).split())[:200]}")
+        except NO_ROOM as error:
+            reason = f"{' '.join(str(error).split())[:200]}; nothing of it is loaded, it is taken again by the next run"
+            return FileResult(file.source, file.path, "failed", error=f"{file.path} could not be loaded: {reason}")
+
+    def _load_connected(self, file: LandingFile) -> FileResult:
+        """Load one file; once more if the connection is lost, which leaves nothing of it or all of it."""
+        try:
+            return self._load([file])[0]
+        except psycopg.OperationalError as error:
+            if not (self.warehouse.broken or self._dictionaries.broken):
+                raise
+            log.warning("%s: connection lost (%s); connecting again", file.path, " ".join(str(error).split()))
+            self._disconnect()
+            self._connect()
+            return self._load([file])[0]
 
     def _reject(self, file: LandingFile, reason: str) -> FileResult:
         message = f"{file.path} {reason}"

@@ -1,0 +1,31 @@
+"""One warehouse for the tests of a module that only land files; each begins with empty tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.pipeline.zone import Zone
+
+from journeymart.db import connect
+from journeymart.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def shared_warehouse(new_warehouse: Callable[[], Settings]) -> Settings:
+    return new_warehouse()
+
+
+@pytest.fixture
+def zone(tmp_path: Path, shared_warehouse: Settings) -> Zone:
+    """An empty landing zone and a warehouse without rows."""
+    directory = tmp_path / "landing"
+    directory.mkdir()
+    with connect("jm_admin", settings=shared_warehouse) as warehouse:
+        [tables] = warehouse.execute(
+            "select string_agg(format('raw.%I', relname), ', ') from pg_class"
+            " where relnamespace = 'raw'::regnamespace and relkind = 'r' and relname <> 'action'"
+        ).fetchone() or [""]
+        warehouse.execute(f"truncate {tables} restart identity cascade".encode())
+    return Zone(directory, shared_warehouse)

@@ -1,0 +1,335 @@
+"""What senders, disks and networks do wrong: each ends with a clear message, nothing lost, the other files loaded."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.pipeline.zone import Zone, event
+
+from journeymart.db import DatabaseUnreachableError, connect
+from journeymart.landing import discover
+from journeymart.landing import load as loading
+from journeymart.settings import REPO
+
+pytestmark = pytest.mark.postgres
+
+GOOD = json.dumps(event(1))
+
+
+def lines_of(zone: Zone) -> list[int]:
+    return [line_no for (line_no,) in zone.query("select row_id & 4294967295 from raw.event order by row_id")]
+
+
+def csv_text(rows: list[dict[str, Any]], columns: list[str]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_data(zone: Zone):
+    zone.put("clickstream/a.ndjson", b"\xef\xbb\xbf" + f"{GOOD}\r\n{json.dumps(event(2))}\r\n".encode())
+    text = csv_text([event(3, click_name="x")], ["event_id", "event_time", "visitor_id", "page_code", "click_name"])
+    zone.put("clickstream/b.csv", b"\xef\xbb\xbf" + text.encode())
+    assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 2), ("loaded", 1)]
+    assert zone.query("select event_id, click_name from raw.clickstream order by row_id") == [
+        ("e1", None),
+        ("e2", None),
+        ("e3", "x"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reason"), [("cp949", "The line is not UTF-8 at byte "), ("utf-16", "The line contains a NUL byte.")]
+)
+def test_each_line_of_another_encoding_says_so(zone: Zone, encoding: str, reason: str):
+    text = "".join(json.dumps(event(number, page_name="해외송금"), ensure_ascii=False) + "\n" for number in range(3))
+    zone.put("clickstream/a.ndjson", text.encode(encoding))
+    zone.put("clickstream/b.ndjson", [event(9)])
+    first, second = zone.land()
+    assert (first.rows_loaded, first.rows_quarantined) == (0, first.rows_read)
+    assert first.rows_read >= 3
+    assert second.rows_loaded == 1
+    assert all(found.startswith(reason) for _, _, found in zone.quarantine())
+
+
+def test_a_line_of_twenty_megabytes_costs_only_itself(zone: Zone):
+    huge = json.dumps(event(2, click_text="x" * 20 * 2**20))
+    zone.put("clickstream/a.ndjson.gz", f"{GOOD}\n{huge}\n{json.dumps(event(3))}\n")
+    [result] = zone.land()
+    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (3, 2, 1)
+    assert lines_of(zone) == [1, 3]
+    assert zone.quarantine() == [(2, None, "The line is longer than 1,048,576 bytes.")]
+
+
+def test_nested_json_where_text_is_expected(zone: Zone):
+    zone.put(
+        "clickstream/a.ndjson",
+        [
+            event(1, click_text={"ko": "송금"}),
+            event(2, click_text=["송금"]),
+            event(3, visitor_id=[1]),
+            event(4, click_text="[송금]"),
+            event(5, click_text='{"ko": "송금"}', visitor_id="{v}"),
+        ],
+    )
+    [result] = zone.land()
+    assert lines_of(zone) == [4, 5]
+    assert result.rows_read == 5
+    assert zone.quarantine() == [
+        (1, "click_text", """click_text is not text: '{"ko":"송금"}'."""),
+        (2, "click_text", """click_text is not text: '["송금"]'."""),
+        (3, "visitor_id", "visitor_id is not text: '[1]'."),
+    ]
+
+
+def test_columns_missing_extra_and_in_another_order(zone: Zone):
+    columns = ["event_id", "event_time", "visitor_id", "page_code", "click_text"]
+    row = event(1, click_text="t", new_column="n")
+    zone.put("clickstream/1.csv", csv_text([row], [*columns, "new_column"]))
+    row["event_id"] = "e2"
+    zone.put("clickstream/2.csv", csv_text([row], [*reversed([*columns, "new_column"])]))
+    zone.put("clickstream/3.csv", "event_id,event_time,page_code\ne3,2025-06-01,P\n")
+    zone.put("clickstream/4.csv", "event_id,event_time,visitor_id\ne4,2025-06-01,v\ne5,2025-06-01\n")
+    results = zone.land()
+    assert [result.status for result in results] == ["loaded", "loaded", "rejected", "loaded"]
+    assert "has no column for the required field 'visitor_id'" in (results[2].error or "")
+    assert zone.query("select event_id, click_text, properties from raw.clickstream order by row_id") == [
+        ("e1", "t", {"new_column": "n"}),
+        ("e2", "t", {"new_column": "n"}),
+        ("e4", None, None),
+    ]
+    assert zone.quarantine() == [(3, None, "The line has 2 values instead of 3.")]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("clickstream/a.ndjson", b""),
+        ("clickstream/a.ndjson", b"\n\n"),
+        ("clickstream/a.ndjson.gz", b""),
+        ("clickstream/a.csv", b"event_id,event_time,visitor_id\n"),
+    ],
+)
+def test_an_empty_file_is_loaded_with_no_rows(zone: Zone, path: str, content: bytes):
+    zone.put(path, content)
+    [result] = zone.land()
+    assert (result.status, result.rows_read) == ("loaded", 0)
+
+
+def test_an_empty_file_is_not_what_was_declared(zone: Zone):
+    zone.put("clickstream/a.ndjson", b"", {"rows": 2})
+    assert zone.land()[0].error == "clickstream/a.ndjson has 0 rows, but its .done declares 2"
+
+
+def test_times_that_do_not_exist_or_are_to_come(zone: Zone):
+    """An hour that a clock skips is read with the offset before it; a time to come is kept, and DQ-RAW-TIME warns."""
+    own = zone.define("sources: {clickstream: {time_zone: America/New_York}}")
+    zone.put("clickstream/a.ndjson", [event(1, event_time="2025-03-09T02:30:00"), event(2, event_time="2190-01-01")])
+    zone.land(definitions=own)
+    assert zone.query(
+        "select to_char(event_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') from raw.event order by row_id"
+    ) == [("2025-03-09 07:30",), ("2190-01-01 05:00",)]
+
+
+def test_a_thousand_small_files_at_once(zone: Zone):
+    """Ten thousand take ten times as long: the work is done in groups."""
+    for number in range(1000):
+        zone.put(f"clickstream/{number:04}.ndjson", [event(number)])
+    results = zone.land()
+    assert Counter((result.status, result.rows_loaded) for result in results) == {("loaded", 1): 1000}
+    assert zone.value("select count(distinct event_hash) from raw.event") == 1000
+    assert zone.land() == []
+
+
+def fail_on_line(zone: Zone, line_no: int, action: str) -> None:
+    """From now on PostgreSQL fails like this when it is given an event of that line."""
+    with connect("jm_admin", settings=zone.settings) as warehouse:
+        warehouse.execute(
+            f"""
+            create or replace function raw.fail() returns trigger language plpgsql security definer as $$
+            begin {action}; return new; end $$;
+            create or replace trigger fail before insert on raw.event for each row
+            when ((new.row_id & 4294967295) = {line_no}) execute function raw.fail()
+            """.encode()
+        )
+
+
+@pytest.fixture
+def failing(zone: Zone) -> Iterator[Zone]:
+    """The zone; what `fail_on_line` did ends with the test."""
+    yield zone
+    with connect("jm_admin", settings=zone.settings) as warehouse:
+        warehouse.execute("drop function if exists raw.fail cascade")
+
+
+def test_a_full_disk(failing: Zone):
+    zone = failing
+    fail_on_line(zone, 3, "raise exception 'could not extend file: no space left on device' using errcode = '53100'")
+    zone.put("clickstream/a.ndjson", [event(number) for number in range(5)])
+    zone.put("clickstream/b.ndjson", [event(number) for number in range(2)])
+    first, second = zone.land()
+    assert (first.status, second.status) == ("failed", "loaded")
+    assert (first.error or "").startswith(
+        "clickstream/a.ndjson could not be loaded: could not extend file: no space left on device"
+    )
+    assert (first.error or "").endswith("; nothing of it is loaded, it is taken again by the next run")
+    assert zone.value("select count(*) from raw.event") == 2
+    with connect("jm_admin", settings=zone.settings) as warehouse:
+        warehouse.execute("drop function raw.fail cascade")
+    assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 5)]
+
+
+def test_a_connection_lost_in_the_middle_of_a_file(failing: Zone):
+    zone = failing
+    with connect("jm_admin", settings=zone.settings) as warehouse:
+        warehouse.execute("create sequence public.attempt")
+    try:
+        fail_on_line(
+            zone, 30, "if nextval('public.attempt') = 1 then perform pg_terminate_backend(pg_backend_pid()); end if"
+        )
+        for name in "ab":
+            zone.put(f"clickstream/{name}.ndjson", [event(number, click_text=name) for number in range(50)])
+        results = zone.land()
+        assert [(result.status, result.rows_loaded) for result in results] == [("loaded", 50), ("loaded", 50)]
+        assert zone.value("select count(distinct row_id) from raw.event") == 100
+        assert zone.statuses() == [(f"clickstream/{name}.ndjson", "loaded", 50, 50, 0) for name in "ab"]
+    finally:
+        with connect("jm_admin", settings=zone.settings) as warehouse:
+            warehouse.execute("drop sequence public.attempt cascade")
+
+
+def test_a_server_that_stays_away_stops_the_load_with_its_reason(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    zone.put("clickstream/a.ndjson", [event(1)])
+    [file] = discover(zone.directory, settings=zone.settings)
+    with loading.Loader("test-run", settings=zone.settings) as loader:
+        pid = loader.warehouse.info.backend_pid
+        monkeypatch.setattr(loader, "_settings", replace(zone.settings, pg_port=1))
+        with connect("jm_admin", settings=zone.settings) as warehouse:
+            warehouse.execute("select pg_terminate_backend(%s, 5000)", (pid,))
+        with pytest.raises(DatabaseUnreachableError, match="cannot connect as jm_loader"):
+            list(loader.land([file]))
+    assert zone.statuses() == []
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from journeymart.landing import land
+from journeymart.settings import Settings
+[result] = land(Path(sys.argv[1]), "memory", settings=Settings.load())
+assert result.status == "loaded", result
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(zone: Zone):
+    """One chunk is 32 MiB of text; files of two and of four of them need as much."""
+    line = (json.dumps(event(1, click_text="송금 " * 400)) + "\n").encode()
+    environment = {
+        **os.environ,
+        **zone.settings.secrets,
+        "PYTHONPATH": str(REPO / "plugins"),
+        "JOURNEYMART_PG_HOST": zone.settings.pg_host,
+        "JOURNEYMART_PG_PORT": str(zone.settings.pg_port),
+        "JOURNEYMART_PG_DATABASE": zone.settings.pg_database,
+    }
+    peaks = []
+    for chunks in (2, 4):
+        landing = zone.directory.parent / str(chunks)
+        file = landing / "clickstream" / "a.ndjson.gz"
+        file.parent.mkdir(parents=True)
+        with gzip.open(file, "wb", compresslevel=1) as stream:
+            for _ in range(chunks):
+                stream.write(line * (32 * 2**20 // len(line)))
+        found = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(landing)], env=environment, check=True, capture_output=True
+        )
+        peaks.append(int(found.stdout))
+    assert peaks[1] < peaks[0] * 1.15 + 50, f"{peaks} MiB"
+
+
+# ── faults at random ──
+
+GARBAGE = [b"{", b"[]", b"\xff\xfe", b"a\0b", b'{"event_id": 1', b"null", b'"text"', b"   ", b"", b"{}"]
+BAD_FIELDS: dict[str, Any] = {
+    "event_id": "",
+    "event_time": "2025-02-30T00:00:00",
+    "visitor_id": None,
+    "action_type": "hover",
+    "click_text": "a\0b",
+    "page_name": {"ko": "화면"},
+    "received_time": "1960-01-01",
+}
+
+
+@st.composite
+def faulty_files(draw: st.DrawFn) -> tuple[bytes, int, int]:
+    """An NDJSON file with faults: its bytes, how many lines have content, how many of them are good."""
+    chance = random.Random(draw(st.integers(0, 2**32)))
+    lines: list[bytes] = []
+    good = 0
+    for number in range(draw(st.integers(0, 40))):
+        kind = draw(st.sampled_from(["good"] * 4 + ["field", "garbage", "cut", "bytes"]))
+        line = json.dumps(event(number)).encode()
+        if kind == "good":
+            good += 1
+        elif kind == "field":
+            field = draw(st.sampled_from(sorted(BAD_FIELDS)))
+            line = json.dumps(event(number, **{field: BAD_FIELDS[field]})).encode()
+        elif kind == "garbage":
+            line = draw(st.sampled_from(GARBAGE))
+        elif kind == "cut":
+            line = line[: chance.randrange(1, len(line) - 1)]
+        else:
+            at = chance.randrange(len(line))
+            line = line[:at] + bytes([chance.choice([0, 0xFF, 0xC3])]) + line[at:]
+        lines.append(line)
+    end = draw(st.sampled_from([b"\n", b"\r\n"]))
+    content = end.join(lines) + draw(st.sampled_from([b"", end]))
+    return content, sum(bool(line.strip()) for line in lines), good
+
+
+@settings(
+    max_examples=int(os.environ.get("JOURNEYMART_FAULT_EXAMPLES", "6")),
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(files=st.lists(faulty_files(), min_size=1, max_size=2))
+def test_every_line_of_faulty_files_ends_in_one_place(zone: Zone, files: list[tuple[bytes, int, int]]):
+    """Whatever is wrong: lines with content = rows + quarantined lines, and exactly the good ones are rows."""
+    marker = os.urandom(8).hex()  # no content is loaded twice
+    for number, (content, _, _) in enumerate(files):
+        zone.put(f"clickstream/{marker}/{number}.ndjson", content + b"\n" + marker.encode() + b"%d\n" % number)
+    results = zone.land()
+    assert [result.status for result in results] == ["loaded"] * len(files)
+    for result, (_, content_lines, good) in zip(results, files, strict=True):
+        assert (result.rows_read, result.rows_loaded) == (content_lines + 1, good)
+        assert result.rows_quarantined == content_lines + 1 - good
+        assert zone.query(
+            f"""
+            select
+                (select count(*) from raw.event where row_id >> 32 = {result.file_id}),
+                (select count(*) from raw.clickstream where row_id >> 32 = {result.file_id}),
+                (select count(*) from raw.quarantine where file_id = {result.file_id} and reason <> ''),
+                (select count(*) from raw.quarantine as q
+                 inner join raw.event as e on e.row_id = (q.file_id::bigint << 32) + q.line_no)
+            """  # noqa: S608 - a number
+        ) == [(good, good, content_lines + 1 - good, 0)]
