@@ -41,7 +41,7 @@ found as (
     group by file_id
 ),
 
--- files of customers, consultations and campaign sends have no sessions to be counted in
+-- files of the other sources have no sessions to be counted in
 behavioural as (
     select s.file_id
     from scope as s

@@ -10,6 +10,9 @@ counted as (
         + (select count(*) from raw.customers as r where r.row_id between s.first_row and s.last_row)
         + (select count(*) from raw.consultations as r where r.row_id between s.first_row and s.last_row)
         + (select count(*) from raw.campaign_sends as r where r.row_id between s.first_row and s.last_row)
+        + (select count(*) from raw.subscriptions as r where r.row_id between s.first_row and s.last_row)
+        + (select count(*) from raw.survey_responses as r where r.row_id between s.first_row and s.last_row)
+        + (select count(*) from raw.consents as r where r.row_id between s.first_row and s.last_row)
             as rows_found
     from scope as s
 )

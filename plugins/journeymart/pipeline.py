@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 
 from journeymart.db import connect
 from journeymart.definitions.applied import load_definitions
+from journeymart.definitions.transactions import load_transactions
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, land
 from journeymart.publish import Publication, publish
@@ -104,6 +105,7 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
     dbt.parse()
     with connect("jm_builder", settings=settings, autocommit=True) as connection, _alone(connection):
         digest = _apply_definitions(connection, definitions, dbt.project_hash())
+        _apply_transaction_codes(connection, definitions)
         scope = "all" if full or not _is_current(connection, dbt, digest) else "changes"
         with _landing_held(settings, when=scope == "all"):
             files = _begin(connection, run_id, scope, digest)
@@ -216,6 +218,21 @@ def _apply_definitions(connection: psycopg.Connection, directory: Path | None, p
                 [(key, condition.source, condition.predicate()) for key, condition in definitions.conditions.items()],
             )
     return hashlib.sha256(json.dumps([project_hash, *sorted(current.items())], sort_keys=True).encode()).hexdigest()
+
+
+def _apply_transaction_codes(connection: psycopg.Connection, directory: Path | None) -> None:
+    """Bring config.transaction_code up to date. Names decide no number, so they need no new computation."""
+    codes = load_transactions(directory).transactions
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("delete from config.transaction_code where transaction_code <> all (%s)", (list(codes),))
+        cursor.executemany(
+            """
+            insert into config.transaction_code as known (transaction_code, content) values (%s, %s)
+            on conflict (transaction_code) do update set content = excluded.content, applied_at = now()
+            where known.content <> excluded.content
+            """,
+            [(code, Jsonb(transaction.model_dump(exclude_none=True))) for code, transaction in codes.items()],
+        )
 
 
 def _is_current(connection: psycopg.Connection, dbt: Dbt, digest: str) -> bool:

@@ -43,6 +43,9 @@ TABLES: dict[LiteralString, LiteralString] = {
     "customers": "customers",
     "consultations": "consultations",
     "campaign_sends": "campaign_sends",
+    "subscriptions": "subscriptions",
+    "survey_responses": "survey_responses",
+    "consents": "consents",
 }
 
 

@@ -39,6 +39,9 @@ FIELDS = {
     ),
     "consultations": "consultation_id customer_id consulted_at channel category result agent_team",
     "campaign_sends": ("send_id customer_id sent_at campaign_id channel message_id result opened_at clicked_at"),
+    "subscriptions": "subscription_id customer_id subscribed_at product_code product_name status ended_at channel",
+    "survey_responses": "response_id responded_at customer_id visitor_id rule_id answers",
+    "consents": "customer_id purpose granted effective_at",
 }
 REQUIRED = {
     "clickstream": ("event_id", "event_time", "visitor_id"),
@@ -263,7 +266,7 @@ def test_every_file_adds_up(bank: Bank) -> None:
                 broken.append((path, record, *wrong))
                 continue
             assert row is not None
-            unique = source != "customers"
+            unique = source not in ("customers", "consents")
             if unique and row[key] in seen:
                 counts[path]["duplicate"] += 1
             elif row.get("visitor_id") in bank.bots:

@@ -24,7 +24,7 @@ from journeymart.definitions.loader import (
     suggestion,
 )
 
-FieldType = Literal["text", "key", "time", "date", "integer", "decimal", "json"]
+FieldType = Literal["text", "key", "time", "date", "integer", "boolean", "decimal", "json"]
 # What a value says about a person. `free_text` may hold any of the others, put there by whoever wrote it.
 PersonalClass = Literal[
     "customer", "device", "ip", "name", "email", "phone", "account", "resident_number", "birth", "free_text"

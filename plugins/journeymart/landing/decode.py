@@ -203,10 +203,8 @@ class Decoder:
         match item.type:
             case "time":
                 return _time(item, raw, self.format)
-            case "date":
-                return f"try_cast({raw} as date)"
-            case "integer":
-                return f"try_cast({raw} as integer)"
+            case "date" | "integer" | "boolean":
+                return f"try_cast({raw} as {item.type})"
             case "decimal":
                 return f"try_cast({raw} as decimal(20, 4))"
             case "json" if self.format != "ndjson":
@@ -282,6 +280,7 @@ _KINDS = {
     "time": "a time (ISO 8601 or as declared)",
     "date": "a date (YYYY-MM-DD)",
     "integer": "a whole number",
+    "boolean": "true or false",
     "decimal": "a decimal number of at most 16 digits before the point",
     "json": "JSON",
 }

@@ -32,7 +32,7 @@ EVENT_HASH = (
 )
 NODE_CODE_LENGTH = 256
 NO_PAGE = "(none)"
-JSON_COLUMNS = frozenset({"properties", "fields", "attributes"})
+JSON_COLUMNS = frozenset({"properties", "fields", "attributes", "answers"})
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,48 @@ CAMPAIGN_SENDS = Target(
     },
 )
 
+SUBSCRIPTIONS = Target(
+    time="subscribed_at",
+    dictionaries={CUSTOMER: _distinct("customer_id")},
+    tables={
+        "subscriptions": """
+            select row_id, subscription_id, customer_keys.key as customer_key, subscribed_at, product_code,
+                product_name, status, ended_at, channel, properties
+            from typed join customer_keys using (customer_id) where problem is null order by row_id"""
+    },
+)
+
+SURVEY_RESPONSES = Target(
+    time="responded_at",
+    dictionaries={VISITOR: _distinct("visitor_id"), CUSTOMER: _distinct("customer_id")},
+    tables={
+        "survey_responses": """
+            select row_id, response_id, responded_at, customer_keys.key as customer_key,
+                visitor_keys.key as visitor_key, rule_id, answers, properties
+            from typed
+            left join customer_keys using (customer_id)
+            left join visitor_keys using (visitor_id)
+            where problem is null order by row_id"""
+    },
+)
+
+CONSENTS = Target(
+    time="effective_at",
+    dictionaries={CUSTOMER: _distinct("customer_id")},
+    tables={
+        "consents": """
+            select row_id, customer_keys.key as customer_key, purpose, granted as is_granted, effective_at, properties
+            from typed join customer_keys using (customer_id) where problem is null order by row_id"""
+    },
+)
+
 TARGETS = {
     "clickstream": CLICKSTREAM,
     "transactions": TRANSACTIONS,
     "customers": CUSTOMERS,
     "consultations": CONSULTATIONS,
     "campaign_sends": CAMPAIGN_SENDS,
+    "subscriptions": SUBSCRIPTIONS,
+    "survey_responses": SURVEY_RESPONSES,
+    "consents": CONSENTS,
 }

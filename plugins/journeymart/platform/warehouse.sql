@@ -219,6 +219,44 @@ create table if not exists raw.campaign_sends (
 create index if not exists campaign_sends_customer on raw.campaign_sends (customer_key, sent_at);
 create index if not exists campaign_sends_id on raw.campaign_sends (send_id);
 
+create table if not exists raw.subscriptions (
+    row_id          bigint primary key,
+    subscription_id text not null,
+    customer_key    integer not null,
+    subscribed_at   timestamptz not null,
+    product_code    text not null,
+    product_name    text,
+    status          text,
+    ended_at        timestamptz,
+    channel         text,
+    properties      jsonb
+);
+create index if not exists subscriptions_customer on raw.subscriptions (customer_key, subscribed_at);
+create index if not exists subscriptions_id on raw.subscriptions (subscription_id);
+
+create table if not exists raw.survey_responses (
+    row_id       bigint primary key,
+    response_id  text not null,
+    responded_at timestamptz not null,
+    customer_key integer,
+    visitor_key  integer,
+    rule_id      text,
+    answers      jsonb,
+    properties   jsonb
+);
+create index if not exists survey_responses_customer on raw.survey_responses (customer_key, responded_at);
+create index if not exists survey_responses_id on raw.survey_responses (response_id);
+
+create table if not exists raw.consents (
+    row_id       bigint primary key,
+    customer_key integer not null,
+    purpose      text not null,
+    is_granted   boolean not null,
+    effective_at timestamptz not null,
+    properties   jsonb
+);
+create index if not exists consents_customer on raw.consents (customer_key, purpose, effective_at);
+
 -- ───────────────────────────── ops: what was run, checked and published ─────────────────────────────
 create table if not exists ops.run (
     run_id     text primary key,
@@ -288,6 +326,12 @@ create table if not exists config.condition (         -- compiled from the defin
     condition_id text primary key,                    -- hash of the condition
     source       text not null,
     predicate    text not null
+);
+
+create table if not exists config.transaction_code (  -- definitions/transactions.yml as applied: names for the catalogue
+    transaction_code text primary key,
+    content          jsonb not null,
+    applied_at       timestamptz not null default now()
 );
 
 -- ───────────────────────────── roles ─────────────────────────────

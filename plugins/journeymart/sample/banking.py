@@ -51,6 +51,19 @@ CONSULTATION_SHARE: Final = 0.008
 CALL_AFTER_ERROR: Final = 0.3
 CAMPAIGN_EVERY_DAYS: Final = 3
 CAMPAIGN_REACH: Final = 0.15
+SUBSCRIPTION_SHARE: Final = 0.004
+SURVEY_SHARE: Final = 0.003
+CONSENT_SHARE: Final = 0.001
+CONSENT_GRANTED: Final = 0.7
+_PRODUCTS: Final = (
+    ("CRD010", "한빛 체크카드"),
+    ("DEP010", "한빛 정기예금"),
+    ("FND010", "한빛 인덱스펀드"),
+    ("SVC010", "이체 알림 서비스"),
+    ("LON010", "한빛 마이너스통장"),
+)
+_SURVEYS: Final = ("DR-FX-INTENT", "DR-ACO-DROP")
+_REASONS: Final = ("인증이 어려워요", "수수료가 궁금해요", "나중에 할게요", "화면이 멈췄어요")
 _CATEGORIES: Final = ("이체/송금", "계좌개설", "카드", "대출", "증권", "인증/로그인")
 _TEAMS: Final = ("상담1팀", "상담2팀", "디지털상담팀")
 
@@ -62,6 +75,9 @@ class BankDay:
     transactions: list[tuple[int, Record]]
     consultations: list[tuple[int, Record]]
     campaign_sends: list[tuple[int, Record]]
+    subscriptions: list[tuple[int, Record]]
+    survey_responses: list[tuple[int, Record]]
+    consents: list[tuple[int, Record]]
 
 
 class Bank:
@@ -91,6 +107,9 @@ class Bank:
             transactions=sorted([*online, *counter], key=lambda pair: (pair[0], pair[1]["transaction_id"])),
             consultations=self._consultations(number, rows, rng),
             campaign_sends=self._campaign_sends(number, rng),
+            subscriptions=self._subscriptions(number),
+            survey_responses=self._survey_responses(number),
+            consents=self._consents(number),
         )
 
     def time(self, milliseconds: int) -> str:
@@ -259,6 +278,74 @@ class Bank:
             }
             sends.append((sent, send))
         return sends
+
+    def _subscriptions(self, number: int) -> list[tuple[int, Record]]:
+        people, midnight = self.people, (number - 1) * DAY
+        rng = np.random.default_rng([people.seed, 8, number])
+        found = []
+        for i, customer in enumerate(
+            rng.integers(0, people.customers, rng.poisson(people.customers * SUBSCRIPTION_SHARE) + 2).tolist()
+        ):
+            ts = midnight + int(rng.integers(8 * HOUR, 18 * HOUR))
+            product, name = _PRODUCTS[rng.integers(0, len(_PRODUCTS))]
+            # The second thoughts of the same day; later ones would need a line of their own.
+            ended = i == 1 or rng.random() < 0.05  # noqa: PLR2004
+            record = {
+                "subscription_id": f"P{number:04d}-{i:06d}",
+                "customer_id": people.customer_ids[customer],
+                "subscribed_at": self.time(ts),
+                "product_code": product,
+                "product_name": name,
+                "status": "ended" if ended else "active",
+                "ended_at": self.time(ts + int(rng.integers(MINUTE, 5 * HOUR))) if ended else None,
+                "channel": ("web", "app", "branch")[rng.choice(3, p=(0.3, 0.5, 0.2))],
+            }
+            found.append((ts, record))
+        return found
+
+    def _survey_responses(self, number: int) -> list[tuple[int, Record]]:
+        people, midnight = self.people, (number - 1) * DAY
+        rng = np.random.default_rng([people.seed, 9, number])
+        found = []
+        for i, visitor in enumerate(rng.choice(self._owned, rng.poisson(people.customers * SURVEY_SHARE) + 1).tolist()):
+            ts = midnight + int(rng.integers(9 * HOUR, 23 * HOUR))
+            record: Record = {
+                "response_id": f"R{number:04d}-{i:06d}",
+                "responded_at": self.time(ts),
+                "customer_id": people.customer_ids[people.owner[visitor]],
+                "visitor_id": people.visitor_ids[visitor],
+                "rule_id": _SURVEYS[rng.integers(0, len(_SURVEYS))],
+                "answers": {
+                    "score": int(rng.integers(1, 6)),
+                    "reason": _REASONS[rng.integers(0, len(_REASONS))],
+                },
+            }
+            found.append((ts, record))
+        return found
+
+    def _consents(self, number: int) -> list[tuple[int, Record]]:
+        """On the first day what every customer has said, later who changes their mind."""
+        people = self.people
+        rng = np.random.default_rng([people.seed, 10, number])
+        if number == 1:
+            chosen = np.arange(people.customers)
+            times = np.zeros(people.customers, np.int64)
+        else:
+            chosen = rng.integers(0, people.customers, rng.poisson(people.customers * CONSENT_SHARE) + 1)
+            times = (number - 1) * DAY + rng.integers(9 * HOUR, 18 * HOUR, len(chosen))
+        granted = rng.random(len(chosen)) < CONSENT_GRANTED
+        return [
+            (
+                ts,
+                {
+                    "customer_id": people.customer_ids[customer],
+                    "purpose": "marketing",
+                    "granted": "true" if grant else "false",
+                    "effective_at": self.time(ts),
+                },
+            )
+            for customer, ts, grant in zip(chosen.tolist(), times.tolist(), granted.tolist(), strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

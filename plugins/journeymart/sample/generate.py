@@ -136,6 +136,15 @@ def _refuse_other_bank(spec: Spec) -> None:
 
 
 Job = Callable[[], None]
+SOURCES: Final = (
+    "transactions",
+    "consultations",
+    "campaign_sends",
+    "subscriptions",
+    "survey_responses",
+    "consents",
+)
+"""What the bank's own systems send, day by day."""
 
 
 class _Maker:
@@ -146,7 +155,7 @@ class _Maker:
         self.simulator = Simulator(people, site)
         self.bank = Bank(people, site)
         self.delivery = Delivery(spec.seed)
-        self.filing = {source: Filing(spec.seed) for source in ("transactions", "consultations", "campaign_sends")}
+        self.filing = {source: Filing(spec.seed) for source in SOURCES}
         self.renderer = Renderer(people, site)
         self.messages = Messages()
         self.book = TruthBook(people, site, spec.parameters)
@@ -157,16 +166,17 @@ class _Maker:
         yield from self._customers(number)
         rows, done = self.simulator.day(number)
         booked = self.bank.day(number, done, rows, self.simulator.busy_until)
-        self.filing["transactions"].accept(booked.transactions)
-        self.filing["consultations"].accept(booked.consultations)
-        self.filing["campaign_sends"].accept(booked.campaign_sends)
+        for source in SOURCES:
+            self.filing[source].accept(getattr(booked, source))
         self.delivery.accept(rows, number)
         file_format = self._format(number)
         for late_file, arrived in self.delivery.files(number, file_format):
             yield from self._clickstream(number, arrived, late_file, file_format)
         yield from self._transactions(number)
-        yield from self._consultations(number)
-        yield from self._campaign_sends(number)
+        for source in ("consultations", "subscriptions", "survey_responses"):
+            yield from self._ndjson(source, number)
+        for source in ("campaign_sends", "consents"):
+            yield from self._csv(source, number)
 
     def submit(self, pool: ThreadPoolExecutor, job: Job) -> None:
         """Write in the background, with a bounded number of files in memory."""
@@ -255,20 +265,20 @@ class _Maker:
 
         yield job
 
-    def _consultations(self, number: int) -> Iterator[Job]:
-        records = self.filing["consultations"].records(number)
+    def _ndjson(self, source: str, number: int) -> Iterator[Job]:
+        records = self.filing[source].records(number)
         if not records:
             return
-        path, relative = self._path("consultations", number, "consultations-{date}.ndjson.gz")
-        self.book.other("consultations", relative, number, len(records))
+        path, relative = self._path(source, number, f"{source}-{{date}}.ndjson.gz")
+        self.book.other(source, relative, number, len(records))
         yield lambda: write_ndjson(path, (json.dumps(record, ensure_ascii=False) for record in records))
 
-    def _campaign_sends(self, number: int) -> Iterator[Job]:
-        records = self.filing["campaign_sends"].records(number)
+    def _csv(self, source: str, number: int) -> Iterator[Job]:
+        records = self.filing[source].records(number)
         if not records:
             return
-        path, relative = self._path("campaign_sends", number, "campaign_sends-{date}.csv.gz")
-        self.book.other("campaign_sends", relative, number, len(records))
+        path, relative = self._path(source, number, f"{source}-{{date}}.csv.gz")
+        self.book.other(source, relative, number, len(records))
 
         def job() -> None:
             write_csv(path, records)

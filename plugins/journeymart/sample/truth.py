@@ -26,6 +26,8 @@ LATER_FOLDER: Final = 2
 TASTE_PAGES: Final = ("STK010", "STK020", "ORD010", "FND010", "DEP010", "DEP020")
 COUNTS: Final = ("lines", "broken", "valid", "duplicate", "bot", "events", "late")
 
+PLAIN_SOURCES: Final = ("consultations", "campaign_sends", "subscriptions", "survey_responses", "consents")
+
 KEYS: Final = {
     "parameters": "what the bank was made with; the same parameters give the same bytes",
     "files": "per landed file, in the order folder date, name: lines = broken + duplicate + bot + events; "
@@ -55,8 +57,7 @@ KEYS: Final = {
     "shared_devices": "visitors used by more than one customer",
     "transactions": "lines = broken + duplicate + accepted; amounts per currency of accepted ones (no currency: KRW)",
     "customers": "rows per file; later files hold the customers whose attributes changed",
-    "consultations": "rows",
-    "campaign_sends": "rows",
+    "consultations": "rows; so for campaign_sends, subscriptions, survey_responses and consents",
 }
 
 _EVENT: Final = np.dtype(
@@ -185,8 +186,7 @@ class TruthBook:
                 "rows": self._rows["customers"],
                 "changed": self._changed,
             },
-            "consultations": {"rows": self._rows["consultations"]},
-            "campaign_sends": {"rows": self._rows["campaign_sends"]},
+            **{source: {"rows": self._rows[source]} for source in PLAIN_SOURCES},
             "files": self.files,
             "broken_lines": self.broken,
         }

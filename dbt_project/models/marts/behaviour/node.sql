@@ -1,12 +1,13 @@
 {{ config(materialized='mart_view') }}
--- A node is shown by the name it was last seen with.
+-- A transaction is shown by the name in its definition, any other node by the name it was last seen with.
 select
     n.node_id,
     n.code as node,
     n.kind,
-    m.name,
-    coalesce(m.name, n.code) as label
+    coalesce(t.content #>> '{label,ko}', m.name) as name,
+    coalesce(t.content #>> '{label,ko}', m.name, n.code) as label
 from {{ source('raw', 'node') }} as n
+left join {{ source('config', 'transaction_code') }} as t on n.kind = 'transaction' and n.code = t.transaction_code
 left join (
     select distinct on (node_id)
         node_id,

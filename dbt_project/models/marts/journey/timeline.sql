@@ -58,3 +58,43 @@ select
     false as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('campaign_send') }} as m on c.customer_key = m.customer_key
+union all
+select
+    c.customer_id,
+    s.subscribed_at as happened_at,
+    'subscription' as kind,
+    coalesce(s.product_name, s.product_code) as title,
+    concat_ws(' · ', '가입', s.status) as detail,
+    null::uuid as session_id,
+    s.channel,
+    null::numeric(20, 2) as amount_krw,
+    false as is_error
+from {{ source('raw', 'customer') }} as c
+inner join {{ ref('subscription') }} as s on c.customer_key = s.customer_key
+union all
+select
+    c.customer_id,
+    s.ended_at as happened_at,
+    'subscription' as kind,
+    coalesce(s.product_name, s.product_code) as title,
+    concat_ws(' · ', '해지', s.status) as detail,
+    null::uuid as session_id,
+    s.channel,
+    null::numeric(20, 2) as amount_krw,
+    false as is_error
+from {{ source('raw', 'customer') }} as c
+inner join {{ ref('subscription') }} as s on c.customer_key = s.customer_key
+where s.ended_at is not null
+union all
+select
+    c.customer_id,
+    v.responded_at as happened_at,
+    'survey' as kind,
+    coalesce(v.rule_id, 'survey') as title,
+    v.answers::text as detail,
+    null::uuid as session_id,
+    null as channel,
+    null::numeric(20, 2) as amount_krw,
+    false as is_error
+from {{ source('raw', 'customer') }} as c
+inner join {{ ref('survey_response') }} as v on c.customer_key = v.customer_key

@@ -3,6 +3,7 @@
 {% set ends = {
     'session_event': 'rows_mart', 'transaction_fact': 'rows_mart', 'customer': 'rows_mart',
     'consultation': 'rows_mart', 'campaign_send': 'rows_mart',
+    'subscription': 'rows_mart', 'survey_response': 'rows_mart', 'consent': 'rows_mart',
     'line_duplicate': 'rows_duplicate', 'line_bot': 'rows_bot',
 } %}
 {% set signed %}(

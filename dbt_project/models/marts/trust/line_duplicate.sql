@@ -37,4 +37,12 @@ union all
 union all
 {{ duplicates('consultations', 'consultation_id', 'consulted_at') }}
 union all
-{{ duplicates('campaign_sends', 'send_id', 'sent_at') }}
+{# Sent again with more known: what was clicked and opened counts before what was not. -#}
+{{ duplicates('campaign_sends', 'send_id', 'clicked_at nulls last, opened_at nulls last, sent_at') }}
+union all
+{# The latest state counts, however its lines arrive. -#}
+{{ duplicates('subscriptions', 'subscription_id', 'ended_at desc nulls last, row_id desc') }}
+union all
+{{ duplicates('survey_responses', 'response_id', 'responded_at') }}
+union all
+{{ duplicates('consents', 'customer_key, purpose, effective_at, is_granted') }}

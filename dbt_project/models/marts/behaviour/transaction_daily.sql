@@ -1,0 +1,21 @@
+{{ config(key=['transaction_date', 'node_id', 'channel'], keep='b.transactions > 0') }}
+{% set key = ['transaction_date', 'node_id', 'channel'] %}
+{% set signed %}(
+    {%- set columns = 'transacted_at, node_id, channel, amount, amount_krw' %}
+    {%- set gone = [] if is_full() else [(-1, replaced('transaction_fact', columns))] %}
+    {%- for sign, rows in [(1, computed('transaction_fact'))] + gone %}
+    select
+        {{ business_date('transacted_at') }} as transaction_date,
+        node_id,
+        coalesce(channel, '(none)') as channel,
+        {{ sign }} * count(*) as transactions,
+        {{ sign }} * coalesce(sum(amount_krw), 0) as amount_krw,
+        {{ sign }} * count(*) filter (where amount is not null and amount_krw is null) as unconverted
+    from {{ rows }} as rows
+    group by 1, 2, 3
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+){% endset %}
+{{ counted('transaction_daily', key, ['transactions', 'amount_krw', 'unconverted'], signed, decimals=['amount_krw']) }}
