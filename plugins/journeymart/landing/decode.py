@@ -22,6 +22,7 @@ KEY_LENGTH = 256
 SHOWN_CHARACTERS = 80
 EXTRA = "extra"  # columns that are no field, as JSON
 ROW_ID = "_row_id"
+KEYS_HASH = "_keys_hash"  # NDJSON: tells lines with other keys apart; null for a line that is not JSON
 LINE_NO_MASK = 2**32 - 1
 # Times and dates outside are mistakes of the sender, and PostgreSQL or Arrow could not hold all of them.
 FIRST_TIME, END_TIME = "1970-01-01", "2200-01-01"
@@ -34,6 +35,10 @@ COMBINED_LOG = (
     rf'"(?:([A-Z]+) (\S+)(?: (\S+))?|{_LOG_TEXT.replace("(", "(?:", 1)})" (\d{{3}}) (\d+|-)'
     rf'(?: "{_LOG_TEXT}"(?: "{_LOG_TEXT}"?)?)?\s*$'
 )
+
+
+# Trimming copies the line, so only those that do not look like it are trimmed.
+_NO_OBJECT = "not starts_with(line, '{') and not starts_with(ltrim(line), '{')"
 
 
 def name(identifier: str) -> str:
@@ -61,7 +66,7 @@ class Problem:
 
 @dataclass
 class Decoder:
-    """The SQL for files of one source that have the same format and columns.
+    """The SQL for files of one source that have the same format and columns; NDJSON: for lines with these `keys`.
 
     `derived` are further columns of `typed`, as expressions over the fields.
     """
@@ -70,11 +75,11 @@ class Decoder:
     format: str
     schema: pa.Schema
     derived: dict[str, str] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
     careful: bool = False  # look for every value that PostgreSQL refuses; slower
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
     line_sql: str = ""  # Parquet: query of (row id, row as JSON) for a list of row ids
-    known_keys: frozenset[str] = frozenset()  # NDJSON: those that fields are made of
 
     def __post_init__(self) -> None:
         build = {"ndjson": self._ndjson, "combined_log": self._combined_log}.get(self.format, self._columns)
@@ -83,20 +88,22 @@ class Decoder:
     # ── where raw values come from ──
 
     def _ndjson(self) -> str:
-        wanted = {column: item.type for key, item in self.source.fields.items() for column in item.columns(key)}
+        wanted = {
+            column: item.type
+            for key, item in self.source.fields.items()
+            for column in item.columns(key)
+            if item.required or column in self.keys
+        }
         structure = ", ".join(
             f"{_json(column)}: {_json('JSON' if kind == 'json' else 'VARCHAR')}" for column, kind in wanted.items()
         )
-        self.known_keys = frozenset(wanted)
-        # Asked first, because one line that is not JSON would make json_transform fail for all; `try` would then go
-        # through its neighbours one by one.
         parsed = f"""
-            select {ROW_ID}, {LINE}, json_transform(json, {text("{" + structure + "}")}) as r,
-                hash(json_keys(json)) as keys_hash
-            from (select *, case when json_valid({LINE}) then {LINE} end as json from chunk)"""
+            select {ROW_ID}, {LINE},
+                json_transform(case when {KEYS_HASH} is not null then {LINE} end, {text("{" + structure + "}")}) as r
+            from chunk"""
         guards = [
             (Problem(None, "The line is not JSON."), "r is null", "null"),
-            (Problem(None, "The line is not a JSON object."), "not starts_with(ltrim(line), '{')", "null"),
+            (Problem(None, "The line is not a JSON object."), _NO_OBJECT, "null"),
         ]
         values = {column: f"r.{name(column)}" for column in wanted}
         exact = {
@@ -106,7 +113,7 @@ class Decoder:
             for column, value in values.items()
             if wanted[column] == "decimal"
         }
-        return self._select(parsed, {**values, **exact}, set(), guards, passed=["keys_hash"])
+        return self._select(parsed, {**values, **exact}, set(), guards)
 
     def _combined_log(self) -> str:
         names = ", ".join(text(column) for column in COMBINED_LOG_COLUMNS)
@@ -148,7 +155,6 @@ class Decoder:
         values: dict[str, str],
         typed: set[str],
         guards: list[tuple[Problem, str, str]],
-        passed: Iterable[str] = (),
         extra: bool = False,
     ) -> str:
         """`parsed` → raw values as text → typed values → typed values with the first problem of each row."""
@@ -177,7 +183,6 @@ class Decoder:
         self.problems = [problem for problem, _, _ in checks]
         fields = ", ".join(name(key) for key in self.source.fields)
         derived = "".join(f"{expression} as {name(column)}, " for column, expression in self.derived.items())
-        more = "".join(f", {column}" for column in passed)
         unstorable = "left join unstorable using (row_id)" if self.careful else ""
         files = (
             f"join files on files._file_id = {ROW_ID} >> 32"
@@ -189,12 +194,12 @@ class Decoder:
             with parsed as ({parsed}),
             raw_values as (
                 select {ROW_ID} as row_id, {LINE} as line, {"r," if guards else ""}
-                    {", ".join(raw)}, {extra_sql} as {EXTRA} {more}
+                    {", ".join(raw)}, {extra_sql} as {EXTRA}
                 from parsed {files}
             ),
             cast_values as (select *, {", ".join(cast)} from raw_values),
             checked as (select *, ({number})::usmallint as problem from cast_values {unstorable})
-            select row_id, {fields}, {EXTRA} {more}, problem, {derived}
+            select row_id, {fields}, {EXTRA}, problem, {derived}
                 case when problem is not null then {value} end end as bad_value,
                 case when problem is not null then rtrim(line, e'\\r\\n') end as bad_line
             from checked"""

@@ -27,6 +27,7 @@ import duckdb
 import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 from pgpq.encoders import StringEncoderBuilder
 from pgpq.schema import Jsonb as JsonbType
@@ -35,13 +36,14 @@ from psycopg.types.json import Jsonb
 
 from journeymart.db import connect
 from journeymart.definitions.pages import Pages, load_pages
-from journeymart.definitions.sources import Sources, load_sources
+from journeymart.definitions.sources import Source, Sources, load_sources
 from journeymart.definitions.transactions import Transactions, load_transactions
-from journeymart.landing.decode import EXTRA, LINE_NO_MASK, ROW_ID, Decoder
+from journeymart.landing.decode import EXTRA, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder
 from journeymart.landing.files import Declaration, FileResult, LandingFile
 from journeymart.landing.messages import read_messages
 from journeymart.landing.readers import (
     CHUNK_BYTES,
+    LINE,
     LINE_NO,
     Chunk,
     FileRejectedError,
@@ -57,6 +59,7 @@ GROUP_BYTES = 8 * 2**20  # landed bytes that share a transaction
 GROUP_FILES = 200
 ENGINE_MEMORY = "800MB"
 COPY_ROWS = 50_000
+CACHED_KEY_SETS = 100_000
 CONTENT_ID_LENGTH = 16
 END = object()
 Item = TypeVar("Item")
@@ -147,6 +150,8 @@ class Loader:
         self.transactions: Transactions = load_transactions(definitions, self.sources)
         self._settings = settings or Settings.load()
         self._closing = ExitStack()
+        self._keys: dict[int, frozenset[str]] = {}  # NDJSON: hash of the keys of a line → the keys
+        self._chunk_keys: set[int] = set()  # the hashes that occur in the table `chunk`
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
@@ -382,11 +387,12 @@ class Loader:
         target = TARGETS[source]
         decoder: Decoder | None = None
         for batch in batches:
-            self.engine.register("chunk", batch.table)
-            if decoder is None or decoder.schema != batch.table.schema or decoder.format != batch.format:
-                decoder = Decoder(
-                    self.sources.sources[source], batch.format, batch.table.schema, target.derived, careful
-                )
+            keys = self._register(batch)
+            schema = batch.table.schema
+            if decoder is None or decoder.schema != schema or decoder.format != batch.format or keys - decoder.keys:
+                if decoder is not None:
+                    keys |= decoder.keys
+                decoder = Decoder(self.sources.sources[source], batch.format, schema, target.derived, keys, careful)
             self._decode(decoder)
             if careful and self._find_unstorable():
                 self._decode(decoder)
@@ -418,7 +424,7 @@ class Loader:
             reason = " ".join(str(error).split())[:200]
             raise FileRejectedError(f"has columns that cannot be converted: {reason}") from error
         if decoder.format == "ndjson":
-            self._find_extra(decoder)
+            self._find_extra(decoder.source)
         self.engine.execute(
             f"""
             update typed set properties = case
@@ -429,25 +435,47 @@ class Loader:
             """  # noqa: S608 - a constant
         )
 
-    def _find_extra(self, decoder: Decoder) -> None:
-        """Which lines have keys that are no field: told by one example per set of keys."""
+    def _register(self, batch: Batch) -> frozenset[str]:
+        """Make the rows of a batch the table `chunk`; NDJSON: the keys in them, which each line gets as a hash."""
+        self.engine.register("chunk", batch.table)
+        if batch.format != "ndjson":
+            return frozenset()
+        # json_valid first: one line that is not JSON would make json_keys fail for all.
+        found = self.engine.sql(
+            f"select {ROW_ID}, case when json_valid({LINE}) then hash(json_keys({LINE})) end as {KEYS_HASH} from chunk"  # noqa: S608
+        ).to_arrow_table()
+        if found.column(ROW_ID) != batch.table.column(ROW_ID):
+            raise AssertionError("DuckDB has changed the order of the lines")
+        self.engine.register("chunk", batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH)))
+        self._chunk_keys = set(pc.unique(found.column(KEYS_HASH)).drop_null().to_pylist())
+        if len(self._keys) > CACHED_KEY_SETS:
+            self._keys.clear()
         examples = self.engine.execute(
             f"""
-            with example as (
-                select keys_hash, any_value(row_id) as row_id from typed where problem is null group by all
+            select {KEYS_HASH}, json_keys(line)
+            from (
+                select {KEYS_HASH}, any_value({LINE}) as line
+                from chunk where {KEYS_HASH} in (select unnest(?::ubigint[])) group by all
             )
-            select keys_hash, json_keys(_line) from example join chunk on chunk.{ROW_ID} = example.row_id
-            """  # noqa: S608 - a constant
+            """,  # noqa: S608 - constants
+            [list(self._chunk_keys - self._keys.keys())],
         ).fetchall()
-        unknown = [keys_hash for keys_hash, keys in examples if not decoder.known_keys.issuperset(keys)]
+        self._keys.update((keys_hash, frozenset(keys or ())) for keys_hash, keys in examples)
+        return frozenset().union(*(self._keys[keys_hash] for keys_hash in self._chunk_keys))
+
+    def _find_extra(self, source: Source) -> None:
+        """Merge what has no field into one JSON object for the lines that have such keys."""
+        known = {column for key, item in source.fields.items() for column in item.columns(key)}
+        unknown = [keys_hash for keys_hash in self._chunk_keys if not known.issuperset(self._keys[keys_hash])]
         if unknown:
             self.engine.execute(
                 f"""
-                update typed set {EXTRA} = json_merge_patch(_line, ?)
+                update typed set {EXTRA} = json_merge_patch({LINE}, ?)
                 from chunk
-                where chunk.{ROW_ID} = typed.row_id and problem is null and keys_hash in (select unnest(?::ubigint[]))
-                """,  # noqa: S608 - a constant
-                [json.dumps(dict.fromkeys(decoder.known_keys)), unknown],
+                where chunk.{ROW_ID} = typed.row_id and problem is null
+                    and {KEYS_HASH} in (select unnest(?::ubigint[]))
+                """,  # noqa: S608 - constants
+                [json.dumps(dict.fromkeys(sorted(known))), unknown],
             )
 
     def _find_unstorable(self) -> bool:

@@ -25,10 +25,10 @@ from journeymart.landing.dictionaries import (
 )
 
 # The first 64 bits of the md5, signed: what PostgreSQL writes ('x' || left(md5(event_id), 16))::bit(64)::bigint.
-UNSIGNED_HASH = "('0x' || left(md5(event_id), 16))::ubigint"
+_UNSIGNED_HASH = "('0x' || left(md5(event_id), 16))::ubigint"
 EVENT_HASH = (
-    "case when unsigned_hash < 9223372036854775808 then unsigned_hash::bigint"
-    " else (unsigned_hash - 9223372036854775808)::bigint - 9223372036854775807 - 1 end"
+    f"case when {_UNSIGNED_HASH} < 9223372036854775808 then {_UNSIGNED_HASH}::bigint"
+    f" else ({_UNSIGNED_HASH} - 9223372036854775808)::bigint - 9223372036854775807 - 1 end"
 )
 NODE_CODE_LENGTH = 256
 NO_PAGE = "(none)"
@@ -43,7 +43,7 @@ class Target:
     dictionaries: dict[Dictionary, str]  # with the query of the values that occur, distinct
     tables: dict[str, str]
     derived: dict[str, str] = field(default_factory=dict)  # further columns of `typed`
-    prepare: Callable[[Pages], list[str]] = lambda _pages: []
+    prepare: Callable[[Pages], list[str]] = lambda _pages: []  # tables made before the dictionaries are filled
     names: str | None = None  # query of (node_id, name, last_at)
     numbers: tuple[str, ...] = ()  # fields that are summed for the ledger
 
@@ -58,16 +58,16 @@ def _fingerprint(columns: tuple[str, ...]) -> str:
     return f"md5(concat_ws(',', {parts}))::uuid::varchar"
 
 
-def _fingerprinted(columns: tuple[str, ...], any_of: bool) -> str:
-    """Distinct values of several columns with their fingerprint; `any_of` leaves out rows without any value."""
+def _fingerprinted(columns: tuple[str, ...], rows: str) -> str:
+    """Distinct values of several columns with their fingerprint."""
     listed = ", ".join(columns)
-    known = f"and coalesce({listed}) is not null" if any_of else ""
-    values = f"select distinct {listed} from events where problem is null {known}"
-    return f"select {_fingerprint(columns)} as fingerprint, * from ({values})"
+    return f"select {_fingerprint(columns)} as fingerprint, * from (select distinct {listed} from {rows})"
 
 
-def _same(table: str, columns: tuple[str, ...]) -> str:
-    return " and ".join(f"events.{column} is not distinct from {table}.{column}" for column in columns)
+def _keys_of_rows(table: str, columns: tuple[str, ...], rows: str) -> str:
+    """The key of a dictionary by row_id, for the few rows that have one."""
+    same = " and ".join(f"rows.{column} is not distinct from {table}.{column}" for column in columns)
+    return f"(select rows.row_id, {table}.key from {rows} as rows join {table} on {same})"
 
 
 def _host(url: str) -> str:
@@ -89,27 +89,48 @@ def clean_path(path: str, pages: Pages) -> str:
     return f"coalesce(nullif(left({path}, {NODE_CODE_LENGTH}), ''), '/')"
 
 
-def _places(pages: Pages) -> list[str]:
-    """Which node a place is; a path is cleaned once, however many events have it."""
+def _lookups(pages: Pages) -> list[str]:
+    """What has to be worked out once for each address, however many events have it."""
     return [
-        # What an event says about its site comes from the page's address where the tag does not say it.
-        f"""
-        create or replace temp view events as
-        select * replace (site as domain), {EVENT_HASH} as event_hash,
-            case when {_without_www("referrer_host")} is distinct from {_without_www("site")}
-                then referrer_host end as referrer_domain
-        from typed""",
         f"""
         create or replace temp table places as
         select kind, place, case kind when 'url' then {clean_path("place", pages)} else place end as code
-        from (select distinct kind, place from events where problem is null)""",
+        from (select distinct kind, place from typed where problem is null)""",
+        # Few events say where they came from: their own site is no referrer.
+        f"""
+        create or replace temp table inflows as
+        with referrers as (
+            select referrer_url, {_host("referrer_url")} as host
+            from (select distinct referrer_url from typed where problem is null)
+        ),
+        known as (
+            select * exclude (host, site), case
+                when {_without_www("host")} is distinct from {_without_www("site")} then host end as referrer_domain
+            from (
+                select row_id, site, host, {", ".join(_UTM_COLUMNS)}
+                from typed left join referrers using (referrer_url)
+                where problem is null and (host is not null or coalesce({", ".join(_UTM_COLUMNS)}) is not null)
+            )
+        )
+        from known where coalesce({", ".join(INFLOW_COLUMNS)}) is not null""",
+        f"""
+        create or replace temp table errors as
+        select row_id, {", ".join(ERROR_COLUMNS)}
+        from typed where problem is null and coalesce({", ".join(ERROR_COLUMNS)}) is not null""",
     ]
 
 
+_UTM_COLUMNS = tuple(column for column in INFLOW_COLUMNS if column != "referrer_domain")
+_AGENTS = "(select * replace (site as domain) from typed where problem is null)"
+_SAME_AGENT = " and ".join(
+    f"typed.{'site' if column == 'domain' else column} is not distinct from agent_keys.{column}"
+    for column in AGENT_COLUMNS
+)
 _PATH = r"regexp_replace(page_url, '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*|[?#].*$', '', 'gs')"
-_NODES = """
-    join places on places.kind = events.kind and places.place = events.place
-    join node_keys on node_keys.kind = places.kind and node_keys.code = places.code"""
+_NODES = """(
+    select places.kind, places.place, node_keys.key
+    from places join node_keys on node_keys.kind = places.kind and node_keys.code = places.code
+)"""
 
 CLICKSTREAM = Target(
     time="event_time",
@@ -118,32 +139,31 @@ CLICKSTREAM = Target(
         # Not coalesce, which works out its second value for every row.
         "place": f"case when page_code is not null then page_code when page_url is null then {text(NO_PAGE)}"
         f" else '/' || ltrim({_PATH}, '/') end",
+        # What an event says about its site comes from the page's address where the tag does not say it.
         "site": f"case when domain is not null then lower(domain) else {_host('page_url')} end",
-        "referrer_host": f"case when referrer_url is not null then {_host('referrer_url')} end",
-        "unsigned_hash": UNSIGNED_HASH,
+        "event_hash": EVENT_HASH,
     },
-    prepare=_places,
+    prepare=_lookups,
     dictionaries={
         VISITOR: _distinct("visitor_id"),
         CUSTOMER: _distinct("customer_id"),
         NODE: "select distinct kind, code from places",
-        AGENT: _fingerprinted(AGENT_COLUMNS, any_of=False),
-        INFLOW: _fingerprinted(INFLOW_COLUMNS, any_of=True),
-        ERROR: _fingerprinted(ERROR_COLUMNS, any_of=True),
+        AGENT: _fingerprinted(AGENT_COLUMNS, _AGENTS),
+        INFLOW: _fingerprinted(INFLOW_COLUMNS, "inflows"),
+        ERROR: _fingerprinted(ERROR_COLUMNS, "errors"),
     },
     tables={
         "event": f"""
             select row_id, event_time as event_at, event_hash,
-                visitor_keys.key as visitor_key, customer_keys.key as customer_key, node_keys.key as node_id,
-                agent_keys.key as agent_key, inflow_keys.key as inflow_key, error_keys.key as error_key,
-                actions.action_id
-            from events
+                visitor_keys.key as visitor_key, customer_keys.key as customer_key, nodes.key as node_id,
+                agent_keys.key as agent_key, inflows.key as inflow_key, errors.key as error_key, actions.action_id
+            from typed
             join visitor_keys using (visitor_id)
             left join customer_keys using (customer_id)
-            {_NODES}
-            join agent_keys on {_same("agent_keys", AGENT_COLUMNS)}
-            left join inflow_keys on {_same("inflow_keys", INFLOW_COLUMNS)}
-            left join error_keys on {_same("error_keys", ERROR_COLUMNS)}
+            join {_NODES} as nodes on nodes.kind = typed.kind and nodes.place = typed.place
+            join agent_keys on {_SAME_AGENT}
+            left join {_keys_of_rows("inflow_keys", INFLOW_COLUMNS, "inflows")} as inflows using (row_id)
+            left join {_keys_of_rows("error_keys", ERROR_COLUMNS, "errors")} as errors using (row_id)
             join actions using (action_type)
             where problem is null
             order by row_id""",
@@ -154,9 +174,12 @@ CLICKSTREAM = Target(
             from typed where problem is null""",
     },
     names=f"""
-        select node_keys.key as node_id, left(page_name, {NODE_CODE_LENGTH}) as name, max(event_time) as last_at
-        from events {_NODES}
-        where page_name is not null and problem is null
+        select nodes.key as node_id, left(page_name, {NODE_CODE_LENGTH}) as name, max(last_at) as last_at
+        from (
+            select kind, place, page_name, max(event_time) as last_at
+            from typed where page_name is not null and problem is null group by all
+        ) as named
+        join {_NODES} as nodes on nodes.kind = named.kind and nodes.place = named.place
         group by all""",
 )
 
