@@ -5,22 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
+from measuring import Measured, machine, measure
+
 from journeymart.db import connect
-from journeymart.platform.postgres import Postgres
 from journeymart.settings import Settings
 
 REPO = Path(__file__).resolve().parents[2]
@@ -28,7 +25,6 @@ STAGES = ("land", "build", "validate", "publish")
 SCENARIOS = ("full build", "one more day", "micro-batch of 10,000")
 DAYS = 30
 MICRO_EVENTS = 10_000
-TICK = os.sysconf("SC_CLK_TCK")
 # performance.md's targets, with how each is read from a measurement
 TARGETS = {
     ("full build", "land"): "P1: ≥ 150,000 events/s",
@@ -36,17 +32,6 @@ TARGETS = {
     ("one more day", "database"): "P4: ≤ 5 s of database work (on 10 million)",
     ("micro-batch of 10,000", "database"): "P5: ≤ 1 s of database work (on 10 million)",
 }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One stage once: wall and CPU in seconds (ours and PostgreSQL's), peak memory in MB, database seconds."""
-
-    wall: float
-    cpu: float
-    postgres_cpu: float
-    memory: float
-    database: float
 
 
 def main() -> None:
@@ -121,83 +106,15 @@ def _run(bank: Path, number: int) -> dict[tuple[str, str], Measured]:
             run_id = f"bench-{number}-{zone}"
             for stage in STAGES:
                 step = [*command, "step", stage, "--run-id", run_id, "--landing", str(bank / zone)]
-                result[scenario, stage] = _measure(settings, step, environment, run_id, stage)
+                measured = measure(settings, step, environment)
+                if stage == "build":
+                    measured = replace(measured, database=_database_seconds(settings, run_id))
+                result[scenario, stage] = measured
                 print(f"{scenario}, {stage}: {result[scenario, stage].wall:.1f} s", file=sys.stderr)
         return result
     finally:
         subprocess.run([*command, "down"], env=environment, check=True, stderr=subprocess.DEVNULL)
         shutil.rmtree(home)
-
-
-def _measure(settings: Settings, command: list[str], environment: dict[str, str], run_id: str, stage: str) -> Measured:
-    before = _postgres_cpu(settings)
-    started = time.monotonic()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = _Peak(settings)
-    errors = process.stderr.read() if process.stderr else b""
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - started
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{' '.join(command)} failed:\n{errors.decode()[-3000:]}")
-    return Measured(
-        wall=wall,
-        cpu=usage.ru_utime + usage.ru_stime,
-        postgres_cpu=_postgres_cpu(settings) - before,
-        memory=usage.ru_maxrss / 1024 + peak.stop(),
-        database=_database_seconds(settings, run_id) if stage == "build" else 0.0,
-    )
-
-
-class _Peak:
-    """Largest private memory of PostgreSQL's processes, sampled every half second, in MB."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._peak = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.5):
-            self._peak = max(self._peak, sum(map(_private_memory, _postgres_processes(self._settings))))
-
-    def stop(self) -> float:
-        self._ended.set()
-        self._thread.join()
-        return self._peak
-
-
-def _postgres_processes(settings: Settings) -> list[Path]:
-    data = Postgres(settings).data
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and (entry / "cwd").readlink() == data:
-                found.append(entry)
-        except OSError:  # ended meanwhile
-            continue
-    return found
-
-
-def _private_memory(process: Path) -> float:
-    try:
-        text = (process / "smaps_rollup").read_text()
-    except OSError:  # ended meanwhile
-        return 0.0
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1024
-
-
-def _postgres_cpu(settings: Settings) -> float:
-    """CPU seconds of the server so far: live processes, and ended ones as their parent counted them."""
-    total = 0
-    for process in _postgres_processes(settings):
-        try:
-            fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:  # ended meanwhile
-            continue
-        total += sum(int(fields[index]) for index in (11, 12, 13, 14))
-    return total / TICK
 
 
 def _database_seconds(settings: Settings, run_id: str) -> float:
@@ -208,14 +125,9 @@ def _database_seconds(settings: Settings, run_id: str) -> float:
 
 
 def _head(runs: int, busy: float) -> str:
-    commit = subprocess.run(
-        ["git", "-C", str(REPO), "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         "# Benchmarks\n\n"
-        f"Written by `scripts/bench`, {datetime.now(UTC):%Y-%m-%d}, commit {commit}; {platform.machine()}, "
-        f"{os.cpu_count()} cores, {memory:.0f} GiB, embedded PostgreSQL 16; load average {busy:.1f} before the start. "
+        f"{machine('scripts/bench')}; load average {busy:.1f} before the start. "
         f"Median of {runs} run{'s' if runs > 1 else ''} (least–most for the wall clock), each on a new warehouse. "
         "CPU seconds hold on a busy machine, wall clocks do not. Every stage is a process of its own, so its start "
         "(about 3 s for dbt, 4 s for Great Expectations) is in the wall clock. CPU: the stage's own + PostgreSQL's. "
