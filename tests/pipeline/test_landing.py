@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 from tests.pipeline.zone import Zone, event, transaction
 
+from journeymart.db import connect
 from journeymart.errors import JourneymartError
-from journeymart.landing import FileResult, LandingFile, discover, land_file
+from journeymart.landing import FileResult, LandingFile, discover, indexes, land_file
 from journeymart.landing import load as loading
 from journeymart.settings import REPO
 
@@ -607,6 +608,28 @@ def test_kill_at_any_moment_loses_and_doubles_nothing(zone: Zone):
     assert zone.value("select count(*) from raw.event") == 80_000
     assert zone.value("select count(distinct event_id) from raw.clickstream") == 80_000
     assert {row[1:] for row in zone.statuses()} == {("loaded", 20_000, 20_000, 0)}
+
+
+def test_indexes_are_built_behind_a_load_that_outweighs_the_tables(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    def indexed() -> list[str]:
+        return [row[0] for row in zone.query("select indexname from pg_indexes where schemaname = 'raw'"
+                " and tablename in ('event', 'clickstream') order by 1")]  # fmt: skip
+
+    every = ["clickstream_row", "event_hash", "event_row"]
+    during: list[list[str]] = []
+    monkeypatch.setattr(indexes, "BULK_BYTES", 500)
+    for name, rows in (("bulk", 10), ("small", 1), ("outweighed", 20)):
+        zone.put(f"clickstream/{name}.ndjson", [event(number, click_text=name) for number in range(rows)])
+        zone.land(progress=lambda *_: during.append(indexed()))
+        assert indexed() == every
+    assert during == [[], every, every]
+    # a run that was killed in between
+    with connect("jm_loader", settings=zone.settings) as warehouse:
+        warehouse.execute("select raw.drop_event_indexes()")
+    assert indexed() == []
+    zone.put("clickstream/next.ndjson", [event(1)])
+    zone.land()
+    assert indexed() == every
 
 
 # ── foreign files, by YAML alone ──

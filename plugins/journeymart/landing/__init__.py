@@ -15,6 +15,7 @@ from pathlib import Path
 from journeymart.db import connect
 from journeymart.definitions.sources import load_sources
 from journeymart.landing import files as landing_zone
+from journeymart.landing import indexes
 from journeymart.landing.files import FileResult, LandingFile
 from journeymart.settings import Settings
 
@@ -69,8 +70,10 @@ def land(
     results: list[FileResult] = []
     if found:
         with Loader(run_id, definitions=definitions, settings=settings) as loader:
+            indexes.drop_before(loader.warehouse, found)
             for result in loader.land(found):
                 results.append(result)
                 if progress:
                     progress(result, len(results), len(found))
+            indexes.create_behind(loader.warehouse)
     return results

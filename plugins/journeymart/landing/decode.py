@@ -233,8 +233,8 @@ class Decoder:
         if item.type in ("text", "key") and self.format == "ndjson" and item.columns(key):
             types = ", ".join(f"json_type(line, {text('$.' + _json(column))})" for column in item.columns(key))
             check(
-                # Comparing is quicker than looking at the first character.
-                f"({raw} >= '{{' and {raw} < '|' or {raw} >= '[' and {raw} < ']')"
+                # Comparing is quicker than looking at the first character; most values end at the first comparison.
+                f"{raw} >= '[' and ({raw} < ']' or {raw} >= '{{' and {raw} < '|')"
                 f" and coalesce({types}) in ('OBJECT', 'ARRAY')",
                 f"{key} is not text: {{}}.",
             )
