@@ -25,11 +25,16 @@ SCHEDULE = os.environ.get("JOURNEYMART_SCHEDULE", "*/5 * * * *")
     default_args={"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=20)},
 )
 def customer_journey() -> None:
-    """Chain the six steps of a run."""
+    """Chain the seven steps of a run."""
+    pull = StepOperator(task_id="pull", step="pull", execution_timeout=timedelta(hours=1))
     # At most 4 batches however many files there are. No batch: nothing is new, and the rest is skipped.
     # An empty batch: nothing to load, but an earlier run has left loaded files unpublished, so go on.
     discover = StepOperator(
-        task_id="discover", step="discover", returns="batches", execution_timeout=timedelta(minutes=10)
+        task_id="discover",
+        step="discover",
+        returns="batches",
+        trigger_rule="all_done",  # a database that is out of reach does not keep files from landing
+        execution_timeout=timedelta(minutes=10),
     )
     land = StepOperator.partial(
         task_id="land",
@@ -43,7 +48,7 @@ def customer_journey() -> None:
     validate = StepOperator(task_id="validate", step="validate", retries=0, execution_timeout=timedelta(minutes=30))
     publish = StepOperator(task_id="publish", step="publish", execution_timeout=timedelta(minutes=30))
     deliver = StepOperator(task_id="deliver", step="deliver", execution_timeout=timedelta(minutes=15))
-    chain(discover, land, build, validate, publish, deliver)
+    chain(pull, discover, land, build, validate, publish, deliver)
 
 
 customer_journey()

@@ -23,6 +23,7 @@ from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.transactions import load_transactions
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, land
+from journeymart.landing.pull import PullResult, pull
 from journeymart.publish import Publication, publish
 from journeymart.quality import ValidationResult
 from journeymart.quality import validate as run_checks
@@ -52,6 +53,7 @@ class Run:
     """What a whole run did; `publication` is none when there was nothing to publish."""
 
     run_id: str
+    pulls: list[PullResult]
     files: list[FileResult]
     build: Build
     checks: ValidationResult | None
@@ -61,19 +63,21 @@ class Run:
 def run(
     settings: Settings, landing: Path, *, definitions: Path | None = None, full: bool = False, run_id: str | None = None
 ) -> Run:
-    """The whole pipeline once: every file of `landing` not yet loaded, and whatever is not yet published.
+    """The whole pipeline once: what is new in other databases, every file of `landing` not yet loaded, and whatever is
+    not yet published.
 
-    A rejected file does not stop the others. Raises JourneymartError if a step fails.
+    A rejected file and a database out of reach do not stop the others. Raises JourneymartError if a step fails.
     """
     run_id = run_id or new_run_id()
+    pulls = pull(landing, definitions=definitions, settings=settings)
     files = land(landing, run_id, definitions=definitions, settings=settings)
     built = build(settings, run_id, definitions=definitions, full=full)
     if built.scope == "empty":
-        return Run(run_id, files, built, None, None)
+        return Run(run_id, pulls, files, built, None, None)
     checks = validate(settings, run_id)
     publication = publish(settings, run_id)
     deliver(settings)
-    return Run(run_id, files, built, checks, publication)
+    return Run(run_id, pulls, files, built, checks, publication)
 
 
 def new_run_id() -> str:

@@ -28,9 +28,16 @@ def safe_run_id(run_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
 
 
-def step_environment(environ: dict[str, str]) -> dict[str, str]:
-    """The environment of a step: everything but Airflow's own settings and secrets, which it has no use for."""
-    return {name: value for name, value in environ.items() if not name.lstrip("_").startswith("AIRFLOW")}
+def step_environment(environ: dict[str, str], *, connections: bool = False) -> dict[str, str]:
+    """The environment of a step: everything but Airflow's own settings and secrets, which it has no use for.
+
+    `connections` lets AIRFLOW_CONN_… through, to the step that pulls from other databases.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.lstrip("_").startswith("AIRFLOW") or (connections and name.startswith("AIRFLOW_CONN_"))
+    }
 
 
 def parse_result(stdout: str) -> dict[str, Any]:
@@ -98,7 +105,7 @@ class StepOperator(BaseOperator):
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            env=step_environment(dict(os.environ)),
+            env=step_environment(dict(os.environ), connections=self.step == "pull"),
             start_new_session=True,
         ) as process:
             self._process = process

@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on s
 
 @app.command()
 def run(landing: Landing = None, definitions: Definitions = None, full: Full = False, as_json: Json = False) -> None:
-    """Run the whole pipeline once: land, build, validate, publish, deliver.
+    """Run the whole pipeline once: pull, land, build, validate, publish, deliver.
 
     Example: `journeymart run --landing /data/landing`
     """
@@ -37,6 +37,8 @@ def run(landing: Landing = None, definitions: Definitions = None, full: Full = F
     if as_json:
         print(json.dumps(asdict(result), default=str, ensure_ascii=False))
         return
+    for pulled in result.pulls:
+        print(pulled.error or f"pulled   {pulled.rows:>10,} rows  {pulled.name}")
     for file in result.files:
         print(f"{file.status:8} {file.rows_loaded:>10,} rows {file.rows_quarantined:>8,} quarantined  {file.path}")
         if file.error:
@@ -53,6 +55,7 @@ def run(landing: Landing = None, definitions: Definitions = None, full: Full = F
 class Step(StrEnum):
     """The steps of a run, in order."""
 
+    PULL = "pull"
     DISCOVER = "discover"
     LAND = "land"
     BUILD = "build"
@@ -78,6 +81,16 @@ def step(
     landing = landing or settings.landing
     paths = json.load(sys.stdin) if files == "-" else None
     print(json.dumps(_STEPS[name](settings, run_id, landing, definitions, paths), default=str, ensure_ascii=False))
+
+
+def _pull(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> dict[str, Any]:
+    from journeymart.landing.pull import PullError, pull  # noqa: PLC0415
+
+    results = pull(landing, definitions=definitions, settings=settings)
+    failed = [result.error for result in results if result.error]
+    if failed:
+        raise PullError("; ".join(failed))
+    return {"pulls": [asdict(result) for result in results]}
 
 
 def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> dict[str, Any]:
@@ -125,6 +138,7 @@ def _deliver(settings: Settings, _run: str, _landing: Path, _definitions: Path |
 
 
 _STEPS = {
+    Step.PULL: _pull,
     Step.DISCOVER: _discover,
     Step.LAND: _land,
     Step.BUILD: _build,

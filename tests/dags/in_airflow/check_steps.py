@@ -97,6 +97,11 @@ class RunsSteps(unittest.TestCase):
         self.assertFalse([name for name in names if "AIRFLOW" in name and not name.startswith("JOURNEYMART_")])
         self.assertLessEqual({"JOURNEYMART_HOME", "JM_LOADER_PASSWORD"}, set(names))
 
+    def test_only_the_pull_sees_connections(self):
+        environ = {"AIRFLOW_CONN_CORE": "postgresql://r:p@h/d", "AIRFLOW__CORE__FERNET_KEY": "k", "PATH": "/bin"}
+        self.assertEqual(set(steps.step_environment(environ)), {"PATH"})
+        self.assertEqual(set(steps.step_environment(environ, connections=True)), {"PATH", "AIRFLOW_CONN_CORE"})
+
     def test_kill_ends_the_step_and_its_children(self):
         mark = self.program.with_name("children")
         body = f"sleep 300 & trap '' TERM; echo $! $$ > {mark}.new; mv {mark}.new {mark}; while :; do sleep 1; done"

@@ -1,0 +1,49 @@
+"""`journeymart pull` brings what is new in other databases into the landing zone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+LANDING = typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.", file_okay=False)
+DEFINITIONS = typer.Option(help="Directory of definitions to use instead of the shipped ones.", file_okay=False)
+ONLY = typer.Option("--only", help="Only this pull of databases.yml.")
+AS_JSON = typer.Option("--json", help="Write the result as JSON to standard output.")
+
+
+@app.command()
+def pull(
+    landing: Annotated[Path | None, LANDING] = None,
+    only: Annotated[str | None, ONLY] = None,
+    definitions: Annotated[Path | None, DEFINITIONS] = None,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Pull new rows of other databases into the landing zone, as definitions/databases.yml says.
+
+    Ends with 1 if a database could not be pulled from; the others are pulled all the same.
+
+    Example: `AIRFLOW_CONN_CORE_BANKING=postgresql://reader@core/ledger journeymart pull --only core_transactions`
+    """
+    from journeymart.landing.pull import pull as bring  # noqa: PLC0415 - heavy imports stay out of --help
+    from journeymart.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    results = bring(landing or settings.landing, only=only, definitions=definitions, settings=settings)
+    if as_json:
+        print(json.dumps({"pulls": [dataclasses.asdict(result) for result in results]}, ensure_ascii=False))
+    for result in results:
+        if result.error:
+            print(result.error, file=sys.stderr)
+        elif not as_json:
+            print(f"{result.name}: {result.rows:,} rows in {len(result.files):,} files")
+    if not as_json and not results:
+        print("databases.yml defines no pulls")
+    if any(result.error for result in results):
+        raise typer.Exit(1)

@@ -1,0 +1,227 @@
+"""Pulling from another database: every row exactly once, in files that nothing changes any more."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, LiteralString
+
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from journeymart.db import connect
+from journeymart.definitions import DefinitionError
+from journeymart.definitions.databases import load_pulls
+from journeymart.definitions.sources import load_sources
+from journeymart.errors import JourneymartError
+from journeymart.landing import land
+from journeymart.landing.pull import PullResult, connection_url, pull
+from journeymart.settings import REPO, Settings
+
+pytestmark = pytest.mark.postgres
+
+TABLE: LiteralString = """
+create table ledger (
+    "No" integer primary key, id text not null, at timestamptz, customer text, code text, amount numeric(20, 4),
+    body jsonb, changed timestamp
+)"""
+ROWS: LiteralString = """
+insert into ledger
+select n, 'T' || n, timestamptz '2026-06-01 09:00:00+09' + n * interval '1 minute', 'C' || mod(n, 7), 'TRANSFER',
+    n + 0.0001, jsonb_build_object('to', '가' || n), timestamp '2026-06-01 00:00' + (n / 10) * interval '1 second'
+from generate_series(%s::integer, %s::integer) as n"""
+SOURCES = """
+sources:
+  transactions:
+    fields:
+      transaction_id: {from: id}
+      transaction_time: {from: at}
+      customer_id: {from: customer}
+      transaction_code: {from: code}
+      fields: {from: body}
+"""
+
+
+class Core:
+    """A core banking database, the definitions that pull from it, and a landing zone."""
+
+    def __init__(self, directory: Path, bank: Settings, warehouse: Settings) -> None:
+        self.bank, self.warehouse = bank, warehouse
+        self.landing, self.definitions = directory / "landing", directory / "definitions"
+        self.definitions.mkdir()
+        (self.definitions / "sources.yml").write_text(SOURCES)
+        self.define("table: ledger", batch_rows=15)
+
+    def define(self, origin: str, batch_rows: int = 15, key: str = '"No"', watermark: str = "changed") -> None:
+        (self.definitions / "databases.yml").write_text(
+            f"pulls:\n  core:\n    source: transactions\n    connection: core\n    {origin}\n    key: {key}\n"
+            f"    watermark: {watermark}\n    batch_rows: {batch_rows}\n    lag: 0s\n"
+        )
+
+    def execute(self, statement: LiteralString, *values: Any) -> None:
+        with connect("jm_admin", settings=self.bank) as database:
+            database.execute(statement, values)
+
+    def pull(self) -> PullResult:
+        [result] = pull(self.landing, definitions=self.definitions, settings=self.warehouse)
+        return result
+
+    def pulled(self) -> list[int]:
+        """The numbers of all rows in all files, in the order of the files."""
+        return [
+            number
+            for path in sorted((self.landing / "transactions/db/core").glob("*.parquet"))
+            for number in map(int, pq.read_table(path).column("No").to_pylist())
+        ]
+
+
+@pytest.fixture(scope="module")
+def databases(new_warehouse: Callable[[], Settings]) -> tuple[Settings, Settings]:
+    return new_warehouse(), new_warehouse()
+
+
+@pytest.fixture
+def core(databases: tuple[Settings, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Core:
+    bank, warehouse = databases
+    monkeypatch.setenv("AIRFLOW_CONN_CORE", bank.dsn("jm_admin"))
+    core = Core(tmp_path, bank, warehouse)
+    core.execute("drop table if exists ledger")
+    core.execute(TABLE)
+    core.execute(ROWS, 1, 40)
+    with connect("jm_admin", settings=warehouse) as connection:
+        connection.execute("truncate raw.file, raw.quarantine, raw.transactions restart identity cascade")
+    return core
+
+
+def test_rows_become_files_by_watermark_and_key_and_land_like_any_other(core: Core) -> None:
+    first = core.pull()
+    assert (first.rows, first.error) == (40, None)
+    assert first.files == (
+        "transactions/db/core/0000000001~t2026-06-01T00:00:01~i15.parquet",  # ten rows share a watermark
+        "transactions/db/core/0000000002~t2026-06-01T00:00:03~i30.parquet",
+        "transactions/db/core/0000000003~t2026-06-01T00:00:04~i40.parquet",
+    )
+    assert core.pull() == PullResult("core", "transactions")
+    core.execute(ROWS, 41, 45)
+    assert core.pull().rows == 5
+    assert core.pulled() == list(range(1, 46))
+    results = land(core.landing, "run", definitions=core.definitions, settings=core.warehouse)
+    assert [(result.status, result.rows_loaded) for result in results] == [("loaded", n) for n in (15, 15, 10, 5)]
+    with connect("jm_admin", settings=core.warehouse) as warehouse:
+        assert warehouse.execute(
+            "select transaction_id, transacted_at::text, amount::text, fields from raw.transactions order by 1 limit 1"
+        ).fetchall() == [("T1", "2026-06-01 09:01:00+09", "1.0001", {"to": "가1"})]
+
+
+def test_the_ledger_remembers_what_no_longer_lies_in_the_landing_zone(core: Core) -> None:
+    core.pull()
+    land(core.landing, "run", definitions=core.definitions, settings=core.warehouse)
+    for path in core.landing.rglob("*.parquet"):
+        path.unlink()
+    core.execute(ROWS, 41, 41)
+    assert core.pull().files == ("transactions/db/core/0000000004~t2026-06-01T00:00:04~i41.parquet",)
+
+
+def test_a_query_can_be_pulled_from_and_text_keys_break_ties(core: Core) -> None:
+    core.define("query: 'select *, at::date as day from ledger where \"No\" <= 12;'", 5, key="id", watermark="day")
+    assert core.pull().rows == 12
+    assert sorted(core.pulled()) == list(range(1, 13))
+    assert core.pull().rows == 0
+
+
+def test_what_changes_is_pulled_again_and_young_rows_wait(core: Core) -> None:
+    core.pull()
+    core.execute("update ledger set changed = '2026-07-01' where \"No\" = 3")
+    core.execute("update ledger set changed = now() at time zone 'Asia/Seoul' where \"No\" = 4")
+    text = (core.definitions / "databases.yml").read_text()
+    (core.definitions / "databases.yml").write_text(text.replace("lag: 0s", "lag: 1h"))
+    core.pull()
+    assert core.pulled() == [*range(1, 41), 3]
+
+
+def test_a_failing_database_stops_no_other_pull_and_shows_no_password(core: Core) -> None:
+    text = (core.definitions / "databases.yml").read_text()
+    (core.definitions / "databases.yml").write_text(text + text.partition("\n")[2].replace("core", "other"))
+    os.environ["AIRFLOW_CONN_OTHER"] = core.bank.dsn("jm_admin").replace(f":{core.bank.pg_port}/", ":1/")
+    good, bad = pull(core.landing, definitions=core.definitions, settings=core.warehouse)
+    del os.environ["AIRFLOW_CONN_OTHER"]
+    assert good.rows == 40
+    assert bad.error is not None and "other" in bad.error and "refused" in bad.error
+    assert core.bank.password("jm_admin") not in bad.error
+    with pytest.raises(JourneymartError, match="there is no pull 'none'"):
+        pull(core.landing, only="none", definitions=core.definitions, settings=core.warehouse)
+
+
+def test_kill_at_any_moment_loses_and_doubles_nothing(core: Core) -> None:
+    core.execute(ROWS, 41, 3000)
+    command = [sys.executable, "-m", "journeymart.cli", "pull"]
+    command += ["--landing", str(core.landing), "--definitions", str(core.definitions)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPO / "plugins"),
+        "JOURNEYMART_HOME": str(core.warehouse.home),
+        "JOURNEYMART_PG_PORT": str(core.warehouse.pg_port),
+        "JOURNEYMART_PG_DATABASE": core.warehouse.pg_database,
+        **core.warehouse.secrets,
+    }
+    folder = core.landing / "transactions/db/core"
+    for _ in range(3):
+        before = len(list(folder.glob("*.parquet")))
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+            while len(list(folder.glob("*.parquet"))) < before + 20 and process.poll() is None:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+    assert len(core.pulled()) < 3000
+    core.pull()
+    assert core.pulled() == list(range(1, 3001))
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("postgres://u:p%40@h:5433/db", "postgresql+psycopg://u:p%40@h:5433/db"),
+        ("mysql://u:p@h/db", "mysql+pymysql://u:p@h/db"),
+        ("sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),
+        (
+            json.dumps(
+                {"conn_type": "postgres", "login": "u", "password": "p@", "host": "h", "port": 1, "schema": "d"}
+            ),
+            "postgresql+psycopg://u:p%40@h:1/d",
+        ),
+    ],
+)
+def test_connections_as_airflow_writes_them(value: str, url: str) -> None:
+    assert connection_url("core", {"AIRFLOW_CONN_CORE": value}) == sa.make_url(url)
+
+
+def test_a_connection_that_is_none_is_explained_without_its_value() -> None:
+    for environment, message in (
+        ({}, "the connection 'core' is not there: set AIRFLOW_CONN_CORE"),
+        ({"AIRFLOW_CONN_CORE": "secret"}, "AIRFLOW_CONN_CORE is no connection URI and no JSON of one"),
+    ):
+        with pytest.raises(JourneymartError) as error:
+            connection_url("core", environment)
+        assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("source: transactions", "source: transaction"), "3: pulls.core.source: unknown source; did you mean"),
+        (("table: ledger", "query: select 1\n    table: a"), "2: pulls.core: give either a table or a query"),
+        (("batch_rows: 15", "batchrows: 15"), "8: pulls.core.batchrows: unknown key; did you mean 'batch_rows'?"),
+    ],
+)
+def test_a_mistake_in_databases_is_explained(core: Core, change: tuple[str, str], message: str) -> None:
+    path = core.definitions / "databases.yml"
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(DefinitionError) as error:
+        load_pulls(core.definitions, load_sources())
+    assert message in str(error.value)
