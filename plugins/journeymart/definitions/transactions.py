@@ -1,8 +1,7 @@
 """definitions/transactions.yml: the bank's transaction codes and how their messages are laid out.
 
 A message is a common header and the items of its transaction code. Offsets and lengths are bytes of the encoding, so
-that a Korean syllable in CP949 takes two. `file` lays out the lines of .dat files; `body` the text that a CSV, NDJSON
-or Parquet line of source transactions carries in its field `message`.
+that a Korean syllable in CP949 takes two. `file` is what all messages in .dat files have in common.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Number(DefinitionModel):
 
 
 class Item(DefinitionModel):
-    """One item: by position in a fixed-width message, by order in a delimited one, by name in a JSON one."""
+    """One item of a message."""
 
     name: str = ItemName
     label: Label
@@ -144,21 +143,6 @@ class FileMessages(DefinitionModel):
         return self
 
 
-class BodyMessages(DefinitionModel):
-    """Messages in the field `message`."""
-
-    format: Literal["fixed", "delimited", "json"] = "fixed"
-    encoding: Encoding = "utf-8"
-    delimiter: str = ModelField(default="|", min_length=1, max_length=1)
-    header: list[Item] = ModelField(default_factory=list)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        _distinct(self.header)
-        _no_overlap(self.header)
-        return self
-
-
 class Transaction(DefinitionModel):
     """One transaction code. Without items its messages consist of the header."""
 
@@ -183,7 +167,6 @@ class Transactions(DefinitionModel):
     """The file as a whole."""
 
     file: FileMessages | None = None
-    body: BodyMessages | None = None
     transactions: dict[str, Transaction]
 
 
@@ -199,18 +182,15 @@ def load_transactions(directory: Path | None = None, sources: Sources | None = N
         _check_field(document, at, item, source)
     for code, transaction in definitions.transactions.items():
         own = _outputs(transaction.items)
-        for messages in (definitions.file, definitions.body):
-            both = [output for output in own if messages and output in _outputs(messages.header)]
-            if both:
-                raise document.error(("transactions", code, "items"), f"the header fills {both[0]} as well")
+        both = [output for output in own if definitions.file and output in _outputs(definitions.file.header)]
+        if both:
+            raise document.error(("transactions", code, "items"), f"the header fills {both[0]} as well")
     return definitions
 
 
 def _items(definitions: Transactions) -> Iterator[tuple[Location, Item]]:
-    for kind in ("file", "body"):
-        messages: FileMessages | BodyMessages | None = getattr(definitions, kind)
-        for number, item in enumerate(messages.header if messages else ()):
-            yield (kind, "header", number), item
+    for number, item in enumerate(definitions.file.header if definitions.file else ()):
+        yield ("file", "header", number), item
     for code, transaction in definitions.transactions.items():
         for number, entry in enumerate(transaction.items):
             if isinstance(entry, Item):
@@ -221,7 +201,7 @@ def _check_field(document: Document, at: Location, item: Item, source: Source) -
     if item.field is None:
         return
     field = source.fields.get(item.field)
-    if field is None or field.type == "json" or item.field == "message":
+    if field is None or field.type == "json":
         raise document.error((*at, "field"), f"no field of transactions{suggestion(item.field, source.fields)}")
 
 
