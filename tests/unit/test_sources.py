@@ -61,6 +61,14 @@ def test_own_sources_say_only_what_differs(tmp_path: Path):
     assert own.sources["clickstream"].fields["event_id"] == shipped.sources["clickstream"].fields["event_id"]
 
 
+def test_own_words_come_after_those_of_a_mapping(tmp_path: Path):
+    write(tmp_path, "sources:\n  clickstream:\n    extends: segment\n    fields:\n      visitor_id: {from: device}\n")
+    fields = load_sources(tmp_path).sources["clickstream"].fields
+    assert fields["visitor_id"].columns("visitor_id") == ["device"]
+    assert fields["page_url"].columns("page_url") == ["$.context.page.url"]
+    assert fields["event_id"].required
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -109,6 +117,20 @@ def test_own_sources_say_only_what_differs(tmp_path: Path):
             "sources:\n  clickstream:\n    fields:\n      event_id: {from: id, file_line: true}\n",
             "sources.yml:4: sources.clickstream.fields.event_id:"
             " only one of from, value, hash and file_line can be given",
+        ),
+        (
+            "sources:\n  clickstream:\n    extends: snowplough\n",
+            "sources.yml:3: sources.clickstream.extends: there is no mapping 'snowplough';"
+            " there are ga4, matomo, segment, snowplow",
+        ),
+        (
+            "sources:\n  customers:\n    extends: ga4\n",
+            "sources.yml:3: sources.customers.extends: the mapping 'ga4' is not about customers",
+        ),
+        (
+            "sources:\n  clickstream:\n    fields:\n      ip: {from: '$.context..ip'}\n",
+            "sources.yml:4: sources.clickstream.fields.ip:"
+            " '$.context..ip' is no place such as $.context.page.url or $.items[key=name].value",
         ),
         ("sources: {}\nsources: {}\n", "sources.yml:2: the key 'sources' is there twice"),
         ("- sources\n", "sources.yml:1: must be a mapping of keys to values"),

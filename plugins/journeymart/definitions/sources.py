@@ -6,6 +6,7 @@ The shipped file is the contract: it names every field with its type. A sources.
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -53,6 +54,11 @@ class DatePlus(DefinitionModel):
     milliseconds: str
 
 
+# A place inside a nested column: $.context.page.url, or $.event_params[key=page_title].value for the first entry of a
+# list whose `key` is page_title.
+NESTED = re.compile(r"^\$(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[[A-Za-z_][A-Za-z0-9_]*=[^\[\]]+\])?)+$")
+
+
 class Field(DefinitionModel):
     """One field: its type, its rules, and where its value is found."""
 
@@ -69,6 +75,7 @@ class Field(DefinitionModel):
     value: str | None = None
     hash: list[str] | None = ModelField(default=None, min_length=1)  # md5 of several columns together
     file_line: bool = False
+    values: dict[str, str] | None = None  # what the values of a file stand for; "*" for every other one
     # How a time is written: `iso` (ISO 8601), an epoch, a strptime format, or two columns.
     time: str | DatePlus = "iso"
 
@@ -77,6 +84,9 @@ class Field(DefinitionModel):
         origins = [self.source_column, self.value, self.hash, self.file_line or None]
         if sum(origin is not None for origin in origins) > 1:
             raise ValueError("only one of from, value, hash and file_line can be given")
+        for column in self.columns(""):
+            if column.startswith("$") and not NESTED.match(column):
+                raise ValueError(f"'{column}' is no place such as $.context.page.url or $.items[key=name].value")
         if self.time != "iso" and self.type != "time":
             raise ValueError("'time' says how a time is written; this field is no time")
         if isinstance(self.time, str) and self.time not in ("iso", *EPOCHS) and "%" not in self.time:
@@ -96,6 +106,7 @@ class Field(DefinitionModel):
         return [self.source_column] if self.source_column is not None else [name, *self.aliases]
 
 
+MAPPINGS = SHIPPED / "mappings"
 # Units of an epoch, in microseconds.
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 
@@ -170,10 +181,16 @@ def load_sources(directory: Path | None = None) -> Sources:
 def _merge(shipped: Document, own: Document) -> Document:
     """One document with the values of both; lines point to where a value was written."""
     data: dict[str, Any] = {"sources": {name: dict(source) for name, source in shipped.data["sources"].items()}}
+    lines = dict(shipped.lines)
     for name, changes in own.data["sources"].items():
         at: Location = ("sources", name)
         if name not in data["sources"]:
             raise own.error(at, f"unknown source{suggestion(name, data['sources'])}")
+        if "extends" in changes:
+            mapping = _mapping(own, at, changes["extends"])
+            data["sources"][name] = _merge(shipped, mapping).data["sources"][name]
+            lines |= mapping.lines
+            changes = {key: value for key, value in changes.items() if key != "extends"}  # noqa: PLW2901
         fields = changes.get("fields") or {}
         if not isinstance(fields, dict):
             raise own.error((*at, "fields"), "must be a mapping of field names")
@@ -182,7 +199,18 @@ def _merge(shipped: Document, own: Document) -> Document:
         for field, rules in fields.items():
             merged["fields"][field] = _merge_field(own, (*at, "fields", field), merged["fields"], rules)
         data["sources"][name] = merged
-    return Document("sources", own.path, data, {**shipped.lines, **own.lines})
+    return Document("sources", own.path, data, lines | own.lines)
+
+
+def _mapping(own: Document, at: Location, tool: Any) -> Document:
+    """The shipped mapping of another tool's names, which `extends` of a source gives."""
+    tools = sorted(path.stem for path in MAPPINGS.glob("*.yml"))
+    if tool not in tools:
+        raise own.error((*at, "extends"), f"there is no mapping '{tool}'; there are {', '.join(tools)}")
+    mapping = read_document("sources", MAPPINGS / f"{tool}.yml")
+    if at[1] not in mapping.data["sources"]:
+        raise own.error((*at, "extends"), f"the mapping '{tool}' is not about {at[1]}")
+    return mapping
 
 
 def _merge_field(own: Document, at: Location, contract: dict[str, Any], rules: Any) -> dict[str, Any]:

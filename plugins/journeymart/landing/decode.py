@@ -92,7 +92,7 @@ class Decoder:
             column: item.type
             for key, item in self.source.fields.items()
             for column in item.columns(key)
-            if item.required or column in self.keys
+            if not column.startswith("$") and (item.required or column in self.keys)
         }
         structure = ", ".join(
             f"{_json(column)}: {_json('JSON' if kind == 'json' else 'VARCHAR')}" for column, kind in wanted.items()
@@ -113,7 +113,17 @@ class Decoder:
             for column, value in values.items()
             if wanted[column] == "decimal"
         }
-        return self._select(parsed, {**values, **exact}, set(), guards)
+        nested = {
+            column: _nested_value(column, f"case when r is not null then {LINE} end")
+            for column in self._nested()
+            if _outermost(column) in self.keys
+        }
+        return self._select(parsed, {**values, **exact, **nested}, set(), guards)
+
+    def _nested(self) -> list[str]:
+        """Places inside nested columns that fields are taken from."""
+        fields = self.source.fields.items()
+        return [column for key, item in fields for column in item.columns(key) if column.startswith("$")]
 
     def _combined_log(self) -> str:
         names = ", ".join(text(column) for column in COMBINED_LOG_COLUMNS)
@@ -130,6 +140,12 @@ class Decoder:
             for column in self.schema
             if column.name not in (ROW_ID, LINE)
         }
+        inside = {
+            column: _nested_value(column, f"json_object({text(outer)}, {_as_json(outer, self.schema)})")
+            for column in self._nested()
+            if (outer := _outermost(column)) in values
+        }
+        values |= inside
         for key, item in self.source.fields.items():
             found = any(column in values for column in item.columns(key))
             if item.required and not found and item.columns(key):
@@ -144,7 +160,7 @@ class Decoder:
             parsed = f"select *, null::varchar as {LINE} from chunk"
             row = f"to_json({{{_pairs(values)}}})::varchar"
             self.line_sql = f"select {ROW_ID}, {row} from chunk where {ROW_ID} in (select unnest(?))"
-        typed = set(values) - plain - nested
+        typed = set(values) - plain - nested - set(inside)
         return self._select(parsed, values, typed, [], extra=True)
 
     # ── what they mean ──
@@ -276,9 +292,41 @@ def _origin(key: str, item: Field, values: dict[str, str], typed: set[str]) -> s
     if len(columns) == 1 and columns[0] in typed and item.type == "time" and item.time == "iso":
         return values[columns[0]]
     found = [f"nullif({part}, '')" for part in parts]
+    if item.values is not None and found:
+        found = [_translated(item.values, f"coalesce({', '.join(found)})")]
     if item.default is not None:
         found.append(text(item.default))
     return f"coalesce({', '.join(found)})" if found else "null::varchar"
+
+
+def _translated(values: dict[str, str], raw: str) -> str:
+    """What a value of the file stands for."""
+    cases = " ".join(f"when {text(value)} then {text(meaning)}" for value, meaning in values.items() if value != "*")
+    other = f"case when {raw} is not null then {text(values['*'])} end" if "*" in values else raw
+    return f"case {raw} {cases} else {other} end" if cases else other
+
+
+def _outermost(place: str) -> str:
+    """The column of the file in which a nested place lies."""
+    return re.split(r"[.\[]", place, maxsplit=2)[1]
+
+
+def _as_json(column: str, schema: pa.Schema) -> str:
+    """A column of the file as JSON: lists and structs, or text that holds JSON."""
+    if pa.types.is_nested(schema.field(column).type):
+        return f"to_json({name(column)})"
+    return f"case when try(json_valid({name(column)}::varchar)) then {name(column)}::json end"
+
+
+def _nested_value(place: str, root: str) -> str:
+    """The text at a place inside a JSON object."""
+    value, path = root, "$"
+    for part, key, wanted in re.findall(r"\.(\w+)(?:\[(\w+)=([^\]]+)\])?", place):
+        path += f".{_json(part)}"
+        if key:
+            entry = f"lambda entry: json_extract_string(entry, {text('$.' + _json(key))}) = {text(wanted)}"
+            value, path = f"list_filter(json_extract({value}, {text(path + '[*]')}), {entry})[1]", "$"
+    return f"json_extract_string({value}, {text(path)})"
 
 
 _KINDS = {
