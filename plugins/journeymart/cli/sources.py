@@ -1,0 +1,76 @@
+"""`journeymart sources` writes the tracking plan as a page that people read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from journeymart.definitions.sources import Field, Source
+
+app = typer.Typer()
+
+NAME = typer.Argument(help="Only this source, for example clickstream.")
+DEFINITIONS = typer.Option(help="Directory of definitions to use instead of the shipped ones.", file_okay=False)
+AS_JSON = typer.Option("--json", help="Write the plan as JSON instead of Markdown.")
+
+
+@app.command()
+def sources(
+    name: Annotated[str | None, NAME] = None,
+    definitions: Annotated[Path | None, DEFINITIONS] = None,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Write the tracking plan: what may land, which field means what, and where it comes from in a file.
+
+    Example: `journeymart sources clickstream > clickstream.md`
+    """
+    from journeymart.definitions.sources import Sources, load_sources  # noqa: PLC0415 - keeps --help quick
+
+    plan = load_sources(definitions).sources
+    if name is not None and name not in plan:
+        raise typer.BadParameter(f"there is no source '{name}'; there are {', '.join(plan)}")
+    shown = {key: source for key, source in plan.items() if name in (None, key)}
+    if as_json:
+        print(Sources(sources=shown).model_dump_json(exclude_none=True, by_alias=True))
+        return
+    sys.stdout.write("\n".join(_page(key, source) for key, source in shown.items()))
+
+
+def _page(name: str, source: Source) -> str:
+    done = ", complete with `.done`" if source.require_done else ""
+    return (
+        f"## {name}: {source.label.ko} / {source.label.en}\n\n"
+        f"Times without an offset are in {source.time_zone}{done}. * is required.\n\n"
+        "| field | 이름 | name | type | from | allowed | personal | meaning |\n"
+        "|---|---|---|---|---|---|---|---|\n" + "".join(_row(key, field) for key, field in source.fields.items())
+    )
+
+
+def _row(name: str, field: Field) -> str:
+    cells = (
+        f"{name}*" if field.required else name,
+        field.label.ko,
+        field.label.en,
+        field.type,
+        _origin(name, field),
+        ", ".join(field.allowed or ()),
+        field.personal or "",
+        field.description,
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+
+
+def _origin(name: str, field: Field) -> str:
+    """Where its value is found, in the words of sources.yml."""
+    if field.value is not None:
+        return f"always {field.value}"
+    if field.file_line:
+        return "file and line"
+    origin = f"hash of {', '.join(field.hash)}" if field.hash else ", ".join(field.columns(name))
+    origin += f" as {field.time}" if isinstance(field.time, str) and field.time != "iso" else ""
+    origin += "".join(f"; {value} → {meaning}" for value, meaning in (field.values or {}).items())
+    return origin + (f"; default {field.default}" if field.default is not None else "")
