@@ -82,10 +82,14 @@ def login(browser: Browser, platform: Settings) -> StorageState:
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"{platform.superset_url}/login/")
+    # The session is a cookie: an answer to the login page that comes late would put back the one without a user.
+    page.wait_for_load_state("networkidle")
     page.locator("#username").fill("admin")
     page.locator("#password").fill(platform.secret("SUPERSET_ADMIN_PASSWORD"))
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: "/login" not in url, timeout=PATIENCE)
+    page.wait_for_load_state("networkidle")
+    assert context.request.get(f"{platform.superset_url}/api/v1/me/").ok, "the login did not last"
     state = context.storage_state()
     context.close()
     return state
