@@ -22,8 +22,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def free_port_base() -> int:
-    """Three free consecutive ports."""
-    for base in range(41000, 60000, 7):
+    """Three free consecutive ports, looked for from a place of this process's own: several suites may run at once."""
+    first = os.getpid() % 1000 * 15
+    for base in range(41000 + first, 60000, 7):
         with socket.socket() as one, socket.socket() as two, socket.socket() as three:
             try:
                 for offset, probe in enumerate((one, two, three)):
