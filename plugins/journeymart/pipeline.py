@@ -291,7 +291,7 @@ def validate(settings: Settings, run_id: str) -> ValidationResult:
     failed = ", ".join(check.check_id for check in result.critical)
     with connect("jm_builder", settings=settings) as connection:
         connection.execute(
-            "update ops.run set status = %s, error = %s where run_id = %s",
+            "update ops.run set status = %s, error = %s where run_id = %s and status <> 'published'",
             ("failed", f"checks failed: {failed}", run_id) if failed else ("validated", None, run_id),
         )
     if failed:

@@ -12,6 +12,10 @@ from dbt.cli.main import dbtRunner
 
 from journeymart import pipeline
 from journeymart.db import connect
+from journeymart.publish import PublishError, publish
+from journeymart.quality import QualityError
+from journeymart.quality.gate import DIRECTORY
+from journeymart.quality.rules import Rulebook
 from journeymart.settings import REPO, Settings
 
 
@@ -42,6 +46,33 @@ def test_an_empty_bank_has_an_empty_mart(empty_bank: Settings) -> None:
             "data_status",
         ):
             assert connection.execute(f"select count(*) from mart.{relation}").fetchone() == (0,), relation  # noqa: S608
+
+
+def test_steps_out_of_order_say_so(new_warehouse: Callable[[], Settings]) -> None:
+    settings = new_warehouse()
+    with pytest.raises(PublishError, match="does not hold run early"):
+        publish(settings, "early")
+    with pytest.raises(QualityError, match="run early is not what was built last"):
+        pipeline.validate(settings, "early")
+
+
+def test_a_published_run_is_validated_from_its_record(empty_bank: Settings) -> None:
+    again = pipeline.validate(empty_bank, "empty")
+    assert len(again.passed) == len(Rulebook(DIRECTORY))
+    assert publish(empty_bank, "empty").run_id == "empty"
+
+
+def test_a_run_repeated_later_publishes_what_came_since(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+    settings = new_warehouse()
+    first = pipeline.run(settings, tmp_path, run_id="cleared in Airflow").publication
+    file = tmp_path / "customers" / "one.csv"
+    file.parent.mkdir()
+    file.write_text("customer_id\nC1\n")
+    again = pipeline.run(settings, tmp_path, run_id="cleared in Airflow").publication
+    assert first
+    assert again
+    assert again.publication_id > first.publication_id
+    assert again.files == 1
 
 
 def test_nothing_new_publishes_nothing(empty_bank: Settings, tmp_path: Path) -> None:

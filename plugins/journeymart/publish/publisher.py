@@ -69,7 +69,8 @@ def _published(connection: psycopg.Connection, run_id: str) -> Publication | Non
     row = connection.execute(
         "select publication_id, rows_removed, rows_added,"
         " (select count(*) from raw.file as f where f.publication_id = p.publication_id)"
-        " from ops.publication as p where run_id = %s",
+        " from ops.publication as p inner join ops.run as r using (run_id)"
+        " where run_id = %s and r.status = 'published' order by publication_id desc limit 1",
         (run_id,),
     ).fetchone()
     return None if row is None else Publication(row[0], run_id, row[3], row[1], row[2])
@@ -77,7 +78,8 @@ def _published(connection: psycopg.Connection, run_id: str) -> Publication | Non
 
 def _scope_of(connection: psycopg.Connection, run_id: str) -> str:
     row = connection.execute("select scope, status from ops.run where run_id = %s", (run_id,)).fetchone()
-    built = connection.execute("select run_id from build.run_scope").fetchone()
+    is_built = connection.execute("select to_regclass('build.run_scope') is not null").fetchone() == (True,)
+    built = connection.execute("select run_id from build.run_scope").fetchone() if is_built else None
     if row is None or built is None or built[0] != run_id:
         raise PublishError(f"schema build does not hold run {run_id}; run the pipeline again")
     scope, status = map(str, row)
