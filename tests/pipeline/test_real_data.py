@@ -124,7 +124,7 @@ def triples(transitions: list[list[Any]]) -> dict[tuple[str, str], int]:
 
 
 def test_simple_shop(mart_of: Callable[..., Mart], expected: dict[str, Any], tmp_path: Path) -> None:
-    """Sessions, fifteen funnels and transitions; a change of the session policy computes everything anew."""
+    """Sessions, fifteen funnels, weekly retention, transitions; a change of the session policy computes all anew."""
     wanted = expected["simple_shop_2019"]
     mart = mart_of("simple_shop_2019", clickstream="simple_shop_2019/events.csv")
     first = mart.run(DEFINITIONS / "simple_shop_2019")
@@ -152,6 +152,11 @@ def test_simple_shop(mart_of: Callable[..., Mart], expected: dict[str, Any], tmp
         "select array_agg(persons order by step_no) from (select step_no, sum(entered)::integer as persons"
         " from mart.funnel_step where funnel_id = 'FN-ORDERED-NONE' group by 1) as f"
     ) == [(reached["FN-ORDERED-NONE"],)]
+
+    weeks: list[list[Any]] = wanted["weekly_retention_iso_weeks_utc"]
+    shown = mart.rows("select cohort_start::text, age, size, returned from mart.retention")
+    returned = {(start, age): persons if age else size for start, age, size, persons in shown}
+    assert {key: persons for key, persons in returned.items() if persons} == {(w, age): n for w, age, n in weeks}
 
     definitions = shutil.copytree(DEFINITIONS / "simple_shop_2019", tmp_path / "definitions")
     policy = definitions / "sessions.yml"

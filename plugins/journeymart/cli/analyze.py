@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from journeymart.analysis import Result, Scope, call
+from journeymart.analysis import AnalysisError, Result, Scope, call
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -223,3 +223,100 @@ def paths_people(
         "step": step, "from_node": from_node, "to_node": to_node, "node": node, "kind": kind, "occurrence": occurrence,
     }  # fmt: skip
     return call(request.settings, "paths_people", {**arguments, **request.scope.arguments()})
+
+
+class Period(StrEnum):
+    """Length of the periods of a cohort report."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class Mode(StrEnum):
+    """When a return counts."""
+
+    EXACT = "exact"
+    UNBOUNDED = "unbounded"
+    BRACKET = "bracket"
+
+
+class Entry(StrEnum):
+    """Who belongs to a period: all who start in it, or those who start for the first time."""
+
+    EVERY = "every"
+    FIRST = "first"
+
+
+Cohort = Annotated[str, typer.Option("--id", help="The cohort, as definitions/cohorts.yml names it.")]
+PeriodOption = Annotated[Period | None, typer.Option(help="Other periods than the definition's.")]
+ModeOption = Annotated[Mode | None, typer.Option(help="When a return counts, if not as defined.")]
+EntryOption = Annotated[Entry | None, typer.Option(help="Who belongs to a period, if not as defined.")]
+Ages = Annotated[int | None, typer.Option(help="Last age shown, if not as defined.")]
+Brackets = Annotated[str | None, typer.Option(help="First age of each bracket after the first, separated by commas.")]
+AsOf = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="As if nothing had happened afterwards.")]
+
+
+@analyze.command("retention")
+@analysis
+def retention(  # noqa: PLR0913, PLR0917 - each one is an option
+    request: Request,
+    cohort: Cohort,
+    period: PeriodOption = None,
+    mode: ModeOption = None,
+    entry: EntryOption = None,
+    ages: Ages = None,
+    brackets: Brackets = None,
+    as_of: AsOf = None,
+    cohort_start: Annotated[
+        datetime | None, typer.Option("--people", formats=["%Y-%m-%d"], help="List the persons of this period.")
+    ] = None,
+    age: Annotated[int | None, typer.Option(help="With --people: only those who return at this age.")] = None,
+    away: Annotated[bool, typer.Option("--away", help="With --age: those who do not return.")] = False,
+) -> Result:
+    """Of those who start in a period, how many return in later ones; with --people, who they are.
+
+    Example: `journeymart analyze retention --id CH-LOGIN-WEEK --period month --mode unbounded`
+    """
+    scope = request.scope.arguments()
+    _not_here(scope, "retention", "channel", "domain")
+    arguments = {
+        "cohort": cohort, "period": period, "mode": mode, "entry": entry, "ages": ages,
+        "brackets": _numbers("--brackets", brackets), "as_of": as_of and as_of.date(), "segment": scope["segment"],
+    }  # fmt: skip
+    if cohort_start is None:
+        dates = {name: scope[name] for name in ("from_date", "to_date")}
+        return call(request.settings, "retention_cells", {**arguments, **dates})
+    people = {"cohort_start": cohort_start.date(), "age": age, "has_returned": not away}
+    return call(request.settings, "retention_people", {**arguments, **people})
+
+
+@analyze.command("lifecycle")
+@analysis
+def lifecycle(request: Request, cohort: Cohort, period: PeriodOption = None, as_of: AsOf = None) -> Result:
+    """Who is new, returning, resurrecting or dormant in each period, by the starts of a cohort.
+
+    Example: `journeymart analyze lifecycle --id CH-LOGIN-WEEK --period month`
+    """
+    scope = request.scope.arguments()
+    _not_here(scope, "lifecycle", "channel", "domain")
+    return call(request.settings, "lifecycle_cells", {
+        "cohort": cohort, "period": period, "as_of": as_of and as_of.date(), **scope
+    })  # fmt: skip
+
+
+def _not_here(scope: dict[str, Any], name: str, *filters: str) -> None:
+    """Take filters out that an analysis of persons does not have; refuse them when given."""
+    for filter_name in filters:
+        if scope.pop(filter_name) is not None:
+            option = filter_name.removesuffix("_date")
+            raise AnalysisError(f"{name} is about persons and has no --{option}; it is a filter of sessions")
+
+
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise AnalysisError(f"{option} takes numbers separated by commas, not {text!r}") from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from journeymart.definitions.cohorts import CohortsFile
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.funnels import FunnelsFile
 from journeymart.definitions.loader import load_yaml
@@ -26,13 +27,13 @@ def load_definitions(directory: Path | None = None) -> Definitions:
     Raises DefinitionError with file and line of every mistake.
     """
     sessions = load_yaml("sessions", directory).parse(SessionsFile).sessions
-    document = load_yaml("funnels", directory)
-    funnels = document.parse(FunnelsFile).funnels
     content: dict[tuple[str, str], dict[str, Any]] = {("sessions", "sessions"): sessions.content()}
     conditions: dict[str, Condition] = {}
-    for number, funnel in enumerate(funnels):
-        if ("funnels", funnel.id) in content:
-            raise document.error(("funnels", number, "id"), f"the funnel {funnel.id} is there twice")
-        content["funnels", funnel.id] = funnel.content()
-        conditions |= {condition.condition_id: condition for condition in funnel.conditions()}
+    for kind, file in (("funnels", FunnelsFile), ("cohorts", CohortsFile)):
+        document = load_yaml(kind, directory)
+        for number, item in enumerate(getattr(document.parse(file), kind)):
+            if (kind, item.id) in content:
+                raise document.error((kind, number, "id"), f"{item.id} is there twice")
+            content[kind, item.id] = item.content()
+            conditions |= {condition.condition_id: condition for condition in item.conditions()}
     return Definitions(content, conditions)

@@ -278,6 +278,134 @@ create table if not exists raw.consents (
 );
 create index if not exists consents_customer on raw.consents (customer_key, purpose, effective_at);
 
+-- Periods of cohorts: where the period of a date begins, and its number, so that ages are differences.
+create or replace function raw.period_start(period text, day date) returns date
+    language sql immutable parallel safe -- not strict: only then is it inlined
+    return date_trunc(period, day::timestamp)::date;
+create or replace function raw.period_no(period text, day date) returns integer
+    language sql immutable parallel safe -- not strict: only then is it inlined
+    return case period
+        when 'day' then day - date '2000-01-03'
+        when 'week' then floor((day - date '2000-01-03') / 7.0)::integer  -- a Monday
+        when 'month' then (extract(year from day) * 12 + extract(month from day))::integer
+    end;
+
+-- Who belongs to which period of a cohort (age null), and at which ages they return: what reports count. `days` is a
+-- relation with the columns of mart.cohort_day. Ages stop at `ages`; an unbounded report has the last age only.
+create or replace function raw.retention_person(
+    days regclass, cohort text, period text, mode text, entry text, ages integer, brackets integer[] default '{}',
+    as_of date default null
+) returns table (person_key integer, cohort_start date, age integer)
+    language plpgsql stable as $$
+begin
+    return query execute format($sql$
+        with active as materialized (
+            select
+                d.person_key,
+                raw.period_no($2, d.active_date) as period_no,
+                min(d.active_date) filter (where d.is_start) as start_date,
+                max(d.active_date) filter (where d.is_return) as return_date,
+                min(d.active_date) filter (where d.is_start and d.returns_later) as returned_date
+            from %s as d
+            where d.cohort_id = $1 and ($7 is null or d.active_date <= $7)
+            group by 1, 2
+        ),
+
+        member as (
+            select
+                a.*,
+                -- in the period of the start, only what comes after the first start is a return
+                coalesce(a.return_date > a.start_date or a.returned_date = a.start_date, false) as returns_at_once
+            from (
+                select
+                    x.*,
+                    min(x.period_no) filter (where x.start_date is not null) over person as first_no,
+                    max(x.period_no) filter (where x.return_date is not null) over person as last_no
+                from active as x
+                window person as (partition by x.person_key)
+            ) as a
+            where a.start_date is not null and ($4 = 'every' or a.period_no = a.first_no)
+        ),
+
+        returned as (
+            select m.person_key, m.start_date, 0 as age
+            from member as m
+            where m.returns_at_once and ($3 <> 'unbounded' or m.last_no = m.period_no)
+            union all
+            select m.person_key, m.start_date, a.period_no - m.period_no
+            from member as m
+            inner join active as a
+                on
+                    a.person_key = m.person_key
+                    and a.return_date is not null
+                    and a.period_no between m.period_no + 1 and m.period_no + $5
+            where $3 <> 'unbounded'
+            union all
+            select m.person_key, m.start_date, least(m.last_no - m.period_no, $5)
+            from member as m
+            where $3 = 'unbounded' and m.last_no > m.period_no
+        )
+
+        select m.person_key, raw.period_start($2, m.start_date), null::integer
+        from member as m
+        union all
+        select distinct
+            r.person_key,
+            raw.period_start($2, r.start_date),
+            case when $3 = 'bracket' then (array_prepend(0, $6))[width_bucket(r.age, $6) + 1] else r.age end
+        from returned as r
+    $sql$, days) using cohort, period, mode, entry, ages, brackets, as_of;
+end $$;
+
+-- The ages that a report shows when `reached` periods have begun since the start of a cohort: each age, or the first
+-- age of each bracket, with its last age. An age is over once a later period has begun.
+create or replace function raw.retention_age(mode text, ages integer, brackets integer[], reached integer)
+    returns table (age integer, is_complete boolean)
+    language sql immutable parallel safe
+    begin atomic
+        select s.first_age, lead(s.first_age, 1, ages + 1) over (order by s.first_age) - 1 < reached
+        from generate_series(0, least(ages, reached)) as s (first_age)
+        where mode <> 'bracket' or s.first_age = any(brackets || 0);
+    end;
+
+-- How each person who ever starts is doing in each period: new, returning (also active in the period before),
+-- resurrecting (active again after a pause) or dormant (no longer active in the period after).
+create or replace function raw.lifecycle_person(days regclass, cohort text, period text, as_of date default null)
+    returns table (person_key integer, period_start date, status text)
+    language plpgsql stable as $$
+begin
+    return query execute format($sql$
+        with active as (
+            select
+                d.person_key,
+                raw.period_no($2, d.active_date) as period_no,
+                raw.period_start($2, min(d.active_date)) as period_start
+            from %s as d
+            where d.cohort_id = $1 and d.is_start and ($3 is null or d.active_date <= $3)
+            group by 1, 2
+        ),
+
+        beside as (
+            select
+                a.*,
+                a.period_no - lag(a.period_no) over history as since,
+                lead(a.period_no) over history - a.period_no as until
+            from active as a
+            window history as (partition by a.person_key order by a.period_no)
+        )
+
+        select
+            b.person_key,
+            b.period_start,
+            case when b.since is null then 'new' when b.since = 1 then 'returning' else 'resurrecting' end
+        from beside as b
+        union all
+        select b.person_key, (b.period_start + ('1 ' || $2)::interval)::date, 'dormant'
+        from beside as b
+        where b.until is distinct from 1
+    $sql$, days) using cohort, period, as_of;
+end $$;
+
 -- ───────────────────────────── ops: what was run, checked and published ─────────────────────────────
 create table if not exists ops.run (
     run_id     text primary key,

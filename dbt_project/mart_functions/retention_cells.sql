@@ -1,0 +1,78 @@
+-- A cohort report: of the `size` persons who start in the period from `cohort_start`, how many return at an `age`. What
+-- is not given is as the cohort is defined, and then mart.retention is read; otherwise the days of every person are.
+-- as_of: as if nothing had happened after that date. segment: only persons who belong to it now.
+create or replace function mart.retention_cells(
+    cohort text, period text default null, mode text default null, entry text default null,
+    ages integer default null, brackets integer[] default null,
+    from_date date default null, to_date date default null, as_of date default null, segment text default null
+)
+returns table (cohort_start date, age integer, size bigint, returned bigint, is_complete boolean)
+language plpgsql stable security definer rows 200
+set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+as $$
+#variable_conflict use_column
+declare
+    plan constant mart.cohort := mart.retention_plan(
+        retention_cells.cohort, retention_cells.period, retention_cells.mode, retention_cells.entry,
+        retention_cells.ages, retention_cells.brackets
+    );
+    today constant date := least(retention_cells.as_of, mart.watermark_date());
+begin
+    if retention_cells.as_of is null and retention_cells.segment is null
+        and plan = (select c from mart.cohort as c where c.cohort_id = plan.cohort_id) then
+        return query
+        select r.cohort_start, r.age, r.size, r.returned, r.is_complete
+        from mart.retention as r
+        where
+            r.cohort_id = plan.cohort_id
+            and r.cohort_start >= coalesce(retention_cells.from_date, '-infinity')
+            and r.cohort_start <= coalesce(retention_cells.to_date, 'infinity')
+        order by 1, 2;
+        return;
+    end if;
+    return query
+    with person as materialized (
+        select p.cohort_start, p.age
+        from raw.retention_person(
+            'mart.cohort_day', plan.cohort_id, plan.period, plan.mode, plan.entry, plan.ages, plan.brackets, today
+        ) as p
+        where
+            p.cohort_start >= coalesce(retention_cells.from_date, '-infinity')
+            and p.cohort_start <= coalesce(retention_cells.to_date, 'infinity')
+            and (
+                retention_cells.segment is null
+                or p.person_key in (
+                    select c.customer_key from mart.segment_customers(retention_cells.segment) as c (customer_key)
+                )
+            )
+    ),
+
+    counted as (
+        select
+            p.cohort_start,
+            coalesce(p.age, 0) as age,
+            count(*) filter (where p.age is null) as started,
+            count(p.age) as returned
+        from person as p
+        group by 1, 2
+    )
+
+    select s.cohort_start, a.age, s.started, coalesce(sum(n.returned), 0)::bigint, a.is_complete
+    from counted as s
+    cross join lateral raw.retention_age(
+        plan.mode, plan.ages, plan.brackets,
+        raw.period_no(plan.period, today) - raw.period_no(plan.period, s.cohort_start)
+    ) as a
+    left join counted as n
+        on n.cohort_start = s.cohort_start and (n.age = a.age or (plan.mode = 'unbounded' and n.age > a.age))
+    where s.age = 0 and s.started > 0
+    group by 1, 2, 3, 5
+    order by 1, 2;
+end
+$$;
+revoke execute on function mart.retention_cells(
+    text, text, text, text, integer, integer[], date, date, date, text
+) from public;
+grant execute on function mart.retention_cells(
+    text, text, text, text, integer, integer[], date, date, date, text
+) to jm_dashboard;

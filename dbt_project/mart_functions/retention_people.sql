@@ -1,0 +1,52 @@
+-- The persons behind one number of mart.retention_cells: all who start in the period from `cohort_start` (`age` null),
+-- or those who return at that age (`has_returned` false: who do not).
+create or replace function mart.retention_people(
+    cohort text, cohort_start date, age integer default null, has_returned boolean default true,
+    period text default null, mode text default null, entry text default null,
+    ages integer default null, brackets integer[] default null, as_of date default null, segment text default null
+)
+returns table (person_id text, customer_id text)
+language plpgsql stable security definer
+set search_path = '' set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    plan constant mart.cohort := mart.retention_plan(
+        retention_people.cohort, retention_people.period, retention_people.mode, retention_people.entry,
+        retention_people.ages, retention_people.brackets
+    );
+begin
+    return query
+    select coalesce(c.customer_id, v.visitor_id), c.customer_id
+    from (
+        select
+            p.person_key,
+            coalesce(bool_or(
+                p.age = retention_people.age or (plan.mode = 'unbounded' and p.age > retention_people.age)
+            ), false) as has_returned
+        from raw.retention_person(
+            'mart.cohort_day', plan.cohort_id, plan.period, plan.mode, plan.entry, plan.ages, plan.brackets,
+            least(retention_people.as_of, mart.watermark_date())
+        ) as p
+        where
+            p.cohort_start = retention_people.cohort_start
+            and (
+                retention_people.segment is null
+                or p.person_key in (
+                    select m.customer_key from mart.segment_customers(retention_people.segment) as m (customer_key)
+                )
+            )
+        group by 1
+    ) as r
+    left join raw.customer as c on c.customer_key = r.person_key
+    left join raw.visitor as v on v.visitor_key = -r.person_key
+    where retention_people.age is null or r.has_returned = coalesce(retention_people.has_returned, true)
+    order by 1;
+end
+$$;
+revoke execute on function mart.retention_people(
+    text, date, integer, boolean, text, text, text, integer, integer[], date, text
+) from public;
+grant execute on function mart.retention_people(
+    text, date, integer, boolean, text, text, text, integer, integer[], date, text
+) to jm_dashboard;

@@ -1,0 +1,157 @@
+"""Cohort reports and life cycles agree with their reference on hundreds of random logs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from tests.oracle import cohorts
+from tests.oracle.cohorts import Cells, History, Report
+from tests.oracle.logs import BATCHES
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.settings import Settings
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+DEFINITIONS = Path(__file__).parent / "definitions"
+DEFINED = {
+    "CH-DAY": Report("day", "exact", "every", 9),
+    "CH-WEEK": Report("week", "unbounded", "every", 5),
+    "CH-MONTH": Report("month", "bracket", "first", 3, (1, 3)),
+}
+Case = tuple[int, History, random.Random]
+
+
+class Bank:
+    """A batch of logs in a published mart."""
+
+    def __init__(self, connection: psycopg.Connection, histories: list[History], number: int) -> None:
+        self.connection, self.histories, self.number = connection, histories, number
+
+    def cases(self) -> Iterator[Case]:
+        """Each log with a source of chance of its own for the arguments."""
+        for number, history in enumerate(self.histories):
+            yield number, history, random.Random(f"{self.number}-{number}")
+
+    def call(self, function: str, **arguments: Any) -> list[tuple[Any, ...]]:
+        named = ", ".join(f'"{name}" => %({name})s' for name in arguments)
+        return self.connection.execute(f"select * from mart.{function}({named})", arguments).fetchall()  # noqa: S608
+
+    def cells(self, log: int, **arguments: Any) -> Cells:
+        """What the report says of one log."""
+        rows = self.call(
+            "retention_cells", from_date=cohorts.first_day(log), to_date=cohorts.last_day(log), **arguments
+        )
+        return {row[:2]: row[2:] for row in rows}
+
+    def watermark(self) -> date:
+        return max(at.date() for history in self.histories for at, _, _ in history.moments)
+
+
+@pytest.fixture(scope="module", params=range(BATCHES))
+def bank(
+    request: pytest.FixtureRequest, new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bank]:
+    landing = tmp_path_factory.mktemp("logs")
+    histories = cohorts.land(cohorts.generate(request.param), landing, request.param)
+    warehouse = new_warehouse()
+    pipeline.run(warehouse, landing, definitions=DEFINITIONS)
+    with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
+        yield Bank(connection, histories, request.param)
+
+
+def any_report(chance: random.Random) -> Report:
+    ages = chance.randrange(1, 8)
+    mode = chance.choice(["exact", "unbounded", "bracket"])
+    brackets = sorted(chance.sample(range(1, ages + 1), chance.randrange(1, ages + 1))) if mode == "bracket" else ()
+    return Report(chance.choice(cohorts.PERIODS), mode, chance.choice(["every", "first"]), ages, tuple(brackets))
+
+
+def asked(report: Report) -> dict[str, Any]:
+    return {
+        "period": report.period, "mode": report.mode, "entry": report.entry, "ages": report.ages,
+        "brackets": list(report.brackets) or None,
+    }  # fmt: skip
+
+
+def test_reports_as_defined(bank: Bank) -> None:
+    """What is counted run by run; and the same counted on the spot."""
+    today = bank.watermark()
+    for number, history, chance in bank.cases():
+        cohort = chance.choice(list(DEFINED))
+        wanted = cohorts.retention(history, cohort, DEFINED[cohort], today)
+        assert bank.cells(number, cohort=cohort) == wanted, (number, cohort)
+        assert bank.cells(number, cohort=cohort, as_of=today) == wanted, (number, cohort)
+
+
+def test_reports_drawn_up_on_the_spot(bank: Bank) -> None:
+    for number, history, chance in bank.cases():
+        cohort, report = chance.choice(list(DEFINED)), any_report(chance)
+        as_of = cohorts.first_day(number) + timedelta(days=chance.randrange(8, 110))
+        wanted = cohorts.retention(history, cohort, report, min(as_of, bank.watermark()))
+        assert bank.cells(number, cohort=cohort, as_of=as_of, **asked(report)) == wanted, (number, cohort, report)
+
+
+def test_people_are_those_of_the_cell(bank: Bank) -> None:
+    today = bank.watermark()
+    for number, history, chance in bank.cases():
+        cohort, report = chance.choice(list(DEFINED)), any_report(chance)
+        starts = cohorts.members(history, cohort, report, today)
+        if not any(starts.values()):
+            continue
+        begin = chance.choice(sorted(begin for begin, persons in starts.items() if persons))
+        shown = [age for start, age in cohorts.retention(history, cohort, report, today) if start == begin]
+        age, has_returned = chance.choice([None, *shown]), chance.random() < 0.7
+        wanted = sorted(
+            person
+            for person, periods in starts[begin].items()
+            if age is None or cohorts.is_in(periods, begin, age, report) == has_returned
+        )
+        rows = bank.call(
+            "retention_people", cohort=cohort, cohort_start=begin, age=age, has_returned=has_returned, **asked(report)
+        )
+        assert [row[0] for row in rows] == wanted, (number, cohort, report, begin, age, has_returned)
+        assert all((row[1] is None) == row[0].endswith("p3") for row in rows)
+
+
+def test_life_cycles(bank: Bank) -> None:
+    for number, history, chance in bank.cases():
+        cohort, period = chance.choice(list(DEFINED)), chance.choice(cohorts.PERIODS)
+        begin, end = cohorts.first_day(number), cohorts.last_day(number)
+        rows = bank.call("lifecycle_cells", cohort=cohort, period=period, from_date=begin, to_date=end)
+        wanted = cohorts.lifecycle(history, cohort, period, min(end, bank.watermark()))
+        assert {row[:2]: row[2] for row in rows} == wanted, (number, cohort, period)
+
+        period = DEFINED[cohort].period
+        kept = bank.connection.execute(
+            "select period_start, status, persons from mart.lifecycle"
+            " where cohort_id = %s and period_start between %s and %s",
+            (cohort, begin, end),
+        ).fetchall()
+        wanted = cohorts.lifecycle(history, cohort, period, min(end, bank.watermark()))
+        assert {row[:2]: row[2] for row in kept} == wanted, (number, cohort)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cohort": "CH-1' or true --"}, "there is no cohort 'CH-1' or true --'"),
+        ({"period": "year"}, "period must be day, week or month, not year"),
+        ({"mode": "strict"}, "mode must be exact, unbounded or bracket, not strict"),
+        ({"entry": "best"}, "entry must be every or first, not best"),
+        ({"ages": 0}, "ages must be between 1 and 400, not 0"),
+        ({"mode": "bracket", "ages": 5}, "brackets must be rising first ages between 1 and 5"),
+        ({"mode": "bracket", "ages": 5, "brackets": [3, 3]}, "brackets must be rising first ages between 1 and 5"),
+    ],
+)
+def test_wrong_arguments_are_refused(bank: Bank, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(psycopg.DataError) as refused:
+        bank.call("retention_cells", **{"cohort": "CH-DAY", **arguments})
+    assert refused.value.diag.message_primary == message
