@@ -4,7 +4,8 @@
    next.x   what mart.x will be: its untouched rows and build.x. ref() resolves to it.
 
    key       columns that identify a row
-   replaces  condition on mart rows (alias m) that this run replaces; default: the key is in build.x
+   replaces  condition on mart rows (alias m) that this run replaces; default: the key is in build.x. Rows of files that
+             this run takes away are replaced in any case, by their row_id
    keep      condition on build rows that stay; default: all (counters drop to zero and go)
    indexes   lists of columns #}
 {% materialization delta, adapter='postgres' %}
@@ -32,13 +33,13 @@
         create view {{ next }} as select {{ columns }} from {{ build }};
         {%- else %}
         create view {{ next }} as
-        select {{ columns }} from {{ mart }} as m where not ({{ delta_replaces(this.identifier, config) }})
+        select {{ columns }} from {{ mart }} as m where not ({{ delta_replaces(model) }})
         union all
         select {{ columns }} from {{ build }} as b where {{ config.get('keep', 'true') }};
         {%- endif %}
         alter table {{ build }} add primary key ({{ config.require('key') | join(', ') }});
         analyze {{ build }};
-        {{ record_model(delta_replaces(this.identifier, config), config.get('keep', 'true')) }}
+        {{ record_model(delta_replaces(model), config.get('keep', 'true')) }}
     {%- endcall %}
     {{ run_hooks(post_hooks) }}
     {{ adapter.commit() }}
@@ -64,14 +65,18 @@
 {%- endmacro %}
 
 {# The condition by which rows of mart.x (alias m) are replaced; publish uses the same text from the manifest. #}
-{% macro delta_replaces(name, config) -%}
-    {%- if config.get('replaces') -%}
-        {{ config.get('replaces') }}
+{% macro delta_replaces(node) -%}
+    {%- if node.config.get('replaces') -%}
+        ({{ node.config.replaces }})
     {%- else -%}
         exists (
-            select from build.{{ name }} as b
-            where {% for column in config.get('key') %}b.{{ column }} = m.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+            select from build.{{ node.name }} as b
+            where {% for column in node.config.key %}b.{{ column }} = m.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
         )
+    {%- endif -%}
+    {%- if 'row_id' in node.columns and has_gone() %}
+        or {{ is_gone('m.row_id') }}
+        or exists (select from build.run_line as l where l.row_id = m.row_id)
     {%- endif -%}
 {%- endmacro %}
 
@@ -121,5 +126,5 @@
 {# Published rows of a delta model that this run replaces, as a subquery. #}
 {% macro replaced(name, columns) -%}
     {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ name] if execute -%}
-    (select {{ columns }} from mart.{{ name }} as m where {{ delta_replaces(name, node.config) if execute else 'true' }})
+    (select {{ columns }} from mart.{{ name }} as m where {{ delta_replaces(node) if execute else 'true' }})
 {%- endmacro %}

@@ -7,7 +7,7 @@
         select
             row_id,
             first_value(row_id) over (partition by {{ id }} order by {{ happened_at }}, row_id) as of_row_id
-        from {{ source('raw', table) }}
+        from {{ landed(table) if is_full() else source('raw', table) }}
         {%- if not is_full() %}
         where
             ({{ id }}) in (select {{ id }} from {{ new_lines(table) }} as n)

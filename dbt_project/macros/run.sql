@@ -13,13 +13,46 @@
     {{ return(fromjson(content) if content is string else content) }}
 {% endmacro %}
 
+{# Whether this run takes files away that others have corrected (supersedes in their .done); rare, so models carry the
+   conditions for it only then. #}
+{% macro has_gone() %}
+    {%- if not execute -%}{{ return(false) }}{%- endif -%}
+    {{ return(run_query("select exists (select from build.run_gone)").columns[0].values()[0]) }}
+{% endmacro %}
+
+{# Whether a row of raw or mart is of a file that this run takes away. #}
+{% macro is_gone(row_id) -%}
+    exists (select from build.run_gone as g where g.file_id = ({{ row_id }} >> 32)::integer)
+{%- endmacro %}
+
+{# A raw table as it will be: without the files that this run takes away. #}
+{% macro landed(table) -%}
+    {%- set relation = source('raw', table) -%}
+    {%- if has_gone() -%}
+    (select * from {{ relation }} as r where not {{ is_gone('r.row_id') }})
+    {%- else -%}
+    {{ relation }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The rows of a raw table that this run takes away. #}
+{% macro gone_lines(table) -%}
+    (
+        select r.*
+        from build.run_gone as f
+        inner join {{ source('raw', table) }} as r
+            on r.row_id between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
+    )
+{%- endmacro %}
+
 {# The rows of a raw table that are new in this run: all of them in a full build. Written as a join from the files to
-   their range of row_id, because that is one index range per file, whatever is in raw already. #}
+   their range of row_id, because that is one index range per file, whatever is in raw already. Single lines, replayed
+   from quarantine or no longer the repetition of another, are looked up one by one. #}
 {% macro new_lines(table) -%}
     {%- set relation = source('raw', table) -%}
     {%- set new_events = ref('int_run__event') if table == 'event' -%}
     {%- if is_full() -%}
-    {{ relation }}
+    {{ landed(table) }}
     {%- elif table == 'event' -%}
     {{ new_events }}
     {%- else -%}
@@ -28,13 +61,21 @@
         from build.run_file as f
         inner join {{ relation }} as r
             on r.row_id between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
+        union all
+        select r.*
+        from build.run_line as l
+        inner join {{ relation }} as r on l.row_id = r.row_id
+        where l.is_single
     )
     {%- endif -%}
 {%- endmacro %}
 
 {# Whether a row of raw is new in this run. #}
 {% macro is_new(row_id) -%}
-    exists (select from build.run_file as f where f.file_id = ({{ row_id }} >> 32)::integer)
+    (
+        exists (select from build.run_file as f where f.file_id = ({{ row_id }} >> 32)::integer)
+        or exists (select from build.run_line as l where l.row_id = {{ row_id }})
+    )
 {%- endmacro %}
 
 {# Rows of raw that a run may see: its own files and those already published, not what landed meanwhile. #}
@@ -47,6 +88,7 @@
                 f.publication_id is not null
                 or exists (select from build.run_file as n where n.file_id = f.file_id)
             )
+            {{ 'and not exists (select from build.run_gone as g where g.file_id = f.file_id)' if has_gone() }}
     )
 {%- endmacro %}
 

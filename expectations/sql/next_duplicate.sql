@@ -8,5 +8,8 @@ where
     or exists (select from next.line_duplicate as o where o.row_id = d.of_row_id)
     or not exists (
         select from raw.file as f
-        where f.file_id = (d.of_row_id >> 32)::integer and f.status = 'loaded'
+        where
+            f.file_id = (d.of_row_id >> 32)::integer
+            and f.status in ('loaded', 'superseded')  -- the latter by what landed after this run was built
+            and not exists (select from build.run_gone as g where g.file_id = f.file_id)
     )

@@ -1,4 +1,5 @@
--- The files a run answers for: those landed since the last publication, all files in a full run. One row per file.
+-- The files a run answers for: those landed since the last publication and those with lines replayed from quarantine,
+-- all files in a full run. One row per file.
 select
     f.file_id,
     f.source,
@@ -7,6 +8,7 @@ select
     f.rows_loaded,
     f.rows_quarantined,
     f.totals,
+    f.content_hash,
     f.declared,
     f.first_event_at,
     f.last_event_at,
@@ -17,4 +19,8 @@ select
 from raw.file as f
 where
     f.status = 'loaded'
-    and exists (select from build.run_file as r where r.file_id = f.file_id)
+    and f.file_id in (
+        select file_id from build.run_file
+        union all
+        select (row_id >> 32)::integer from build.run_line
+    )

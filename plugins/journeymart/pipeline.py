@@ -86,10 +86,12 @@ def new_run_id() -> str:
 
 
 def is_pending(settings: Settings) -> bool:
-    """Whether loaded files wait for a publication, of this run or of one that ended early."""
+    """Whether loaded or corrected files or replayed lines wait for a publication, of this run or an earlier one."""
     with connect("jm_builder", settings=settings) as connection:
         row = connection.execute(
             "select exists (select from raw.file where publication_id is null and status = 'loaded')"
+            " or exists (select from raw.replay where publication_id is null)"
+            " or exists (select from raw.file where status = 'superseded' and removed_id is null)"
         ).fetchone()
     return row is not None and bool(row[0])
 
@@ -110,10 +112,11 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
     with connect("jm_builder", settings=settings, autocommit=True) as connection, _alone(connection):
         digest = _apply_definitions(connection, definitions, dbt.project_hash())
         _apply_transaction_codes(connection, definitions)
-        scope = "all" if full or not _is_current(connection, dbt, digest) else "changes"
+        is_full = full or not _is_current(connection, dbt, digest) or _watermark_falls(connection)
+        scope = "all" if is_full else "changes"
         with _landing_held(settings, when=scope == "all"):
-            files = _begin(connection, run_id, scope, digest)
-            if scope == "changes" and files == 0:
+            files, changes = _begin(connection, run_id, scope, digest)
+            if scope == "changes" and changes == 0:
                 connection.execute(
                     "update ops.run set status = 'empty', ended_at = clock_timestamp() where run_id = %s", (run_id,)
                 )
@@ -123,8 +126,9 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
         return Build(run_id, scope, files, len(results))
 
 
-def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str) -> int:
-    """Decide what this run sees; returns the number of files."""
+def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str) -> tuple[int, int]:
+    """Decide what this run sees; returns the number of new files, and of all changes: new and corrected files, and
+    single lines."""
     with connection.transaction():
         connection.execute(
             "update ops.run set status = 'failed', error = 'ended without a result', ended_at = clock_timestamp()"
@@ -133,11 +137,14 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
         )
         connection.execute(
             """
-            drop table if exists build.run_scope, build.run_file, build.model;
+            drop table if exists build.run_scope, build.run_file, build.run_line, build.run_gone, build.model
+                cascade;  -- views of next from a run that took files away refer to them
             create unlogged table build.run_scope (
                 run_id text not null, is_full boolean not null, definitions text not null, watermark_at timestamptz
             );
             create unlogged table build.run_file (file_id integer primary key);
+            create unlogged table build.run_gone (file_id integer primary key);
+            create unlogged table build.run_line (row_id bigint primary key, is_single boolean not null);
             create unlogged table build.model (
                 position integer generated always as identity, name text primary key, kind text not null,
                 columns text[] not null, replaces text, keep text, sql text, comment text not null,
@@ -145,22 +152,55 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             )
             """
         )
+        # First what goes: a file that is corrected meanwhile then goes with the next run.
+        gone = connection.execute(
+            "insert into build.run_gone select file_id from raw.file where status = 'superseded' and removed_id is null"
+        ).rowcount
         files = connection.execute(
             "insert into build.run_file select file_id from raw.file"
             " where status = 'loaded' and (%s or publication_id is null)",
             (scope == "all",),
         ).rowcount
+        # A replayed line of a file that is new as a whole is new with it; of a published file, by itself.
+        lines = connection.execute(
+            """
+            insert into build.run_line
+            select
+                p.row_id,
+                (p.row_id >> 32)::integer not in (select file_id from build.run_file union all table build.run_gone)
+            from raw.replay as p
+            where p.publication_id is null
+            """
+        ).rowcount
+        if gone and scope == "changes":
+            # What repeated a line that goes is to be decided anew.
+            lines += connection.execute(
+                """
+                insert into build.run_line
+                select d.row_id, true
+                from mart.line_duplicate as d
+                where
+                    (d.of_row_id >> 32)::integer in (select g.file_id from build.run_gone as g)
+                    and (d.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
+                """
+            ).rowcount
         connection.execute(
             """
             insert into build.run_scope
-            select %s, %s, %s, greatest(
-                (select max(watermark_at) from ops.publication),
-                (select max(f.last_event_at) from raw.file as f inner join build.run_file as r using (file_id))
+            select %(run_id)s, %(is_full)s, %(digest)s, greatest(
+                (
+                    select max(watermark_at) from ops.publication where not %(is_full)s
+                ),
+                (select max(f.last_event_at) from raw.file as f inner join build.run_file as r using (file_id)),
+                (
+                    select max(f.last_event_at) from raw.file as f
+                    where f.file_id in (select (l.row_id >> 32)::integer from build.run_line as l where l.is_single)
+                )
             )
             """,
-            (run_id, scope == "all", digest),
+            {"run_id": run_id, "is_full": scope == "all", "digest": digest},
         )
-        connection.execute("analyze build.run_file")
+        connection.execute("analyze build.run_file, build.run_line, build.run_gone")
         connection.execute(
             """
             insert into ops.run (run_id, scope, files, status) values (%s, %s, %s, 'running')
@@ -170,7 +210,7 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             """,
             (run_id, scope, files),
         )
-    return files
+    return files, files + lines + gone
 
 
 def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResult]) -> None:
@@ -260,6 +300,20 @@ def _is_current(connection: psycopg.Connection, dbt: Dbt, digest: str) -> bool:
         found.get(table.name) == {name: type_.replace(", ", ",") for name, type_ in table.columns.items()}
         for table in dbt.mart_tables()
     )
+
+
+def _watermark_falls(connection: psycopg.Connection) -> bool:
+    """Whether the latest time of all was in a file that has been corrected: what is open or over depends on it
+    everywhere."""
+    row = connection.execute(
+        """
+        select
+            exists (select from raw.file where status = 'superseded' and removed_id is null)
+            and (select max(watermark_at) from ops.publication)
+            > coalesce((select max(last_event_at) from raw.file where status = 'loaded'), '-infinity')
+        """
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 @contextmanager

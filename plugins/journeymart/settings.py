@@ -71,6 +71,7 @@ class Settings:
     home: Path
     repo: Path
     venvs: Path
+    archive_directory: Path | None  # where landed files are kept, unless in the home
     pg_host: str
     pg_port: int
     pg_database: str
@@ -88,12 +89,14 @@ class Settings:
         home = Path(environ.get("JOURNEYMART_HOME") or REPO / ".local").expanduser().resolve()
         values = {**read_env_file(home / "secrets.env"), **read_env_file(home / "platform.env"), **environ}
         port = values.get("JOURNEYMART_PG_PORT", str(DEFAULT_PORT_BASE))
+        archive = values.get("JOURNEYMART_ARCHIVE")
         if not port.isdecimal():
             raise SettingsError(f"JOURNEYMART_PG_PORT must be a number, not '{port}'")
         return cls(
             home=home,
             repo=REPO,
             venvs=Path(values.get("JOURNEYMART_VENVS") or REPO / ".venvs").expanduser().resolve(),
+            archive_directory=Path(archive).expanduser().resolve() if archive else None,
             pg_host=values.get("JOURNEYMART_PG_HOST", "127.0.0.1"),
             pg_port=int(port),
             pg_database=values.get("JOURNEYMART_PG_DATABASE", "journeymart"),
@@ -106,6 +109,11 @@ class Settings:
     def landing(self) -> Path:
         """The default landing zone."""
         return self.home / "landing"
+
+    @property
+    def archive(self) -> Path:
+        """Landed files as they came (JOURNEYMART_ARCHIVE)."""
+        return self.archive_directory or self.home / "archive"
 
     @property
     def docs(self) -> Path:

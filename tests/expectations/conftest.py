@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +72,10 @@ def _create_models(settings: Settings) -> None:
             connection.execute(f"create view next.{name} as table build.{name}")
         connection.execute(
             "create table build.run_scope (run_id text, is_full boolean, watermark_at timestamptz);"
-            "create table build.run_file (file_id integer); create table build.touched_date (session_date date)"
+            "create table build.run_file (file_id integer);"
+            "create table build.run_gone (file_id integer);"
+            "create table build.run_line (row_id bigint, is_single boolean);"
+            "create table build.touched_date (session_date date)"
         )
 
 
@@ -152,6 +158,17 @@ def _fill(connection: psycopg.Connection) -> None:
     )  # fmt: skip
     insert("raw.customers", "row_id, customer_key", (line(3, 1), 1), (line(3, 2), 2))
 
+    hashes = {
+        1: sum((no % 7 or 1) ^ microseconds(when) ^ no for no, _, _, when, _ in events),
+        2: sum(
+            md5_64(f"{no}|{tid}|{microseconds(when)}|{Decimal(amount):.4f}")
+            for no, tid, when, _, amount, _ in transactions
+        ),
+        3: md5_64("1|c-1") + md5_64("2|c-2"),
+    }
+    for file_id, content_hash in hashes.items():
+        connection.execute("update raw.file set content_hash = %s where file_id = %s", (content_hash, file_id))
+
     insert("build.run_scope", "run_id, is_full, watermark_at", (RUN, True, at(40, 11)))
     insert("build.run_file", "file_id", (1,), (2,), (3,))
     insert("build.touched_date", "session_date", (DAY,))
@@ -200,6 +217,16 @@ def _fill(connection: psycopg.Connection) -> None:
         (DAY, "web", 2, "LIST", "BUY", 1), (DAY, "app", 2, "BUY", "이탈", 1), (DAY, "web", 3, "BUY", "HOME", 1),
         (DAY, "web", 4, "HOME", "이탈", 1),
     )  # fmt: skip
+
+
+def microseconds(when: str) -> int:
+    """Since 1970."""
+    return int(datetime.fromisoformat(when).timestamp()) * 1_000_000
+
+
+def md5_64(text: str) -> int:
+    """The first 64 bits of the md5, signed."""
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8], "big", signed=True)
 
 
 def _path(*nodes: int) -> str:

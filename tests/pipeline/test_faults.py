@@ -23,6 +23,8 @@ from tests.pipeline.zone import Zone, event
 from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.landing import discover
 from journeymart.landing import load as loading
+from journeymart.landing.files import LandingFile
+from journeymart.landing.readers import Chunk
 from journeymart.settings import REPO
 
 pytestmark = pytest.mark.postgres
@@ -145,6 +147,29 @@ def test_times_that_do_not_exist_or_are_to_come(zone: Zone):
     assert zone.query(
         "select to_char(event_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') from raw.event order by row_id"
     ) == [("2025-03-09 07:30",), ("2190-01-01 05:00",)]
+
+
+def test_a_file_that_grows_while_it_is_read(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("journeymart.landing.readers.CHUNK_BYTES", 5_000)
+    file = zone.put("clickstream/a.ndjson", [event(number) for number in range(200)])
+    zone.put("clickstream/b.ndjson", [event(number, click_text="b") for number in range(3)])
+    read = loading.Loader._chunks
+    written: list[int] = []
+
+    def chunks(loader: loading.Loader, found: LandingFile) -> Iterator[Chunk]:
+        for number, chunk in enumerate(read(loader, found)):
+            if number == 1 and len(written) < 2:  # together with the other file, and alone
+                with file.open("a") as writer:
+                    written.append(writer.write(json.dumps(event(1000 + len(written))) + "\n"))
+            yield chunk
+
+    monkeypatch.setattr(loading.Loader, "_chunks", chunks)
+    first, second = zone.land()
+    assert (first.status, first.error) == ("postponed", "clickstream/a.ndjson changed while it was read")
+    assert second.status == "loaded"
+    assert zone.value("select count(*) from raw.event") == 3
+    assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 202)]
+    assert zone.value("select count(distinct event_id) from raw.clickstream") == 202
 
 
 def test_a_thousand_small_files_at_once(zone: Zone):
@@ -314,7 +339,8 @@ def faulty_files(draw: st.DrawFn) -> tuple[bytes, int, int]:
 )
 @given(files=st.lists(faulty_files(), min_size=1, max_size=2))
 def test_every_line_of_faulty_files_ends_in_one_place(zone: Zone, files: list[tuple[bytes, int, int]]):
-    """Whatever is wrong: lines with content = rows + quarantined lines, and exactly the good ones are rows."""
+    """Whatever is wrong: lines with content = rows + quarantined lines, exactly the good ones are rows, and their hash
+    is that of the rows as they are stored."""
     marker = os.urandom(8).hex()  # no content is loaded twice
     for number, (content, _, _) in enumerate(files):
         zone.put(f"clickstream/{marker}/{number}.ndjson", content + b"\n" + marker.encode() + b"%d\n" % number)
@@ -330,6 +356,13 @@ def test_every_line_of_faulty_files_ends_in_one_place(zone: Zone, files: list[tu
                 (select count(*) from raw.clickstream where row_id >> 32 = {result.file_id}),
                 (select count(*) from raw.quarantine where file_id = {result.file_id} and reason <> ''),
                 (select count(*) from raw.quarantine as q
-                 inner join raw.event as e on e.row_id = (q.file_id::bigint << 32) + q.line_no)
+                 inner join raw.event as e on e.row_id = (q.file_id::bigint << 32) + q.line_no),
+                (select coalesce(sum(rows_loaded), 0)::integer from raw.file_day where file_id = {result.file_id}),
+                (select content_hash from raw.file where file_id = {result.file_id}) = (
+                    select coalesce(sum(
+                        event_hash # (extract(epoch from event_at) * 1000000)::bigint # (row_id & 4294967295)
+                    ), 0)
+                    from raw.event where row_id >> 32 = {result.file_id}
+                )
             """  # noqa: S608 - a number
-        ) == [(good, good, content_lines + 1 - good, 0)]
+        ) == [(good, good, content_lines + 1 - good, 0, good, True)]

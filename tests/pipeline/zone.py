@@ -44,7 +44,10 @@ class Zone:
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with connect("jm_admin", settings=self.settings) as warehouse:
-            return warehouse.execute(statement).fetchall()
+            cursor = warehouse.execute(statement)
+            while cursor.nextset():
+                pass
+            return cursor.fetchall()
 
     def value(self, statement: str) -> Any:
         return self.query(statement)[0][0]

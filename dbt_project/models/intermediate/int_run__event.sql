@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['event_hash']}]) }}
 -- Clickstream lines that are new in a run of changes, as a small table of known size: the planner then looks up what
--- they touch instead of reading whole tables. One index range of raw per file.
+-- they touch instead of reading whole tables. One index range of raw per file or replayed line.
 select
     r.row_id,
     r.event_at,
@@ -12,7 +12,17 @@ select
     r.inflow_key,
     r.error_key,
     r.action_id
-from build.run_file as f
-inner join {{ source('raw', 'event') }} as r
-    on r.row_id between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
+from (
+    select
+        file_id::bigint << 32 as first_row,
+        (file_id::bigint << 32) + 4294967295 as last_row
+    from build.run_file
+    union all
+    select
+        row_id as first_row,
+        row_id as last_row
+    from build.run_line
+    where is_single
+) as f
+inner join {{ source('raw', 'event') }} as r on r.row_id between f.first_row and f.last_row
 where {{ 'false' if is_full() else 'true' }}

@@ -25,4 +25,12 @@ select
 from {{ computed('line_duplicate') }} as d
 inner join {{ source('raw', 'event') }} as e on d.row_id = e.row_id
 where not {{ is_new('e.row_id') }}
+{%- if has_gone() %}
+union all
+select
+    e.visitor_key,
+    e.customer_key,
+    e.event_at
+from {{ gone_lines('event') }} as e
+{%- endif %}
 {%- endif %}

@@ -5,7 +5,7 @@
 {% set reach = seconds(policy.transaction_tolerance_seconds) %}
 {% if is_full() -%}
 select t.row_id
-from {{ source('raw', 'transactions') }} as t
+from {{ landed('transactions') }} as t
 where not exists (select from {{ ref('line_duplicate') }} as d where d.row_id = t.row_id)
 {%- else -%}
 with around as (

@@ -38,6 +38,17 @@ with recursive touched as (
     inner join {{ published('transaction_fact') }} as t on d.row_id = t.row_id
     inner join {{ published('session_fact') }} as s
         on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at
+    {%- if has_gone() %}
+    union
+    select
+        s.visitor_key,
+        s.started_at,
+        s.ended_at
+    from {{ gone_lines('transactions') }} as d
+    inner join {{ published('transaction_fact') }} as t on d.row_id = t.row_id
+    inner join {{ published('session_fact') }} as s
+        on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at
+    {%- endif %}
     {%- endif %}
 )
 {%- if policy.cut_at_campaign and not is_full() %},

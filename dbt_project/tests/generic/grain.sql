@@ -11,6 +11,6 @@ inner join mart.{{ model.identifier }} as m
     on {% for column in node.config.get('key') %}m.{{ column }} = b.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
 where
     {{ node.config.get('keep') or 'true' }}
-    and not ({{ delta_replaces(model.identifier, node.config) }})
+    and not ({{ delta_replaces(node) }})
 {%- endif %}
 {% endtest %}

@@ -86,6 +86,7 @@ class Declaration(DefinitionModel):
     rows: int | None = None
     sha256: str | None = None
     totals: dict[str, Decimal] = ModelField(default_factory=dict)
+    supersedes: str | None = None  # sha256 or path of the file that this one corrects
 
     @classmethod
     def read(cls, content: Any, numbers: tuple[str, ...]) -> Self:
@@ -107,6 +108,12 @@ class Declaration(DefinitionModel):
         return declared
 
 
+def supersedes(declared: Any) -> str | None:
+    """Which file a .done says is corrected, before the rest of it is checked."""
+    found = declared.get("supersedes") if isinstance(declared, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def discover(
     landing: Path,
     sources: Sources,
@@ -115,10 +122,11 @@ def discover(
     source: str | None = None,
     paths: set[str] | None = None,
 ) -> list[LandingFile]:
-    """Complete files that the ledger does not know, ordered by source and path.
+    """Complete files that the ledger does not know, ordered by source and path, corrections behind what they correct.
 
     A file is known by source, path, size and time of change. One that was rejected comes again when it or its .done
-    has changed. `source` and `paths` (relative to the landing zone) limit the search. One query, whatever it finds.
+    has changed, or when the file that it corrects has been loaded. `source` and `paths` (relative to the landing zone)
+    limit the search. One query, whatever it finds.
     Raises JourneymartError if the landing zone or the source does not exist.
     """
     if not landing.is_dir():
@@ -134,11 +142,17 @@ def discover(
     ]
     known = warehouse.execute(
         """
-        select given.n, latest.status, latest.declared
+        select given.n, latest.status, latest.declared,
+            case when latest.status = 'rejected' and latest.declared ->> 'supersedes' is not null then exists (
+                select from raw.file as corrected
+                where corrected.source = given.source and corrected.file_id > latest.file_id
+                    and corrected.status = 'loaded'
+                    and latest.declared ->> 'supersedes' in (corrected.sha256, corrected.path)
+            ) else false end
         from unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
             with ordinality as given (source, path, bytes, modified_at, n)
         cross join lateral (
-            select file.status, file.declared
+            select file.file_id, file.status, file.declared
             from raw.file
             where (file.source, file.path, file.bytes, file.modified_at)
                 = (given.source, given.path, given.bytes, given.modified_at)
@@ -150,10 +164,11 @@ def discover(
     ).fetchall()
     settled = {
         number - 1
-        for number, status, declared in known
-        if status != "rejected" or declared == found[number - 1].declared()
+        for number, status, declared, is_awaited in known
+        if status != "rejected" or (declared == found[number - 1].declared() and not is_awaited)
     }
-    return [file for position, file in enumerate(found) if position not in settled]
+    fresh = [file for position, file in enumerate(found) if position not in settled]
+    return sorted(fresh, key=lambda file: (file.source, supersedes(file.declared()) is not None))
 
 
 def _scan(landing: Path, name: str, source: Source) -> Iterator[LandingFile]:
@@ -170,6 +185,15 @@ def _scan(landing: Path, name: str, source: Source) -> Iterator[LandingFile]:
                 pending.append(Path(entry.path))
             elif not source.require_done or entry.name + DONE in names:
                 yield _landing_file(landing, name, source, Path(entry.path), entry.stat(follow_symlinks=False))
+
+
+def landed_as(landing: Path, name: str, source: Source, location: Path) -> LandingFile | None:
+    """A file of the landing zone as it would be landed now; None if it is not there."""
+    try:
+        status = location.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return _landing_file(landing, name, source, location, status)
 
 
 def _landing_file(landing: Path, name: str, source: Source, location: Path, status: os.stat_result) -> LandingFile:

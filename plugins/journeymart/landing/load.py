@@ -13,11 +13,12 @@ import json
 import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -38,8 +39,9 @@ from journeymart.db import connect
 from journeymart.definitions.pages import Pages, load_pages
 from journeymart.definitions.sources import Source, Sources, load_sources
 from journeymart.definitions.transactions import Transactions, load_transactions
+from journeymart.landing.archive import Archive, Copy
 from journeymart.landing.decode import EXTRA, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder
-from journeymart.landing.files import Declaration, FileResult, LandingFile
+from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
 from journeymart.landing.messages import read_messages
 from journeymart.landing.readers import (
     CHUNK_BYTES,
@@ -97,6 +99,8 @@ class Tally:
 
     loaded: int = 0
     quarantined: int = 0
+    hash: int = 0  # sum of the line hashes of loaded rows
+    days: Counter[date] = field(default_factory=Counter)  # loaded rows by the day they happened
     first_at: datetime | None = None
     last_at: datetime | None = None
     all_totals: dict[str, Decimal] = field(default_factory=dict)  # of every line whose number can be read
@@ -106,6 +110,8 @@ class Tally:
         """Count another part of the same file."""
         self.loaded += other.loaded
         self.quarantined += other.quarantined
+        self.hash += other.hash
+        self.days.update(other.days)
         self.first_at = min(filter(None, (self.first_at, other.first_at)), default=None)
         self.last_at = max(filter(None, (self.last_at, other.last_at)), default=None)
         for mine, theirs in ((self.all_totals, other.all_totals), (self.totals, other.totals)):
@@ -119,6 +125,7 @@ class Content:
 
     sha256: str
     declared: Any
+    copy: Copy  # on its way into the archive
 
 
 @dataclass(frozen=True)
@@ -149,6 +156,7 @@ class Loader:
         self.pages: Pages = load_pages(definitions)
         self.transactions: Transactions = load_transactions(definitions, self.sources)
         self._settings = settings or Settings.load()
+        self.archive = Archive(self._settings.archive)
         self._closing = ExitStack()
         self._keys: dict[int, frozenset[str]] = {}  # NDJSON: hash of the keys of a line → the keys
         self._chunk_keys: set[int] = set()  # the hashes that occur in the table `chunk`
@@ -157,6 +165,7 @@ class Loader:
         with ExitStack() as opening:
             opening.callback(self._disconnect)
             self._connect()
+            self.archive.clear()
             spill = opening.enter_context(tempfile.TemporaryDirectory(prefix="journeymart-"))
             self.engine = opening.enter_context(duckdb.connect())
             for setting in (
@@ -252,9 +261,16 @@ class Loader:
 
     def _load(self, files: list[LandingFile], careful: bool = False) -> list[FileResult]:
         """Load files of one source in one transaction; results in the order of `files`."""
+        with ExitStack() as copies:
+            contents = []
+            for file in files:
+                contents.append(self._content(file))
+                copies.callback(contents[-1].copy.discard)
+            return self._load_contents(files, contents, careful)
+
+    def _load_contents(self, files: list[LandingFile], contents: list[Content], careful: bool) -> list[FileResult]:
         source = self.sources.sources[files[0].source]
         target = TARGETS[files[0].source]
-        contents = [self._content(file) for file in files]
         self.engine.execute(f"set timezone = '{source.time_zone}'")
         with self.warehouse.transaction():
             results = {}
@@ -265,7 +281,7 @@ class Loader:
                     results[file.path] = self._repeat(file, content)
                 else:
                     jobs[file_id] = file
-            self._prepare(dict(zip((file.path for file in files), contents, strict=True)), jobs)
+            self._prepare({file_id: contents[files.index(file)].sha256 for file_id, file in jobs.items()})
             tallies = {file_id: Tally() for file_id in jobs}
             with (
                 closing(prefetch(self._batches(jobs))) as batches,
@@ -285,7 +301,8 @@ class Loader:
     def _content(self, file: LandingFile) -> Content:
         if file.problem is not None:
             raise FileRejectedError(file.problem)
-        return Content(file.sha256(), file.declared())
+        copy = self.archive.copy(file)
+        return Content(copy.sha256, file.declared(), copy)
 
     def _insert(
         self,
@@ -296,19 +313,23 @@ class Loader:
         repeat_of: int | None = None,
         error: str | None = None,
     ) -> int | None:
-        """A row of the ledger; None if this content is loaded already."""
+        """A row of the ledger; None if this content is loaded already, or was and has been corrected since."""
         declared = file.declared() if content is None else content.declared
         row = self.warehouse.execute(
             """
             insert into raw.file
                 (source, path, sha256, bytes, modified_at, format, declared, status, error, repeat_of, run_id)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            select %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
+            where %s or not exists (  -- what was corrected does not come back, unless as a correction itself
+                select from raw.file where (source, sha256, status) = (%s, %s, 'superseded')
+            )
             on conflict (source, sha256) where status = 'loaded' do nothing
             returning file_id
             """,
             (
                 file.source, file.path, content and content.sha256, file.bytes, file.modified_at, file.format,
                 None if declared is None else Jsonb(declared), status, error, repeat_of, self.run_id,
+                status != "loaded" or supersedes(declared) is not None, file.source, content and content.sha256,
             ),
         ).fetchone()  # fmt: skip
         return None if row is None else int(row[0])
@@ -327,7 +348,8 @@ class Loader:
         if known:
             return FileResult(file.source, file.path, "repeated", known[0])
         original = self.warehouse.execute(
-            "select file_id from raw.file where (source, sha256, status) = (%s, %s, 'loaded')",
+            "select file_id from raw.file where source = %s and sha256 = %s and status in ('loaded', 'superseded')"
+            " order by status, file_id desc limit 1",
             (file.source, content.sha256),
         ).fetchone()
         if original is None:
@@ -335,9 +357,10 @@ class Loader:
         file_id = self._insert(file, content, "repeated", repeat_of=original[0])
         return FileResult(file.source, file.path, "repeated", file_id)
 
-    def _prepare(self, contents: dict[str, Content], jobs: dict[int, LandingFile]) -> None:
+    def _prepare(self, hashes: dict[int, str]) -> None:
+        """Empty tables of the engine for files with these sha256."""
         self.engine.execute("create or replace temp table files (_file_id integer, _content_id varchar)")
-        rows = [(file_id, contents[file.path].sha256[:CONTENT_ID_LENGTH]) for file_id, file in jobs.items()]
+        rows = [(file_id, sha256[:CONTENT_ID_LENGTH]) for file_id, sha256 in hashes.items()]
         if rows:
             self.engine.executemany("insert into files values (?, ?)", rows)
         self.engine.execute("create or replace temp table unstorable (row_id bigint)")
@@ -499,22 +522,26 @@ class Loader:
         return row is not None and bool(row[0])
 
     def _count(self, target: Target) -> dict[int, Tally]:
+        day = f"case when problem is null then {target.time}::date end" if target.time else "null::date"
         first_and_last = f"min({target.time}) filter (problem is null), max({target.time}) filter (problem is null)"
         sums = "".join(f", sum({number}), sum({number}) filter (problem is null)" for number in target.numbers)
         rows = self.engine.execute(
             f"""
-            select (row_id >> 32)::integer, count(*) filter (problem is null), count(problem),
+            select (row_id >> 32)::integer, {day}, count(*) filter (problem is null), count(problem),
+                coalesce(sum({target.line_hash}) filter (problem is null), 0),
                 {first_and_last if target.time else "null, null"} {sums}
-            from typed group by 1
+            from typed group by 1, 2
             """  # noqa: S608 - names from targets.py
         ).fetchall()
-        counted = {}
-        for file_id, loaded, quarantined, first_at, last_at, *totals in rows:
-            counted[file_id] = Tally(
-                loaded, quarantined, first_at, last_at,
+        counted: dict[int, Tally] = {}
+        for file_id, happened_on, loaded, quarantined, hash_, first_at, last_at, *totals in rows:
+            part = Tally(
+                loaded, quarantined, int(hash_), Counter({happened_on: loaded} if happened_on else {}),
+                first_at, last_at,
                 {number: totals[2 * i] for i, number in enumerate(target.numbers) if totals[2 * i] is not None},
                 {number: totals[2 * i + 1] for i, number in enumerate(target.numbers) if totals[2 * i + 1] is not None},
             )  # fmt: skip
+            counted.setdefault(file_id, Tally()).add(part)
         return counted
 
     def _quarantine(self, source: str, decoder: Decoder, rejects: list[tuple[int, Reject]]) -> pa.Table:
@@ -603,17 +630,47 @@ class Loader:
                 raise FileRejectedError(
                     f"has a total of {number} of {found.normalize():f}, but its .done declares {expected:f}"
                 )
+        content.copy.keep()
+        if declared.supersedes is not None:
+            self._supersede(file, file_id, declared.supersedes)
         totals = {number: f"{total.normalize():f}" for number, total in tally.totals.items()}
         self.warehouse.execute(
             """
+            with days as (
+                insert into raw.file_day (file_id, happened_on, rows_loaded)
+                select %s, happened_on, rows_loaded
+                from unnest(%s::date[], %s::bigint[]) as counted (happened_on, rows_loaded)
+            )
             update raw.file
-            set rows_read = %s, rows_loaded = %s, rows_quarantined = %s, totals = %s,
+            set rows_read = %s, rows_loaded = %s, rows_quarantined = %s, totals = %s, content_hash = %s,
                 first_event_at = %s, last_event_at = %s
             where file_id = %s
             """,
-            (rows_read, tally.loaded, tally.quarantined, Jsonb(totals), tally.first_at, tally.last_at, file_id),
-        )
+            (
+                file_id, list(tally.days), list(tally.days.values()), rows_read, tally.loaded, tally.quarantined,
+                Jsonb(totals), tally.hash, tally.first_at, tally.last_at, file_id,
+            ),
+        )  # fmt: skip
         return FileResult(file.source, file.path, "loaded", file_id, rows_read, tally.loaded, tally.quarantined, totals)
+
+    def _supersede(self, file: LandingFile, file_id: int, other: str) -> None:
+        """Mark the file that this one corrects; the next publication takes its rows away."""
+        corrected = self.warehouse.execute(
+            """
+            update raw.file set status = 'superseded', superseded_by = %(file_id)s
+            where status = 'loaded' and file_id = (
+                select file_id from raw.file
+                where source = %(source)s and (sha256 = lower(%(other)s) or path = %(other)s)
+                    and status = 'loaded' and file_id <> %(file_id)s
+                order by file_id desc limit 1
+            )
+            """,
+            {"file_id": file_id, "source": file.source, "other": other},
+        ).rowcount
+        if not corrected:
+            raise FileRejectedError(
+                f"has a .done that supersedes '{other[:300]}', which is no loaded file of its source"
+            )
 
 
 def prefetch(items: Generator[Item]) -> Generator[Item]:

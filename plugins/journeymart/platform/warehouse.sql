@@ -32,19 +32,37 @@ create table if not exists raw.file (
     rows_bot         bigint not null default 0,
     rows_mart        bigint not null default 0,
     totals           jsonb not null default '{}',  -- summed over loaded rows: {"amount": "123.45"}
+    content_hash     numeric not null default 0,   -- sum of the line hashes of loaded rows (landing/targets.py)
     declared         jsonb,                        -- the content of <file>.done
     first_event_at   timestamptz,
     last_event_at    timestamptz,
-    status           text not null check (status in ('loaded', 'repeated', 'rejected')),
+    status           text not null,
     error            text,                         -- why it was rejected
     repeat_of        integer references raw.file,  -- the file with the same content
+    superseded_by    integer references raw.file,  -- the file that corrects it
     run_id           text not null,
     loaded_at        timestamptz not null default now(),
-    publication_id   bigint                        -- null until its rows are in mart
+    publication_id   bigint,                       -- null until its rows are in mart
+    removed_id       bigint                        -- superseded: the publication that took its rows away again
 );
+alter table raw.file
+    add column if not exists superseded_by integer references raw.file,
+    add column if not exists removed_id bigint,
+    add column if not exists content_hash numeric not null default 0,
+    drop constraint if exists file_status_check,
+    add constraint file_status_check check (status in ('loaded', 'repeated', 'rejected', 'superseded'));
 create unique index if not exists file_content on raw.file (source, sha256) where status = 'loaded';
+create index if not exists file_superseded on raw.file (source, sha256) where status = 'superseded';
+create index if not exists file_unremoved on raw.file (file_id) where status = 'superseded' and removed_id is null;
 create index if not exists file_path on raw.file (source, path);
 create index if not exists file_unpublished on raw.file (file_id) where publication_id is null and status = 'loaded';
+
+create table if not exists raw.file_day (             -- loaded rows by the day they happened, in the source's calendar
+    file_id     integer not null references raw.file,
+    happened_on date not null,
+    rows_loaded bigint not null,
+    primary key (file_id, happened_on)
+);
 
 create table if not exists raw.quarantine (
     file_id integer not null references raw.file,
@@ -55,6 +73,30 @@ create table if not exists raw.quarantine (
     line    text,
     primary key (file_id, line_no)
 );
+
+create table if not exists raw.replay (               -- lines that left quarantine after a rule was corrected
+    row_id         bigint primary key,
+    field          text,                              -- why it had been there
+    reason         text not null,
+    run_id         text not null,
+    replayed_at    timestamptz not null default now(),
+    publication_id bigint                             -- null until its row is in mart
+);
+create index if not exists replay_unpublished on raw.replay (row_id) where publication_id is null;
+
+-- A rejected line for those who may not see personal values: its shape and the keys of its JSON, nothing of its values.
+create or replace function raw.masked(line text) returns text
+    language sql immutable parallel safe
+    return regexp_replace(left(line, 1000), '[[:alnum:]](?![^"]*"\s*:)', 'x', 'g');
+create or replace view raw.quarantine_masked as
+select
+    file_id,
+    line_no,
+    source,
+    field,
+    reason,
+    raw.masked(line) as line
+from raw.quarantine;
 
 -- Dictionaries: append-only, filled by landing before the rows that use them.
 create table if not exists raw.visitor (
@@ -405,6 +447,55 @@ begin
         where b.until is distinct from 1
     $sql$, days) using cohort, period, as_of;
 end $$;
+-- The one way in which rows leave raw: files that others have corrected, in the transaction that takes them out of mart.
+-- Names of pages that such a file was the last to give are looked up again.
+create or replace function raw.remove_superseded(removed integer[], publication bigint) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    removed_file integer;
+    first_row bigint;
+    last_row bigint;
+begin
+    create temp table stale_name (node_id integer, name text) on commit drop;
+    foreach removed_file in array removed loop
+        first_row := removed_file::bigint << 32;
+        last_row := first_row + 4294967295;
+        insert into stale_name
+        select k.node_id, k.name
+        from raw.node_name as k
+        inner join (
+            select e.node_id, left(c.page_name, 256) as name, max(e.event_at) as last_at
+            from raw.event as e
+            inner join raw.clickstream as c on e.row_id = c.row_id
+            where e.row_id between first_row and last_row and c.page_name is not null
+            group by 1, 2
+        ) as g on k.node_id = g.node_id and k.name = g.name and k.last_at = g.last_at;
+        delete from raw.event where row_id between first_row and last_row;
+        delete from raw.clickstream where row_id between first_row and last_row;
+        delete from raw.transactions where row_id between first_row and last_row;
+        delete from raw.customers where row_id between first_row and last_row;
+        delete from raw.consultations where row_id between first_row and last_row;
+        delete from raw.campaign_sends where row_id between first_row and last_row;
+        delete from raw.subscriptions where row_id between first_row and last_row;
+        delete from raw.survey_responses where row_id between first_row and last_row;
+        delete from raw.consents where row_id between first_row and last_row;
+    end loop;
+    if exists (select from stale_name) then
+        delete from raw.node_name as k using stale_name as s where k.node_id = s.node_id and k.name = s.name;
+        insert into raw.node_name (node_id, name, last_at)
+        select e.node_id, s.name, max(e.event_at)
+        from raw.event as e
+        inner join (select distinct node_id, name from stale_name) as s on e.node_id = s.node_id
+        inner join raw.clickstream as c on e.row_id = c.row_id and left(c.page_name, 256) = s.name
+        group by e.node_id, s.name;
+    end if;
+    drop table stale_name;
+    update raw.file
+    set removed_id = publication, publication_id = coalesce(publication_id, publication),
+        rows_mart = 0, rows_duplicate = 0, rows_bot = 0
+    where file_id = any(removed);
+end $$;
+revoke execute on function raw.remove_superseded(integer[], bigint) from public;
 
 -- ───────────────────────────── ops: what was run, checked and published ─────────────────────────────
 create table if not exists ops.run (
@@ -486,17 +577,21 @@ create table if not exists config.transaction_code (  -- definitions/transaction
 -- ───────────────────────────── roles ─────────────────────────────
 grant usage on schema raw to jm_loader, jm_builder, jm_publisher, jm_auditor;
 grant select, insert on all tables in schema raw to jm_loader;
-grant update on raw.file, raw.node_name to jm_loader;
+grant update on raw.file, raw.file_day, raw.node_name to jm_loader;
+grant delete on raw.quarantine, raw.replay to jm_loader; -- a replayed line moves from one to the other
+grant execute on function raw.remove_superseded(integer[], bigint) to jm_publisher;
 grant execute on function raw.create_event_indexes(), raw.drop_event_indexes() to jm_loader;
 grant select on all tables in schema raw to jm_builder, jm_publisher;
 grant update (rows_duplicate, rows_bot, rows_mart, publication_id) on raw.file to jm_publisher;
-grant select on raw.file to jm_auditor;
+grant update (publication_id) on raw.replay to jm_publisher;
+grant select on raw.file, raw.file_day, raw.replay, raw.quarantine_masked to jm_auditor;
 grant select (file_id, line_no, source, field, reason) on raw.quarantine to jm_auditor;
 
 grant usage on schema ops to jm_loader, jm_builder, jm_publisher, jm_auditor;
 grant select, insert, update on ops.run to jm_loader, jm_builder, jm_publisher;
 grant select, insert, update, delete on ops.model_result, ops.check_result to jm_builder;
 grant select on all tables in schema ops to jm_builder, jm_publisher, jm_auditor;
+grant insert on ops.access_log to jm_builder;
 grant insert on ops.publication to jm_publisher;
 grant insert, update on ops.mart_view to jm_publisher;
 

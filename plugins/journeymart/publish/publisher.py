@@ -221,6 +221,14 @@ def _mark_files(connection: psycopg.Connection, publication_id: int) -> int:
             and (f.rows_mart, f.rows_duplicate, f.rows_bot) is distinct from (b.rows_mart, b.rows_duplicate, b.rows_bot)
         """
     )
+    connection.execute(
+        "select raw.remove_superseded(array_agg(file_id), %s) from build.run_gone having count(*) > 0",
+        (publication_id,),
+    )
+    connection.execute(
+        "update raw.replay as p set publication_id = %s from build.run_line as l where l.row_id = p.row_id",
+        (publication_id,),
+    )
     return connection.execute(
         "update raw.file as f set publication_id = %s from build.run_file as r where r.file_id = f.file_id",
         (publication_id,),

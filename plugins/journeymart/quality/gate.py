@@ -84,8 +84,11 @@ def _published(settings: Settings, run_id: str) -> ValidationResult | None:
 def _run_facts(settings: Settings, run_id: str) -> RunFacts:
     with connect("jm_builder", settings=settings) as connection:
         built = connection.execute("select to_regclass('build.run_scope') is not null").fetchone()
-        row = None if built != (True,) else connection.execute(
-            """
+        row = (
+            None
+            if built != (True,)
+            else connection.execute(
+                """
             with policy as (
                 select coalesce(max(content ->> 'time_zone'), current_setting('timezone')) as time_zone
                 from config.definition
@@ -107,7 +110,8 @@ def _run_facts(settings: Settings, run_id: str) -> RunFacts:
             left join build.touched_date as d on true
             group by s.run_id, s.is_full, s.watermark_at, p.time_zone
             """
-        ).fetchone()
+            ).fetchone()
+        )
     if row is None or row[0] != run_id:
         raise QualityError(f"run {run_id} is not what was built last: build it again, then validate")
     return RunFacts(*row)

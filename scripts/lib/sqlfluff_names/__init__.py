@@ -15,6 +15,26 @@ def is_full() -> bool:
     return False
 
 
+def has_gone() -> bool:
+    """Read the side of a run that takes files away: it is the longer one."""
+    return True
+
+
+def is_gone(row_id: str) -> str:
+    """A condition."""
+    return f"{row_id} in (select g.file_id from build.run_gone as g)"
+
+
+def landed(table: str) -> str:
+    """A relation."""
+    return f"raw.{table}"
+
+
+def gone_lines(table: str) -> str:
+    """A relation."""
+    return f"raw.{table}"
+
+
 def session_policy() -> dict[str, Any]:
     """A policy with everything switched on."""
     return {

@@ -15,7 +15,7 @@ select
     lead(s.effective_at, 1, timestamptz '9999-12-31 00:00:00+00') over (
         partition by s.customer_key, s.purpose order by s.effective_at asc, s.is_granted desc, s.row_id asc
     ) as valid_to
-from {{ source('raw', 'consents') }} as s
+from {{ landed('consents') if is_full() else source('raw', 'consents') }} as s
 where
     not exists (select from {{ ref('line_duplicate') }} as d where d.row_id = s.row_id)
     {%- if not is_full() %}
@@ -24,6 +24,13 @@ where
             n.customer_key,
             n.purpose
         from {{ new_lines('consents') }} as n
+        {%- if has_gone() %}
+        union all
+        select
+            g.customer_key,
+            g.purpose
+        from {{ gone_lines('consents') }} as g
+        {%- endif %}
     )
     and {{ is_visible('s.row_id') }}
     {%- endif %}

@@ -17,13 +17,17 @@ select
     s.investment_propensity,
     s.joined_on,
     s.attributes
-from {{ source('raw', 'customers') }} as s
+from {{ landed('customers') if is_full() else source('raw', 'customers') }} as s
 inner join {{ source('raw', 'customer') }} as c on s.customer_key = c.customer_key
 where
     not exists (select from {{ ref('line_duplicate') }} as d where d.row_id = s.row_id)
     {%- if not is_full() %}
     and s.customer_key in (
         select n.customer_key from {{ new_lines('customers') }} as n
+        {%- if has_gone() %}
+        union all
+        select g.customer_key from {{ gone_lines('customers') }} as g
+        {%- endif %}
     )
     and {{ is_visible('s.row_id') }}
     {%- endif %}

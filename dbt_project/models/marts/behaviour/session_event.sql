@@ -37,7 +37,9 @@ with accepted as (
             t.visitor_key = m.visitor_key
             and t.started_at = m.started_at
             and m.event_at between t.started_at and t.ended_at
-    where not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = m.row_id)
+    where
+        not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = m.row_id)
+        {{ 'and not ' ~ is_gone('m.row_id') if has_gone() }}
     {%- endif %}
 ),
 

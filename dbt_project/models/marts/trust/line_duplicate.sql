@@ -3,7 +3,7 @@
 -- Clickstream ids are compared as text only where 64 bits of their hash agree.
 with repeated as (
     select event_hash
-    from {{ source('raw', 'event') }}
+    from {{ landed('event') if is_full() else source('raw', 'event') }}
     {%- if not is_full() %}
     where
         event_hash in (select n.event_hash from {{ new_lines('event') }} as n)
@@ -18,7 +18,7 @@ events as (
         e.row_id,
         first_value(e.row_id) over (partition by c.event_id order by e.event_at, e.row_id) as of_row_id
     from repeated as r
-    inner join {{ source('raw', 'event') }} as e on r.event_hash = e.event_hash
+    inner join {{ landed('event') if is_full() else source('raw', 'event') }} as e on r.event_hash = e.event_hash
     inner join {{ source('raw', 'clickstream') }} as c on e.row_id = c.row_id
     {%- if not is_full() %}
     where {{ is_visible('e.row_id') }}

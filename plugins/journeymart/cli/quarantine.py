@@ -1,0 +1,91 @@
+"""`journeymart quarantine` shows rejected lines and reads them again after a rule was corrected."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+app = typer.Typer()
+quarantine = typer.Typer(help="Rejected lines: why, and once more.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
+
+File = Annotated[str | None, typer.Option("--file", help="Only this file: its number or its path.")]
+Source = Annotated[str | None, typer.Option(help="Only this source, for example clickstream.")]
+Reason = Annotated[str | None, typer.Option(help="Only lines whose field or reason contains this text.")]
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")]
+
+
+@quarantine.command("list")
+def list_(
+    file: File = None,
+    source: Source = None,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many lines, those of the latest file first.")] = 50,
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="Show values; this is recorded.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show lines in quarantine with file, line, field and reason.
+
+    Example: `journeymart quarantine list --source transactions --reason amount`
+    """
+    from journeymart.landing.quarantine import Filter, quarantined  # noqa: PLC0415 - heavy imports stay out of --help
+
+    lines = quarantined(Filter(file, source, reason), limit=limit, unmasked=unmasked)
+    if as_json:
+        json.dump([dataclasses.asdict(line) for line in lines], sys.stdout, ensure_ascii=False)
+        print()
+        return
+    for line in lines:
+        print(f"{line.path}:{line.line_no} [{line.file_id}] {line.field or '-'}: {line.reason}")
+        if line.line is not None:
+            print(f"    {line.line}")
+    if not lines:
+        print("Nothing in quarantine.")
+
+
+@quarantine.command()
+def replay(
+    file: File = None,
+    source: Source = None,
+    reason: Reason = None,
+    landing: Annotated[Path | None, typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.")] = None,
+    definitions: Annotated[Path | None, typer.Option(help="Definitions that replace the shipped ones.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read quarantined lines again under the rules of now and land those that are good.
+
+    They keep their file and line number; the next run publishes them. Ends with 1 if a file cannot be read again.
+
+    Example: `journeymart quarantine replay --source transactions --reason currency`
+    """
+    from journeymart.landing.quarantine import Filter  # noqa: PLC0415 - heavy imports stay out of --help
+    from journeymart.landing.quarantine import replay as again  # noqa: PLC0415
+    from journeymart.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    chosen = Filter(file, source, reason)
+    run_id = f"replay-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    results = []
+    for result in again(landing or settings.landing, run_id, chosen, definitions=definitions, settings=settings):
+        results.append(result)
+        if not as_json:
+            print(
+                f"{result.rows_loaded:>8,} of {result.lines:,} lines are good now,"
+                f" {result.rows_quarantined:,} stay in quarantine  {result.path}"
+            )
+        if result.error:
+            print(result.error, file=sys.stderr)
+    if as_json:
+        json.dump([dataclasses.asdict(result) for result in results], sys.stdout)
+        print()
+    elif not results:
+        print("Nothing in quarantine.")
+    if any(result.error for result in results):
+        raise typer.Exit(1)

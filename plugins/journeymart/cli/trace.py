@@ -1,0 +1,120 @@
+"""`journeymart trace` goes from a number back to the lines it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from journeymart.landing.trace import File, Line, Tracer
+
+app = typer.Typer()
+trace = typer.Typer(help="From a number back to its files and lines.", no_args_is_help=True)
+app.add_typer(trace, name="trace")
+
+Landing = Annotated[Path | None, typer.Option(help="Landing zone, for files landed before there was an archive.")]
+Unmasked = Annotated[bool, typer.Option("--unmasked", help="Show the values of a line; this is recorded.")]
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")]
+
+
+@trace.command()
+def event(
+    event_id: Annotated[str, typer.Argument()],
+    landing: Landing = None,
+    unmasked: Unmasked = False,
+    as_json: Json = False,
+) -> None:
+    """The lines that have brought an event, and where each of them went.
+
+    Example: `journeymart trace event e-1027`
+    """
+    _show(lambda tracer: tracer.event(event_id), landing, unmasked, as_json)
+
+
+@trace.command()
+def transaction(
+    transaction_id: Annotated[str, typer.Argument()],
+    landing: Landing = None,
+    unmasked: Unmasked = False,
+    as_json: Json = False,
+) -> None:
+    """The lines that have brought a transaction, and where each of them went.
+
+    Example: `journeymart trace transaction t-55`
+    """
+    _show(lambda tracer: tracer.transaction(transaction_id), landing, unmasked, as_json)
+
+
+@trace.command()
+def line(
+    file_id: Annotated[int, typer.Argument(min=1)],
+    line_no: Annotated[int, typer.Argument(min=1)],
+    landing: Landing = None,
+    unmasked: Unmasked = False,
+    as_json: Json = False,
+) -> None:
+    """One line, by the file_id and line_no that every row of the mart carries.
+
+    Example: `journeymart trace line 12 4711`
+    """
+    _show(lambda tracer: tracer.line(file_id, line_no), landing, unmasked, as_json)
+
+
+@trace.command()
+def funnel(
+    funnel_id: Annotated[str, typer.Argument()],
+    subject_id: Annotated[str, typer.Argument(help="The customer or visitor, as in mart.funnel_entry.")],
+    landing: Landing = None,
+    unmasked: Unmasked = False,
+    as_json: Json = False,
+) -> None:
+    """The lines of the steps that someone took in a funnel.
+
+    Example: `journeymart trace funnel FN-ACCOUNT-OPEN C000042`
+    """
+    _show(lambda tracer: tracer.funnel(funnel_id, subject_id), landing, unmasked, as_json)
+
+
+@trace.command()
+def status(
+    source: Annotated[str, typer.Argument(help="For example clickstream.")],
+    landed: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="The landed_date of the row.")],
+    as_json: Json = False,
+) -> None:
+    """The files behind a row of mart.data_status; their numbers add up to it.
+
+    Example: `journeymart trace status clickstream 2026-03-10`
+    """
+    _show(lambda tracer: tracer.status(source, landed.date()), None, False, as_json)
+
+
+def _show(
+    find: Callable[[Tracer], list[Line] | list[File]], landing: Path | None, unmasked: bool, as_json: bool
+) -> None:
+    from journeymart.landing.trace import Line, Tracer  # noqa: PLC0415 - heavy imports stay out of --help
+    from journeymart.settings import Settings  # noqa: PLC0415
+
+    with Tracer(Settings.load(), landing=landing, unmasked=unmasked) as tracer:
+        found = find(tracer)
+    if as_json:
+        json.dump([dataclasses.asdict(item) for item in found], sys.stdout, ensure_ascii=False)
+        print()
+        return
+    for item in found:
+        if isinstance(item, Line):
+            print(f"{item.path}:{item.line_no} [{item.file_id}] → {item.went_to}")
+            print(f"    {item.text}")
+            print(f"    sha256 {item.sha256} {item.archived or '(not in the archive)'}")
+        else:
+            print(
+                f"[{item.file_id}] {item.path}: {item.rows_read:,} read = {item.rows_mart:,} mart"
+                f" + {item.rows_duplicate:,} duplicate + {item.rows_bot:,} bot + {item.rows_quarantined:,} quarantine"
+            )
+            print(f"    sha256 {item.sha256} {item.archived or '(not in the archive)'}")

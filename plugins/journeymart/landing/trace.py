@@ -1,0 +1,264 @@
+"""From an event, a transaction or a number of the mart back to the lines of the files it comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, LiteralString, Self
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from journeymart.db import connect
+from journeymart.definitions.sources import load_sources
+from journeymart.errors import JourneymartError
+from journeymart.landing.archive import Archive, Entry
+from journeymart.landing.files import LandingFile
+from journeymart.landing.readers import LINE_NO, FileRejectedError, as_text, read_parquet, text_blocks
+from journeymart.settings import Settings
+
+SHOWN_CHARACTERS = 1000
+# What raw.masked does in the database.
+_VALUE = re.compile(r'[^\W_](?![^"]*"\s*:)')
+
+
+class TraceError(JourneymartError):
+    """What was asked for is not there."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A landed line: where it lies, where it went, and what it says (masked unless asked for in full)."""
+
+    file_id: int
+    line_no: int
+    source: str
+    path: str
+    sha256: str
+    archived: str
+    went_to: str
+    text: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the ledger behind a number, with the part of the number that is its own."""
+
+    file_id: int
+    path: str
+    sha256: str
+    archived: str
+    rows_read: int
+    rows_loaded: int
+    rows_quarantined: int
+    rows_duplicate: int
+    rows_bot: int
+    rows_mart: int
+
+
+class Tracer:
+    """Reads as jm_builder; use as a context manager. `unmasked` shows values and is recorded in ops.access_log."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        landing: Path | None = None,
+        definitions: Path | None = None,
+        unmasked: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._landing = landing or settings.landing
+        self._sources = load_sources(definitions)
+        self._archive = Archive(settings.archive)
+        self._unmasked = unmasked
+
+    def __enter__(self) -> Self:
+        self._warehouse = connect("jm_builder", autocommit=True, settings=self._settings)
+        self._warehouse.execute(  # dates are those of the dashboards
+            "select set_config('timezone', content ->> 'time_zone', false) from config.definition"
+            " where kind = 'sessions' and retired_at is null"
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._warehouse.close()
+
+    # ── what may be asked for ──
+
+    def event(self, event_id: str) -> list[Line]:
+        """Every line that has brought this event."""
+        return self._lines(
+            """
+            select c.row_id from raw.event as e inner join raw.clickstream as c using (row_id)
+            where e.event_hash = ('x' || left(md5(%(id)s), 16))::bit(64)::bigint and c.event_id = %(id)s
+            """,
+            {"id": event_id},
+            f"event {event_id}",
+        )
+
+    def transaction(self, transaction_id: str) -> list[Line]:
+        """Every line that has brought this transaction."""
+        return self._lines(
+            "select row_id from raw.transactions where transaction_id = %(id)s",
+            {"id": transaction_id},
+            f"transaction {transaction_id}",
+        )
+
+    def line(self, file_id: int, line_no: int) -> list[Line]:
+        """A line by its number."""
+        return self._lines(
+            "select %(row_id)s::bigint as row_id", {"row_id": file_id << 32 | line_no}, f"line {line_no} of {file_id}"
+        )
+
+    def funnel(self, funnel_id: str, subject_id: str) -> list[Line]:
+        """The lines of the steps that a customer or visitor has taken in a funnel."""
+        return self._lines(
+            """
+            select distinct m.row_id
+            from mart.funnel_entry as e
+            inner join mart.step_match as m on m.person_key = e.subject_key and m.matched_at = any(e.step_times)
+            where e.funnel_id = %(funnel)s and e.subject_id = %(subject)s
+            """,
+            {"funnel": funnel_id, "subject": subject_id},
+            f"{subject_id} in funnel {funnel_id}",
+        )
+
+    def status(self, source: str, landed: date) -> list[File]:
+        """The files behind a row of mart.data_status: their numbers add up to it."""
+        rows = self._query(
+            """
+            select file_id, path, sha256, source, format, rows_read, rows_loaded, rows_quarantined, rows_duplicate,
+                rows_bot, rows_mart
+            from raw.file
+            where source = %(source)s and loaded_at::date = %(landed)s and publication_id is not null
+                and status = 'loaded'
+            order by file_id
+            """,
+            {"source": source, "landed": landed},
+        )
+        return [
+            File(**{key: value for key, value in row.items() if key not in ("source", "format")}, archived=place)
+            for row in rows
+            for place in [self._place(row)]
+        ]
+
+    # ── how it is found ──
+
+    def _query(self, statement: Any, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        with self._warehouse.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement, parameters).fetchall()
+
+    def _lines(self, rows: LiteralString, parameters: dict[str, Any], what: str) -> list[Line]:
+        if self._unmasked:
+            self._warehouse.execute(
+                "insert into ops.access_log (user_name, object, purpose) values (current_user, 'archive', %s)",
+                (f"trace {what}",),
+            )
+        try:
+            found = self._query(
+                sql.SQL("with found as ({}), landed as ({}) {}").format(
+                    sql.SQL(rows), sql.SQL(" union all ").join(map(sql.SQL, _LANDED)), sql.SQL(_WENT_TO)
+                ),
+                parameters,
+            )
+        except psycopg.errors.UndefinedTable:
+            raise TraceError("nothing has been published yet") from None
+        if not found:
+            raise TraceError(f"there is no {what}")
+        wanted: dict[int, set[int]] = {}
+        for row in found:
+            wanted.setdefault(row["file_id"], set()).add(row["line_no"])
+        texts = {
+            (row["file_id"], number): text
+            for row in {row["file_id"]: row for row in found}.values()
+            for number, text in self._read(row, wanted[row["file_id"]])
+        }
+        return [
+            Line(
+                row["file_id"], row["line_no"], row["source"], row["path"], row["sha256"], self._place(row),
+                row["went_to"], texts.get((row["file_id"], row["line_no"]), ""),
+            )
+            for row in found
+        ]  # fmt: skip
+
+    def _entry(self, row: dict[str, Any]) -> Entry:
+        return Entry(row["source"], row["path"], row["format"], row["sha256"])
+
+    def _place(self, row: dict[str, Any]) -> str:
+        place = self._archive.place(self._entry(row))
+        return str(place) if place.exists() else ""
+
+    def _read(self, row: dict[str, Any], numbers: set[int]) -> Iterator[tuple[int, str]]:
+        """The text of lines of one file."""
+        try:
+            file = self._archive.original(self._sources, self._landing, self._entry(row))
+        except FileRejectedError as error:
+            raise TraceError(f"{row['path']} {error}") from error
+        for number, text in _texts(file, numbers):
+            yield number, text if self._unmasked else masked(text)
+
+
+_LANDED: list[LiteralString] = [
+    f"select row_id from raw.{table} where row_id in (select row_id from found)"  # noqa: S608 - a constant
+    for table in (
+        "event", "transactions", "customers", "consultations", "campaign_sends", "subscriptions", "survey_responses",
+        "consents",
+    )
+]  # fmt: skip
+_WENT_TO: LiteralString = """
+select
+    f.file_id, r.line_no, f.source, f.path, f.format, f.sha256,
+    case
+        when q.reason is not null then 'quarantine: ' || coalesce(q.field || ': ', '') || q.reason
+        when f.removed_id is not null then 'out of scope: superseded by file ' || f.superseded_by
+        when d.of_row_id is not null then
+            'duplicate of line ' || (d.of_row_id & 4294967295) || ' of file ' || (d.of_row_id >> 32)
+        when b.row_id is not null then 'bot'
+        when l.row_id is not null and (f.publication_id is null or p.row_id is not null) then
+            'mart, with the next publication'
+        when l.row_id is not null then 'mart'
+        else 'nowhere: no line with content'
+    end as went_to
+from (select row_id, (row_id >> 32)::integer as file_id, row_id & 4294967295 as line_no from found) as r
+inner join raw.file as f on f.file_id = r.file_id
+left join raw.quarantine as q on q.file_id = r.file_id and q.line_no = r.line_no
+left join landed as l on l.row_id = r.row_id
+left join raw.replay as p on p.row_id = r.row_id and p.publication_id is null
+left join mart.line_duplicate as d on d.row_id = r.row_id
+left join mart.line_bot as b on b.row_id = r.row_id
+order by r.row_id
+"""
+
+
+def masked(text: str) -> str:
+    """The shape of a line and the keys of its JSON, nothing of its values."""
+    return _VALUE.sub("x", text[:SHOWN_CHARACTERS])
+
+
+def _texts(file: LandingFile, numbers: set[int]) -> Iterator[tuple[int, str]]:
+    """Lines by number; rows of a Parquet file as JSON."""
+    last = max(numbers)
+    if file.format == "parquet":
+        for chunk in read_parquet(file.location):
+            found = chunk.table.column(LINE_NO).to_pylist()
+            for position, number in enumerate(found):
+                if number in numbers:
+                    [row] = chunk.table.slice(position, 1).to_pylist()
+                    del row[LINE_NO]
+                    yield number, json.dumps(row, ensure_ascii=False, default=str)
+            if found and found[-1] >= last:
+                return
+        return
+    for lines, _ in text_blocks(file.location, file.compression):
+        if not len(lines.numbers):
+            continue
+        for number in sorted(numbers.intersection(range(int(lines.numbers[0]), int(lines.numbers[-1]) + 1))):
+            yield number, as_text(lines.raw(number - int(lines.numbers[0])))
+        if int(lines.numbers[-1]) >= last:
+            return

@@ -1,0 +1,245 @@
+"""A corrected file takes the place of an earlier one: the mart is that of a load of the corrected files alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pipeline.comparison import differences, mart_by_name, mart_tables
+from tests.pipeline.test_arrival_order import REPEATED_LINES, customers, tangle
+from tests.pipeline.zone import Zone, event
+from typer.testing import CliRunner
+
+from journeymart import pipeline
+from journeymart.cli import build_app
+from journeymart.definitions.loader import SHIPPED
+from journeymart.landing.quarantine import Filter, replay
+from journeymart.landing.trace import TraceError, Tracer
+from journeymart.settings import Settings
+
+pytestmark = pytest.mark.postgres
+
+# Dictionaries keep what they have once seen, also what only a superseded file had.
+DICTIONARIES = {"node", "inflow", "bot_agent"}
+
+
+def test_a_declared_correction_is_recorded(zone: Zone):
+    first = zone.put("clickstream/a.ndjson", [event(1), event(2)])
+    old = first.read_bytes()
+    sha256 = hashlib.sha256(old).hexdigest()
+    zone.put("clickstream/b.ndjson", [event(1)])
+    # in one delivery: before it in the order of paths, loaded behind it all the same
+    zone.put("clickstream/a-corrected.ndjson", [event(2), event(3)], {"supersedes": "clickstream/a.ndjson"})
+    assert [(result.path, result.status) for result in zone.land()] == [
+        ("clickstream/a.ndjson", "loaded"),
+        ("clickstream/b.ndjson", "loaded"),
+        ("clickstream/a-corrected.ndjson", "loaded"),
+    ]
+    assert zone.query("select path, status, superseded_by from raw.file order by 1") == [
+        ("clickstream/a-corrected.ndjson", "loaded", None),
+        ("clickstream/a.ndjson", "superseded", 3),
+        ("clickstream/b.ndjson", "loaded", None),
+    ]
+    assert zone.land() == []
+    # the same wrong content again, and a correction of the correction back to it
+    zone.put("clickstream/d.ndjson", [event(4)], {"supersedes": sha256})
+    assert [(result.status, result.error) for result in zone.land()] == [
+        (
+            "rejected",
+            f"clickstream/d.ndjson has a .done that supersedes '{sha256}', which is no loaded file of its source",
+        )
+    ]
+    zone.put("clickstream/c.ndjson", old)
+    zone.put("clickstream/e.ndjson", old, {"supersedes": "clickstream/a-corrected.ndjson"})
+    assert [result.status for result in zone.land()] == ["repeated", "loaded"]
+    # that content is loaded now, so its correction is taken
+    assert [(result.path, result.status) for result in zone.land()] == [("clickstream/d.ndjson", "loaded")]
+    # overwritten in its place
+    zone.put("clickstream/b.ndjson", [event(7)], {"supersedes": "clickstream/b.ndjson"})
+    assert [result.status for result in zone.land()] == ["loaded"]
+    assert sorted(zone.query("select path from raw.file where status = 'loaded'")) == [
+        ("clickstream/b.ndjson",),
+        ("clickstream/d.ndjson",),
+    ]
+
+
+def test_a_correction_that_waits_for_what_it_corrects(zone: Zone):
+    zone.put("clickstream/b.ndjson", [event(2)], {"supersedes": "clickstream/a.ndjson"})
+    assert [result.status for result in zone.land()] == ["rejected"]
+    assert zone.land() == []
+    zone.put("clickstream/a.ndjson", [event(1)])
+    assert [result.status for result in zone.land()] == ["loaded"]
+    assert [result.status for result in zone.land()] == ["loaded"]
+    assert zone.query("select path from raw.file where status = 'superseded'") == [("clickstream/a.ndjson",)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3])
+def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
+    new_warehouse: Callable[[], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+):
+    """A tangled history dealt to files that share ids. Some are wrong at first: lines that are missing, moved, broken
+    or somebody else's. They are published, then corrected or replayed, in a run of changes; the mart is that of one
+    load of what is right. Then the same with everything computed anew."""
+    chance = random.Random(seed)
+    whole, right, landing = (tmp_path / name for name in ("whole", "right", "landing"))
+    whole.mkdir()
+    tangled = tangle(whole, seed)
+    definitions = tmp_path / "definitions"
+    shutil.copytree(tangled or SHIPPED, definitions)
+    consents = [
+        {"customer_id": f"c-{n % 4 + 1}", "purpose": "marketing", "granted": n % 3 > 0,
+         "effective_at": f"2026-05-{n + 1:02}"} for n in range(20)
+    ]  # fmt: skip
+    everything = {
+        source: [json.loads(line) for line in (whole / source / "all.ndjson").read_text().splitlines()]
+        for source in ("clickstream", "transactions")
+    } | {"customers": list(customers()), "consents": consents}
+    for line in everything["clickstream"]:  # a kind of action that no rule knows at first
+        line["action_type"] = "jump" if chance.random() < 0.1 else line["action_type"]
+    deal(everything, right, chance)
+    with (right / "clickstream" / "part-3.ndjson").open("a") as file:
+        file.write("{broken\n")
+    shutil.copytree(right, landing)
+    wrong = [path for path in sorted(landing.rglob("*.ndjson")) if path.stem in ("part-0", "part-1")]
+    for path in wrong:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        write(path, spoiled(rows, everything[path.parent.name], chance))
+    late = [landing / "clickstream" / "part-4.ndjson", landing / "transactions" / "part-2.ndjson"]
+    for path in late:
+        path.rename(tmp_path / f"{path.parent.name}-{path.name}")
+
+    warehouse = new_warehouse()
+    assert pipeline.run(warehouse, landing, definitions=definitions).build.scope == "all"
+    (definitions / "sources.yml").write_text("sources: {clickstream: {fields: {action_type: {values: {jump: click}}}}}")
+    at_once = new_warehouse()
+    pipeline.run(at_once, right, definitions=definitions)
+    assert differences(mart_by_name(warehouse), mart_by_name(at_once))
+    replayed = list(replay(landing, "replay", Filter(reason="jump"), definitions=definitions, settings=warehouse))
+    assert len(replayed) > 2
+    assert sum(result.rows_quarantined for result in replayed) == 0
+    for path in late:
+        (tmp_path / f"{path.parent.name}-{path.name}").rename(path)
+    for path in wrong:
+        corrected = path.with_name(f"{path.stem}-corrected.ndjson")
+        shutil.copy(right / path.relative_to(landing), corrected)
+        Path(f"{corrected}.done").write_text(json.dumps({"supersedes": path.relative_to(landing).as_posix()}))
+    run = pipeline.run(warehouse, landing, definitions=definitions)
+    assert run.build.scope == "changes"
+    assert {file.status for file in run.files} == {"loaded"}
+    found, expected = mart_by_name(warehouse), mart_by_name(at_once)
+    assert differences(without(found, DICTIONARIES), without(expected, DICTIONARIES)) == {}
+    assert all(set(expected[name]) <= set(found[name]) for name in DICTIONARIES)
+    zone = Zone(landing, warehouse)
+    assert zone.value("select count(*) from mart.data_status where difference <> 0") == 0
+    assert zone.value("select count(*) from raw.replay where publication_id is null") == 0
+    assert zone.value("select sum(rows_out_of_scope) from mart.data_status") == zone.value(
+        "select sum(rows_loaded) from raw.file where status = 'superseded'"
+    )
+    assert zone.value("select count(*) from raw.event where row_id >> 32 in (select file_id from raw.file"
+        " where status = 'superseded')") == 0  # fmt: skip
+    stored = mart_tables(warehouse)
+    assert pipeline.run(warehouse, landing, definitions=definitions, full=True).build.scope == "all"
+    assert differences(without(mart_tables(warehouse), DICTIONARIES), without(stored, DICTIONARIES)) == {}
+    assert_traced(landing, warehouse, monkeypatch)
+
+
+def assert_traced(landing: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    """From the mart, and from the ledger, back to the lines of the files."""
+    zone = Zone(landing, settings)
+    event_id, file_id, line_no = zone.query("select event_id, file_id, line_no from mart.event order by 1 limit 1")[0]
+    path = zone.value(f"select path from raw.file where file_id = {file_id}")  # noqa: S608 - a number
+    written = (landing / path).read_text().splitlines()[line_no - 1]
+    shutil.rmtree(landing)  # the archive is enough
+    with Tracer(settings, landing=landing, unmasked=True) as tracer:
+        [line] = tracer.line(file_id, line_no)
+        assert (line.text, line.went_to, line.path) == (written, "mart", path)
+        assert Path(line.archived).name.startswith(line.sha256)
+        lines = tracer.event(event_id)
+        assert line in lines
+        assert {(other.went_to, json.loads(other.text)["event_id"]) for other in lines if other != line} <= {
+            (f"duplicate of line {line_no} of file {file_id}", event_id)
+        }
+        places = {
+            "quarantine: The line is not JSON": "select file_id, line_no from raw.quarantine where field is null",
+            "out of scope: superseded by file ": "select file_id, 1 from raw.file where removed_id is not null",
+            "bot": "select row_id >> 32, row_id & 4294967295 from mart.line_bot",
+            "nowhere: ": "select file_id, 100000 from raw.file where status = 'loaded'",
+        }
+        for went_to, query in places.items():
+            [found] = tracer.line(*zone.query(query + " limit 1")[0])
+            assert found.went_to.startswith(went_to)
+        with pytest.raises(TraceError, match="there is no transaction t-none"):
+            tracer.transaction("t-none")
+        day, rows = zone.query(
+            "set timezone = 'Asia/Seoul'; select landed_date, rows_mart from mart.data_status"
+            " where source = 'clickstream' order by 1 limit 1"
+        )[0]
+        assert sum(file.rows_mart for file in tracer.status("clickstream", day)) == rows
+    assert zone.value("select count(*) from ops.access_log") >= 6
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    shown = CliRunner().invoke(build_app(), ["trace", "line", str(file_id), str(line_no)])
+    assert shown.exit_code == 0, shown.output
+    assert f"{path}:{line_no} [{file_id}] → mart" in shown.stdout
+    assert event_id not in shown.stdout
+    listed = CliRunner().invoke(build_app(), ["quarantine", "list", "--limit", "1", "--json"])
+    assert len(json.loads(listed.stdout)) == 1
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        **settings.secrets,
+        "JOURNEYMART_HOME": str(settings.home),
+        "JOURNEYMART_PG_HOST": settings.pg_host,
+        "JOURNEYMART_PG_PORT": str(settings.pg_port),
+        "JOURNEYMART_PG_DATABASE": settings.pg_database,
+    }
+
+
+def without(state: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: rows for name, rows in state.items() if name not in names}
+
+
+def deal(everything: dict[str, list[dict[str, Any]]], directory: Path, chance: random.Random) -> None:
+    """Lines to five files of each source, some of them to two."""
+    for source, lines in everything.items():
+        parts: list[list[dict[str, Any]]] = [[] for _ in range(5)]
+        for line in lines:
+            for part in chance.sample(parts, 2 if chance.random() < 5 * REPEATED_LINES else 1):
+                part.append(line)
+        for number, part in enumerate(parts):
+            write(directory / source / f"part-{number}.ndjson", part)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def spoiled(rows: list[dict[str, Any]], others: list[dict[str, Any]], chance: random.Random) -> list[dict[str, Any]]:
+    """A wrong version of a file: lines missing, moved in time, given to someone else, broken, or of other files."""
+    found = []
+    for row in rows:
+        fault = chance.random()
+        if fault < 0.2:
+            continue
+        moved = dict(row)
+        if fault < 0.4:
+            time = next((key for key in ("event_time", "transaction_time") if key in row), None)
+            moved |= {time: chance.choice(others)[time]} if time else {}
+        elif fault < 0.5:
+            owner = "visitor_id" if "event_id" in row else "customer_id"
+            moved[owner] = chance.choice(others)[owner]
+        elif fault < 0.6:
+            moved = {key: value for key, value in row.items() if key != "customer_id"}
+        elif fault < 0.7:
+            moved["page_name"] = "a wrong name"
+        found.append(moved)
+    return found + chance.sample(others, min(5, len(others)))
