@@ -16,7 +16,10 @@ Rows = list[tuple[Any, ...]]
 State = dict[str, Rows]
 
 # About files, lines and publications, so different for every way of landing the same history.
-RELATIONS_ABOUT_ARRIVAL = {"line_duplicate", "line_bot", "file_balance", "data_status", "publication_latest"}
+RELATIONS_ABOUT_ARRIVAL = {
+    "line_duplicate", "line_bot", "file_balance", "data_status", "publication_latest", "landed_file",
+    "quarantine_reason", "arrival",
+}  # fmt: skip
 COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of"}
 # Numbers given out as things arrive; the names they stand for are compared instead.
 GIVEN_ON_ARRIVAL = {"file_id", "line_no", "row_id", "of_row_id", "node_id", "entry_node_id", "exit_node_id"}
