@@ -304,8 +304,12 @@ BAD_FIELDS: dict[str, Any] = {
 }
 
 
+FaultyFile = tuple[str, bytes, int, int]
+CSV_COLUMNS = ["event_id", "event_time", "visitor_id", "page_code", "page_name", "action_type", "received_time"]
+
+
 @st.composite
-def faulty_files(draw: st.DrawFn) -> tuple[bytes, int, int]:
+def faulty_ndjson(draw: st.DrawFn) -> FaultyFile:
     """An NDJSON file with faults: its bytes, how many lines have content, how many of them are good."""
     chance = random.Random(draw(st.integers(0, 2**32)))
     lines: list[bytes] = []
@@ -328,7 +332,34 @@ def faulty_files(draw: st.DrawFn) -> tuple[bytes, int, int]:
         lines.append(line)
     end = draw(st.sampled_from([b"\n", b"\r\n"]))
     content = end.join(lines) + draw(st.sampled_from([b"", end]))
-    return content, sum(bool(line.strip()) for line in lines), good
+    return "ndjson", content, sum(bool(line.strip()) for line in lines), good
+
+
+@st.composite
+def faulty_csv(draw: st.DrawFn) -> FaultyFile:
+    """A CSV file with faults, its columns in any order."""
+    chance = random.Random(draw(st.integers(0, 2**32)))
+    columns = chance.sample(CSV_COLUMNS, len(CSV_COLUMNS))
+    lines: list[bytes] = []
+    good = 0
+    for number in range(draw(st.integers(0, 40))):
+        kind = draw(st.sampled_from(["good"] * 4 + ["field", "long", "short", "bytes", "quote"]))
+        row = event(
+            number, action_type="view", received_time="", page_name='화면, "이름"\n둘째 줄'[: chance.choice([2, 20])]
+        )
+        if kind == "good":
+            good += 1
+        elif kind == "field":
+            field = draw(st.sampled_from([field for field in CSV_COLUMNS if isinstance(BAD_FIELDS.get(field), str)]))
+            row[field] = BAD_FIELDS[field]
+        line = csv_text([row], columns).encode().split(b"\r\n", 1)[1].removesuffix(b"\r\n")
+        if kind in ("long", "bytes", "quote", "short"):  # one physical line, so that it counts as one
+            line = b",".join(b"x" for _ in columns)
+            line += {"long": b",x", "bytes": bytes([chance.choice([0, 0xFF, 0xC3])]), "quote": b'"', "short": b""}[kind]
+            line = line[2:] if kind == "short" else line
+        lines.append(line)
+    content = b"\r\n".join([",".join(columns).encode(), *lines]) + b"\r\n"
+    return "csv", content, len(lines), good
 
 
 @settings(
@@ -337,16 +368,16 @@ def faulty_files(draw: st.DrawFn) -> tuple[bytes, int, int]:
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(files=st.lists(faulty_files(), min_size=1, max_size=2))
-def test_every_line_of_faulty_files_ends_in_one_place(zone: Zone, files: list[tuple[bytes, int, int]]):
+@given(files=st.lists(st.one_of(faulty_ndjson(), faulty_csv()), min_size=1, max_size=2))
+def test_every_line_of_faulty_files_ends_in_one_place(zone: Zone, files: list[FaultyFile]):
     """Whatever is wrong: lines with content = rows + quarantined lines, exactly the good ones are rows, and their hash
     is that of the rows as they are stored."""
     marker = os.urandom(8).hex()  # no content is loaded twice
-    for number, (content, _, _) in enumerate(files):
-        zone.put(f"clickstream/{marker}/{number}.ndjson", content + b"\n" + marker.encode() + b"%d\n" % number)
+    for number, (ending, content, _, _) in enumerate(files):
+        zone.put(f"clickstream/{marker}/{number}.{ending}", content + b"\n" + marker.encode() + b"%d\n" % number)
     results = zone.land()
     assert [result.status for result in results] == ["loaded"] * len(files)
-    for result, (_, content_lines, good) in zip(results, files, strict=True):
+    for result, (_, _, content_lines, good) in zip(results, files, strict=True):
         assert (result.rows_read, result.rows_loaded) == (content_lines + 1, good)
         assert result.rows_quarantined == content_lines + 1 - good
         assert zone.query(
