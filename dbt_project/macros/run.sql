@@ -97,6 +97,16 @@
     ({{ expression }} at time zone '{{ session_policy().time_zone }}')::date
 {%- endmacro %}
 
+{# The beginning of a calendar date in the business time zone. #}
+{% macro midnight(expression) -%}
+    ({{ expression }}::timestamp at time zone '{{ session_policy().time_zone }}')
+{%- endmacro %}
+
+{# The latest moment that anything is known of: what may still happen before it cannot happen any more. #}
+{% macro watermark() -%}
+    (select r.watermark_at from build.run_scope as r)
+{%- endmacro %}
+
 {# An interval literal; none means without end. #}
 {% macro seconds(value) -%}
     {{ "interval '1000 years'" if value is none else "interval '" ~ value ~ " seconds'" }}

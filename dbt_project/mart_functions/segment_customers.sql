@@ -12,3 +12,4 @@ begin
 end
 $$;
 revoke execute on function mart.segment_customers(text) from public;
+grant execute on function mart.segment_customers(text) to jm_builder;

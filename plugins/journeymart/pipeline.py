@@ -31,6 +31,8 @@ from journeymart.settings import Settings
 from journeymart.superset.cache import refresh
 from journeymart.transform.dbt import Dbt, NodeResult
 
+# A change of these kinds of definitions computes what they define, over the whole history, and nothing else.
+BACK_FILLED = frozenset({"funnels"})
 FAILED = frozenset({"error", "fail", "runtime error"})
 
 
@@ -60,6 +62,25 @@ class Run:
     publication: Publication | None
 
 
+@dataclass(frozen=True)
+class Change:
+    """A definition that came (`new`), changed (`changed`) or went (`retired`), with the version that counts."""
+
+    what: str
+    kind: str
+    definition_id: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What applying definitions did; `changes` against what was published before."""
+
+    changes: list[Change]
+    build: Build
+    publication: Publication | None
+
+
 def run(
     settings: Settings, landing: Path, *, definitions: Path | None = None, full: bool = False, run_id: str | None = None
 ) -> Run:
@@ -78,6 +99,41 @@ def run(
     publication = publish(settings, run_id)
     deliver(settings)
     return Run(run_id, pulls, files, built, checks, publication)
+
+
+def apply(settings: Settings, directory: Path | None = None) -> Applied:
+    """Publish what changed definitions say, computed over the whole history; no file is landed.
+
+    Raises JourneymartError for definitions that are wrong, and if a step fails.
+    """
+    load_definitions(directory)
+    run_id = new_run_id()
+    with connect("jm_builder", settings=settings) as connection:
+        before = _published_definitions(connection)
+    built = build(settings, run_id, definitions=directory)
+    if built.scope == "empty":
+        return Applied([], built, None)
+    validate(settings, run_id)
+    publication = publish(settings, run_id)
+    deliver(settings)
+    with connect("jm_builder", settings=settings) as connection:
+        after = _published_definitions(connection)
+    changes = [
+        Change("changed" if key in before else "new", *key, version)
+        for key, version in sorted(after.items())
+        if before.get(key) != version
+    ]
+    changes += [Change("retired", *key, before[key]) for key in sorted(before.keys() - after.keys())]
+    return Applied(changes, built, publication)
+
+
+def _published_definitions(connection: psycopg.Connection) -> dict[tuple[str, str], int]:
+    """Version by kind and id of what mart follows; nothing before the first publication."""
+    known = connection.execute("select to_regclass('mart.definition') is not null").fetchone()
+    if known is None or not known[0]:
+        return {}
+    rows = connection.execute("select kind, definition_id, version from mart.definition").fetchall()
+    return {(kind, definition_id): version for kind, definition_id, version in rows}
 
 
 def new_run_id() -> str:
@@ -104,8 +160,9 @@ def deliver(settings: Settings) -> bool:
 def build(settings: Settings, run_id: str, *, definitions: Path | None = None, full: bool = False) -> Build:
     """Compute what the files landed since the last publication change, into schemas build and next.
 
-    Everything is computed anew (scope `all`) on the first run, when a definition or the shape of a mart table has
-    changed, or when asked to. Raises PipelineError if a model or a test fails, or if another run is being built.
+    Everything is computed anew (scope `all`) on the first run, when the session policy, a model or the shape of a mart
+    table has changed, or when asked to; a changed funnel computes that funnel. Raises PipelineError if a model or a
+    test fails, or if another run is being built.
     """
     dbt = Dbt(settings)
     dbt.parse()
@@ -116,7 +173,7 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
         scope = "all" if is_full else "changes"
         with _landing_held(settings, when=scope == "all"):
             files, changes = _begin(connection, run_id, scope, digest)
-            if scope == "changes" and changes == 0:
+            if scope == "changes" and changes == 0 and not _definitions_wait(connection):
                 connection.execute(
                     "update ops.run set status = 'empty', ended_at = clock_timestamp() where run_id = %s", (run_id,)
                 )
@@ -233,7 +290,7 @@ def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResul
 
 
 def _apply_definitions(connection: psycopg.Connection, directory: Path | None, project_hash: str) -> str:
-    """Version what changed in config.definition; returns a hash of everything that decides the mart's numbers."""
+    """Version what changed in config.definition; returns a hash of what decides all of the mart's numbers."""
     definitions = load_definitions(directory)
     current = definitions.content
     with connection.transaction():
@@ -258,10 +315,30 @@ def _apply_definitions(connection: psycopg.Connection, directory: Path | None, p
             )
             cursor.execute("delete from config.condition")
             cursor.executemany(
-                "insert into config.condition (condition_id, source, predicate) values (%s, %s, %s)",
-                [(key, condition.source, condition.predicate()) for key, condition in definitions.conditions.items()],
+                "insert into config.condition (condition_id, source, predicate, hold_value, breakdown_value,"
+                " uses_customer, uses_session) values (%s, %s, %s, %s, %s, %s, %s)",
+                [
+                    (key, source, compiled.predicate, compiled.hold, compiled.breakdown, *condition.uses)
+                    for key, condition in definitions.conditions.items()
+                    for source, compiled in condition.compiled().items()
+                ],
             )
-    return hashlib.sha256(json.dumps([project_hash, *sorted(current.items())], sort_keys=True).encode()).hexdigest()
+    general = [item for item in sorted(current.items()) if item[0][0] not in BACK_FILLED]
+    return hashlib.sha256(json.dumps([project_hash, *general], sort_keys=True).encode()).hexdigest()
+
+
+def _definitions_wait(connection: psycopg.Connection) -> bool:
+    """Whether a definition that back-fills itself has changed since the publication that mart shows."""
+    row = connection.execute(
+        """
+        with applied as (select kind, definition_id, version from config.definition where retired_at is null),
+        published as (select kind, definition_id, version from mart.definition)
+        select exists (
+            (table applied except table published) union all (table published except table applied)
+        )
+        """
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _apply_transaction_codes(connection: psycopg.Connection, directory: Path | None) -> None:

@@ -21,7 +21,7 @@ from journeymart.settings import REPO, Settings
 
 MODELS = (
     "session_event", "session_fact", "transaction_fact", "session_daily", "path_count", "path_edge",
-    "line_duplicate", "line_bot", "file_balance",
+    "line_duplicate", "line_bot", "file_balance", "funnel_entry", "funnel_step",
 )  # fmt: skip
 RUN = "manual__2026-03-10T12-00-00"
 DAY = "2026-03-10"
@@ -76,6 +76,7 @@ def _create_models(settings: Settings) -> None:
             "create table build.run_gone (file_id integer);"
             "create table build.run_line (row_id bigint, is_single boolean);"
             "create table build.touched_date (session_date date)"
+            ";create table build.int_funnel__date (funnel_id text, entry_date date)"
         )
 
 
@@ -106,6 +107,7 @@ def _fill(connection: psycopg.Connection) -> None:
     insert(
         "config.definition", "kind, definition_id, version, content",
         ("sessions", "sessions", 1, '{"time_zone": "Asia/Seoul", "path_depth": 10}'),
+        ("funnels", "FN-1", 1, '{"steps": [{"name": "a"}, {"name": "b", "optional": true}, {"name": "c"}]}'),
     )  # fmt: skip
     insert("raw.visitor", "visitor_key, visitor_id", (1, "v-1"), (2, "v-2"))
     insert("raw.customer", "customer_key, customer_id", (1, "c-1"), (2, "c-2"))
@@ -216,6 +218,18 @@ def _fill(connection: psycopg.Connection) -> None:
         (DAY, "web", 1, "HOME", "LIST", 1), (DAY, "web", 1, "HOME", "이탈", 1), (DAY, "app", 1, "LIST", "BUY", 1),
         (DAY, "web", 2, "LIST", "BUY", 1), (DAY, "app", 2, "BUY", "이탈", 1), (DAY, "web", 3, "BUY", "HOME", 1),
         (DAY, "web", 4, "HOME", "이탈", 1),
+    )  # fmt: skip
+    # two go all the way, one of them by the optional step; one dropped out and one may still go on
+    insert("build.int_funnel__date", "funnel_id, entry_date", ("FN-1", DAY))
+    insert(
+        "build.funnel_entry", "funnel_id, subject_key, entry_date, breakdown, status",
+        *(("FN-1", who, DAY, "all", status)
+          for who, status in enumerate(("converted", "converted", "dropped", "open"), start=1)),
+    )  # fmt: skip
+    insert(
+        "build.funnel_step",
+        "funnel_id, entry_date, breakdown, step_no, entered, converted, dropped, still_open",
+        ("FN-1", DAY, "all", 1, 4, 2, 1, 1), ("FN-1", DAY, "all", 2, 1, 1, 0, 0), ("FN-1", DAY, "all", 3, 2, 2, 0, 0),
     )  # fmt: skip
 
 

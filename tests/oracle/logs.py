@@ -105,18 +105,12 @@ def date_of(number: int) -> date:
     return FIRST_DATE + timedelta(days=number)
 
 
+LandedLine = tuple[int, datetime, Item]  # number of the log, when, what
+
+
 def land(logs: list[list[Item]], landing: Path, shuffle_seed: int) -> list[list[Session]]:
     """Write all logs as landing files, lines in any order, and return each log's sessions, oldest first."""
-    screens: list[tuple[int, datetime, Item]] = []
-    transactions: list[tuple[int, datetime, Item]] = []
-    for number, log in enumerate(logs):
-        now = datetime.combine(date_of(number), datetime.min.time(), SEOUL) + GAP
-        for item in log:
-            now += timedelta(milliseconds=item.gap_ms)
-            (screens if item.kind == "screen" else transactions).append((number, now, item))
-    chance = random.Random(shuffle_seed)
-    chance.shuffle(screens)
-    chance.shuffle(transactions)
+    screens, transactions = lines(logs, shuffle_seed)
     _write(landing / "clickstream" / "all.ndjson", (
         {
             "event_id": f"e{line}", "event_time": at.isoformat(), "visitor_id": f"{number}-v{item.visitor}",
@@ -143,6 +137,21 @@ def land(logs: list[list[Item]], landing: Path, shuffle_seed: int) -> list[list[
         ))
         for number in range(len(logs))
     ]  # fmt: skip
+
+
+def lines(logs: list[list[Item]], shuffle_seed: int) -> tuple[list[LandedLine], list[LandedLine]]:
+    """What lands, in the order of its lines: screens and transactions."""
+    screens: list[LandedLine] = []
+    transactions: list[LandedLine] = []
+    for number, log in enumerate(logs):
+        now = datetime.combine(date_of(number), datetime.min.time(), SEOUL) + GAP
+        for item in log:
+            now += timedelta(milliseconds=item.gap_ms)
+            (screens if item.kind == "screen" else transactions).append((number, now, item))
+    chance = random.Random(shuffle_seed)
+    chance.shuffle(screens)
+    chance.shuffle(transactions)
+    return screens, transactions
 
 
 def _write(path: Path, lines: Iterable[dict[str, object]]) -> None:

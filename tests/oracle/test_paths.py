@@ -4,53 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from tests.oracle import logs, paths
-from tests.oracle.logs import Session
-
-from journeymart import pipeline
-from journeymart.db import connect
-from journeymart.settings import Settings
+from tests.oracle.bank import Bank
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 KINDS = {"page": logs.PAGES, "transaction": logs.TRANSACTIONS, "error": ("X1", "X2", "A")}
-Case = tuple[int, list[Session], random.Random]
-
-
-class Bank:
-    """A batch of logs in a published mart."""
-
-    def __init__(self, connection: psycopg.Connection, sessions: list[list[Session]], number: int) -> None:
-        self.connection, self.sessions, self.number = connection, sessions, number
-
-    def cases(self) -> Iterator[Case]:
-        """Each log with a source of chance of its own for the arguments."""
-        for number, sessions in enumerate(self.sessions):
-            yield number, sessions, random.Random(f"{self.number}-{number}")
-
-    def call(self, function: str, log: int | None, **arguments: Any) -> list[tuple[Any, ...]]:
-        """What an analysis says of one log, or of all."""
-        if log is not None:
-            arguments |= {"from_date": logs.date_of(log), "to_date": logs.date_of(log)}
-        named = ", ".join(f'"{name}" => %({name})s' for name in arguments)
-        return self.connection.execute(f"select * from mart.{function}({named})", arguments).fetchall()  # noqa: S608
-
-
-@pytest.fixture(scope="module", params=range(logs.BATCHES))
-def bank(
-    request: pytest.FixtureRequest, new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bank]:
-    landing = tmp_path_factory.mktemp("logs")
-    sessions = logs.land(logs.generate(request.param), landing, request.param)
-    warehouse = new_warehouse()
-    pipeline.run(warehouse, landing)
-    with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
-        yield Bank(connection, sessions, request.param)
 
 
 def filters(chance: random.Random) -> dict[str, str]:

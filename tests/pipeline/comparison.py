@@ -22,7 +22,16 @@ RELATIONS_ABOUT_ARRIVAL = {
 }  # fmt: skip
 COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of"}
 # Numbers given out as things arrive; the names they stand for are compared instead.
-GIVEN_ON_ARRIVAL = {"file_id", "line_no", "row_id", "of_row_id", "node_id", "entry_node_id", "exit_node_id"}
+GIVEN_ON_ARRIVAL = {
+    "file_id",
+    "line_no",
+    "row_id",
+    "step_rows",
+    "of_row_id",
+    "node_id",
+    "entry_node_id",
+    "exit_node_id",
+}
 
 PATHS = {("session_fact", "path"), ("path_count", "path")}  # stored as one character per node
 PATH = sql.SQL("""(

@@ -47,11 +47,12 @@ def tangle(landing: Path, seed: int) -> Path | None:
     for source, lines in (
         ("clickstream", events(chance, clock)),
         ("transactions", transactions(chance, clock)),
-        ("customers", customers()),
+        *(("customers", customers(day)) for day in ("2026-01-01", "2026-03-01", "2026-06-02", "2026-06-03")),
     ):
-        (landing / source).mkdir()
+        (landing / source).mkdir(exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        (landing / source / "all.ndjson").write_text(text, encoding="utf-8")
+        name = "all.ndjson" if source in FILES else f"{len(list((landing / source).iterdir()))}.ndjson"
+        (landing / source / name).write_text(text, encoding="utf-8")
     return DEFINITIONS / "tangled"
 
 
@@ -115,10 +116,14 @@ def transactions(chance: random.Random, clock: Clock) -> Iterator[dict[str, Any]
         }
 
 
-def customers() -> Iterator[dict[str, Any]]:
-    for month in (1, 3, 5):
-        for number in range(1, 5):
-            yield {"customer_id": f"c-{number}", "effective_date": f"2026-0{month}-01", "grade": f"{month}-{number}"}
+def customers(day: str) -> Iterator[dict[str, Any]]:
+    """What is known of each customer from a day on."""
+    for number in range(1, 5):
+        yield {
+            "customer_id": f"c-{number}",
+            "effective_date": day,
+            "grade": f"{int(day[-5:-3]) + number + int(day[-1])}",
+        }
 
 
 def cut(file: Path) -> set[tuple[str, datetime, datetime, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,13 @@ from pydantic import ValidationError
 
 from journeymart.db import connect
 from journeymart.definitions.applied import load_definitions
-from journeymart.definitions.conditions import Condition
+from journeymart.definitions.conditions import SOURCES, Condition, KeepingCondition, known_fields
 from journeymart.definitions.loader import DefinitionError
 from journeymart.settings import Settings
 
 
 def predicate(source: str, **where: object) -> str:
-    return Condition.model_validate({"source": source, "where": where}).predicate()
+    return Condition.model_validate({"source": source, "where": where}).compiled()[source].predicate
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,14 @@ def predicate(source: str, **where: object) -> str:
         ({"click_text": {"contains": "50%_"}}, r"(d.click_text like  E'%50\\%\\_%')"),
         ({"error_code": {"is_null": False}}, "((r.error_code is null) = false)"),
         ({"none_of": [{"channel": "web"}]}, "(coalesce(((a.channel = 'web')), false) is false)"),
+        ({"click_text": {"matches": r"송금\s?하기$"}}, r"(d.click_text ~  E'송금\\s?하기$')"),
+        ({"properties.a.b": True}, "((d.properties #>> '{a,b}') = 'true')"),
+        ({"hour": {"lt": 6}}, "(extract(hour from (e.event_at at time zone z.time_zone))::integer < 6)"),
+        (
+            {"session.channel": "app"},
+            '((select x."channel" from "raw"."agent" as x where x."agent_key" = s."agent_key") = \'app\')',
+        ),
+        ({}, "(true)"),
     ],
 )
 def test_what_a_condition_compiles_to(where: dict[str, object], expected: str) -> None:
@@ -37,7 +46,30 @@ def test_what_a_condition_compiles_to(where: dict[str, object], expected: str) -
 
 def test_amounts_are_numbers_and_message_items_are_text() -> None:
     assert predicate("transaction", amount={"between": [1, 2.5]}) == "(f.amount between 1 and 2.5)"
-    assert predicate("transaction", **{"fields.currency": "USD"}) == "(d.fields ->> 'currency' = 'USD')"
+    assert predicate("transaction", **{"fields.currency": "USD"}) == "((d.fields #>> '{currency}') = 'USD')"
+
+
+def test_what_is_looked_up_elsewhere_is_decided_last() -> None:
+    where = {"customer.grade": "VIP", "page_code": "FX010"}
+    compiled = predicate("screen", **where)
+    assert compiled.index("'FX010'") < compiled.index("'VIP'")
+    assert Condition(source="screen", where=where).uses == (True, False)
+
+
+def test_any_source_has_null_for_what_it_does_not_know() -> None:
+    compiled = Condition(source="any", where={"page_code": {"is_null": True}, "channel": "app"}).compiled()
+    assert tuple(compiled) == SOURCES
+    assert compiled["campaign"].predicate == "((null::text is null) = true and f.channel = 'app')"
+
+
+def test_a_condition_that_keeps_values_is_another_one() -> None:
+    plain = Condition(source="transaction", where={"transaction_code": "TRF"})
+    keeping = KeepingCondition(source="transaction", where=plain.where, hold=("fields.account",), breakdown="channel")
+    assert keeping.compiled()["transaction"].predicate == plain.compiled()["transaction"].predicate
+    assert keeping.compiled()["transaction"].breakdown == "(f.channel)::text"
+    assert keeping.condition_id != plain.condition_id
+    with pytest.raises(ValidationError, match=r"unknown field 'fields\.account' of source screen"):
+        KeepingCondition(source="screen", hold=("fields.account",))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +82,16 @@ def test_amounts_are_numbers_and_message_items_are_text() -> None:
         ("screen", {"step_position": {"between": ["1"]}}, "between takes two values"),
         ("transaction", {"fields.a' or '1": "x"}, "unknown field"),
         ("screen", {"any_of": []}, "expected a list of conditions"),
+        ("screen", {"any_of": [{}]}, "expected fields with their conditions"),
+        ("screen", {"click_text": {"matches": "(?=a)"}}, r"groups begin with \( or"),
+        ("screen", {"click_text": {"matches": "("}}, "not a regular expression"),
+        ("screen", {"click_text": {"matches": r"\bx"}}, r"\\b is not known"),
+        ("screen", {"properties.x": [1, "a"]}, "values of more than one kind"),
+        ("screen", {"customer.joined_on": {"gte": "1.1.2026"}}, "customer.joined_on is a date; write it like"),
+        ("screen", {"customer.gradee": "VIP"}, "unknown field 'customer.gradee' .* did you mean 'customer.grade'"),
+        ("campaign", {"clicked_at": {"gte": "2026-01-31"}}, "clicked_at is a time; write it like"),
+        ("consultation", {"session.channel": "web"}, "what is of source consultation has no session"),
+        ("any", {"pagecode": "A"}, "unknown field 'pagecode' of source any; did you mean 'page_code'"),
     ],
 )
 def test_mistakes_are_explained(source: str, where: dict[str, object], message: str) -> None:
@@ -58,7 +100,7 @@ def test_mistakes_are_explained(source: str, where: dict[str, object], message: 
 
 
 @pytest.mark.postgres
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     value=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
     | st.sampled_from(["'; drop table raw.event; --", "\\'", "%", "$$", "' or true --", "\\"])
@@ -67,17 +109,54 @@ def test_a_hostile_value_is_only_ever_compared(server: Settings, value: str) -> 
     """Any text matches itself, by each operator, and not a different text; the statement stays one statement."""
     other = "≠" if value else "≠≠"
     with connect("jm_loader", settings=server) as connection:
-        connection.execute("create temporary table d (click_text text)")
-        connection.cursor().executemany("insert into d values (%s)", [(value,), (other,)])
-        for where in ({"click_text": value}, {"click_text": {"in": [value]}}, {"click_text": {"contains": value}}):
-            statement = sql.SQL(f"select click_text from d where {predicate('screen', **where)}")  # noqa: S608
-            found = {text for (text,) in connection.execute(statement)}
-            assert found == (
-                {value, other}
-                if isinstance(where["click_text"], dict) and "contains" in where["click_text"] and value in other
-                else {value}
-            )
+        connection.execute("create temporary table d (click_text text, properties jsonb)")
+        connection.cursor().executemany(
+            "insert into d values (%s, jsonb_build_object('x', %s::text))", [(text, text) for text in (value, other)]
+        )
+        for field in ("click_text", "properties.x"):
+            for wanted in (value, {"in": [value]}, {"contains": value}, {"starts_with": value}, {"not_in": [other]}):
+                nested = {"none_of": [{field: {"ne": other}, "any_of": [{field: {"not_in": [value]}}]}], field: wanted}
+                for where in ({field: wanted}, nested):
+                    statement = sql.SQL(f"select click_text from d where {predicate('screen', **where)}")  # noqa: S608
+                    found = {text for (text,) in connection.execute(statement)}
+                    everywhere = value == "" and isinstance(wanted, dict) and not {"in", "not_in"} & wanted.keys()
+                    assert found == ({value, other} if everywhere else {value})
         connection.rollback()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    source=st.sampled_from([*SOURCES, "any"]),
+    name=st.sampled_from(
+        ["", "fields.", "properties.", "customer.", "customer.attributes.", "session.", "page_code"]
+    ).flatmap(lambda prefix: st.text(max_size=20).map(lambda text: prefix + text))
+    | st.sampled_from(["fields.a'}' or true --", 'customer.grade" from x', "page_code = '' or '1", "properties.a}b"]),
+    operator=st.sampled_from(["eq", "is_null"]) | st.text(max_size=10),
+)
+def test_a_hostile_name_is_refused(source: str, name: str, operator: str) -> None:
+    """A name that compiles consists of known words, and of letters, digits, _ and - inside JSON columns."""
+    try:
+        compiled = Condition.model_validate({"source": source, "where": {name: {operator: True}}}).compiled()
+    except ValidationError:
+        return
+    assert re.fullmatch(r"[\w.-]+", name)
+    assert operator in {"eq", "ne", "in", "is_null"}
+    column, *path = name.split(".")
+    literal = "{" + ",".join(path[1:] if column == "customer" else path) + "}"
+    for each in compiled.values():
+        assert literal in each.predicate or name in known_fields(source)
+
+
+@pytest.mark.postgres
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pattern=st.text(st.sampled_from("ab1(|)[]{},*+?.^$-\\dwsDWS:=!<>\n"), max_size=16))
+def test_a_regular_expression_that_is_accepted_is_one_for_the_database(server: Settings, pattern: str) -> None:
+    try:
+        compiled = predicate("screen", click_text={"matches": pattern})
+    except ValidationError:
+        return
+    with connect("jm_loader", settings=server) as connection:
+        connection.execute(sql.SQL(f"select {compiled} from (select 'ab1 '::text as click_text) as d"))  # noqa: S608
 
 
 def test_a_mistake_in_a_file_is_reported_with_its_line(tmp_path: Path) -> None:

@@ -1,18 +1,21 @@
--- Steps of the applied funnels, from 1; exclusions are step 0.
+-- Steps of the applied funnels, from 1.
+with step as (
+    select
+        d.definition_id as funnel_id,
+        s.step_no::integer as step_no,
+        case d.content ->> 'order' when 'any' then s.step_no || '개 단계' else s.step ->> 'name' end as step_name,
+        (s.step ->> 'optional')::boolean as is_optional,
+        (s.step ->> 'has_amount')::boolean or d.content ->> 'order' = 'any' as has_amount
+    from {{ source('config', 'definition') }} as d
+    cross join lateral jsonb_array_elements(d.content -> 'steps') with ordinality as s (step, step_no)
+    where d.kind = 'funnels' and d.retired_at is null
+)
+
 select
-    d.definition_id as funnel_id,
-    s.step_no::integer as step_no,
-    s.step ->> 'name' as step_name,
-    s.step ->> 'condition_id' as condition_id
-from {{ source('config', 'definition') }} as d
-cross join lateral jsonb_array_elements(d.content -> 'steps') with ordinality as s (step, step_no)
-where d.kind = 'funnels' and d.retired_at is null
-union all
-select
-    d.definition_id as funnel_id,
-    0 as step_no,
-    null as step_name,
-    x.condition_id
-from {{ source('config', 'definition') }} as d
-cross join lateral jsonb_array_elements_text(d.content -> 'exclusions') as x (condition_id)
-where d.kind = 'funnels' and d.retired_at is null
+    s.*,
+    (
+        select min(n.step_no)
+        from step as n
+        where n.funnel_id = s.funnel_id and n.step_no > s.step_no and not n.is_optional
+    ) as next_step_no
+from step as s

@@ -320,3 +320,77 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise AnalysisError(f"{option} takes numbers separated by commas, not {text!r}") from None
+
+
+FunnelId = Annotated[str, typer.Option("--id", help="Identifier of the funnel, for example FN-ACCOUNT-OPEN.")]
+
+
+@analyze.command("funnel")
+@analysis
+def funnel(
+    request: Request,
+    funnel_id: Annotated[
+        str | None, typer.Option("--id", help="A defined funnel, or one of those in the file.")
+    ] = None,
+    definition: Annotated[Path | None, typer.Option(help="A file like funnels.yml, with funnels not applied.")] = None,
+    by_breakdown: Annotated[
+        bool, typer.Option("--by-breakdown", help="One row per value it is broken down by.")
+    ] = False,
+) -> Result:
+    """A funnel step by step: who takes each step, goes on, drops out or still may go on, and how long it takes.
+
+    Example: `journeymart analyze funnel --id FN-ACCOUNT-OPEN --from 2026-03-01 --channel app`
+    """
+    if definition is not None:
+        from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
+
+        return adhoc.funnel(request.settings, definition, request.scope, by_breakdown=by_breakdown, funnel_id=funnel_id)
+    if funnel_id is None:
+        raise typer.BadParameter("name a funnel with --id, or a file with --definition")
+    arguments = {"funnel_id": funnel_id, "by_breakdown": by_breakdown, **request.scope.arguments()}
+    return call(request.settings, "funnel", arguments)
+
+
+class Outcome(StrEnum):
+    """What became of someone at a step."""
+
+    ENTERED = "entered"
+    CONVERTED = "converted"
+    DROPPED = "dropped"
+    STILL_OPEN = "still_open"
+
+
+@analyze.command("funnel-people")
+@analysis
+def funnel_people(
+    request: Request,
+    funnel_id: FunnelId,
+    step: Annotated[int, typer.Option(help="Number of the step.")],
+    outcome: Annotated[Outcome, typer.Option(help="What became of them at the step.")] = Outcome.ENTERED,
+    breakdown: Annotated[str | None, typer.Option(help="Only those of this value of the breakdown.")] = None,
+) -> Result:
+    """The people behind one number of a funnel.
+
+    Example: `journeymart analyze funnel-people --id FN-ACCOUNT-OPEN --step 3 --outcome dropped`
+    """
+    dates = {"from_date": request.scope.from_date, "to_date": request.scope.to_date}
+    arguments = {"funnel_id": funnel_id, "step": step, "outcome": outcome, "of_breakdown": breakdown, **dates}
+    return call(request.settings, "funnel_people", arguments)
+
+
+@analyze.command("funnel-times")
+@analysis
+def funnel_times(
+    request: Request,
+    funnel_id: FunnelId,
+    from_step: Annotated[int, typer.Option(help="From this step …")] = 1,
+    to_step: Annotated[int | None, typer.Option(help="… to this one.  [default: the last]")] = None,
+    bins: Annotated[int, typer.Option(help="Number of bins.")] = 10,
+) -> Result:
+    """How long it takes from one step of a funnel to another: the distribution.
+
+    Example: `journeymart analyze funnel-times --id FN-ACCOUNT-OPEN --from-step 1 --to-step 5`
+    """
+    dates = {"from_date": request.scope.from_date, "to_date": request.scope.to_date}
+    arguments = {"funnel_id": funnel_id, "from_step": from_step, "to_step": to_step, "bins": bins, **dates}
+    return call(request.settings, "funnel_times", arguments)

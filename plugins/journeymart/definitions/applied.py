@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from journeymart.definitions.cohorts import CohortsFile
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.funnels import FunnelsFile
@@ -21,6 +23,10 @@ class Definitions:
     conditions: dict[str, Condition]
 
 
+# The definitions that have steps or conditions: their files, by kind.
+KINDS: dict[str, type[BaseModel]] = {"funnels": FunnelsFile, "cohorts": CohortsFile}
+
+
 def load_definitions(directory: Path | None = None) -> Definitions:
     """Read every definition, from `directory` where it has the file and from the shipped ones otherwise.
 
@@ -29,7 +35,7 @@ def load_definitions(directory: Path | None = None) -> Definitions:
     sessions = load_yaml("sessions", directory).parse(SessionsFile).sessions
     content: dict[tuple[str, str], dict[str, Any]] = {("sessions", "sessions"): sessions.content()}
     conditions: dict[str, Condition] = {}
-    for kind, file in (("funnels", FunnelsFile), ("cohorts", CohortsFile)):
+    for kind, file in KINDS.items():
         document = load_yaml(kind, directory)
         for number, item in enumerate(getattr(document.parse(file), kind)):
             if (kind, item.id) in content:

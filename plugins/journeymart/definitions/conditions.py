@@ -1,7 +1,7 @@
-"""The condition language of contract.md section 4, compiled into SQL predicates.
+"""The condition language of definitions, compiled into SQL predicates.
 
-A predicate is made of field expressions from the two tables below and of quoted literals, so nothing a definition
-says can become SQL. The expressions name the aliases of dbt_project/models/marts/journey/step_match.sql.
+A predicate is made of the field expressions below and of quoted literals, so nothing a definition says can become SQL.
+The expressions name the aliases of dbt_project/macros/conditions.sql; docs/semantics.md explains the language.
 """
 
 from __future__ import annotations
@@ -9,18 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, NamedTuple
 
 from psycopg import sql
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from journeymart.definitions.loader import DefinitionModel, suggestion
 
-Scalar = str | bool | int | float
-Source = Literal["screen", "transaction"]
+# In the order of things that happen at one moment: the place is the source_rank of step_match.
+SOURCES = ("screen", "transaction", "consultation", "campaign", "subscription", "survey")
+Source = Literal["screen", "transaction", "consultation", "campaign", "subscription", "survey", "any"]
 
-_TEXT, _NUMBER = "text", "number"
+_TEXT, _NUMBER, _BOOLEAN, _DATE, _TIME, _ITEM = "text", "number", "yes/no", "date", "time", "item"
+_NO_VALUE = "none"
+_CASTS = {_TEXT: "text", _NUMBER: "numeric", _BOOLEAN: "boolean", _DATE: "date", _TIME: "timestamptz", _ITEM: "jsonb"}
+
+# When and of whom, by source.
+_AT = {
+    "screen": "e.event_at", "transaction": "f.transacted_at", "consultation": "f.consulted_at",
+    "campaign": "f.sent_at", "subscription": "f.subscribed_at", "survey": "f.responded_at",
+}  # fmt: skip
+_CUSTOMER = dict.fromkeys(SOURCES, "f.customer_key") | {"screen": "coalesce(s.customer_key, e.customer_key)"}
+
 # field → (expression, type)
 FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     "screen": {
@@ -33,19 +47,26 @@ FIELDS: dict[str, dict[str, tuple[str, str]]] = {
         "device_type": ("a.device_type", _TEXT),
         "device_model": ("a.device_model", _TEXT),
         "app_version": ("a.app_version", _TEXT),
+        "user_agent": ("a.user_agent", _TEXT),
         "utm_source": ("i.utm_source", _TEXT),
         "utm_medium": ("i.utm_medium", _TEXT),
         "utm_campaign": ("i.utm_campaign", _TEXT),
+        "utm_term": ("i.utm_term", _TEXT),
+        "utm_content": ("i.utm_content", _TEXT),
+        "referrer_domain": ("i.referrer_domain", _TEXT),
         "error_code": ("r.error_code", _TEXT),
         "error_page": ("r.error_page", _TEXT),
         "page_name": ("d.page_name", _TEXT),
         "page_url": ("d.page_url", _TEXT),
+        "referrer_url": ("d.referrer_url", _TEXT),
         "click_text": ("d.click_text", _TEXT),
         "click_name": ("d.click_name", _TEXT),
+        "checkbox": ("d.checkbox", _TEXT),
         "popup_name": ("d.popup_name", _TEXT),
         "tab_name": ("d.tab_name", _TEXT),
         "step_position": ("d.step_position", _TEXT),
         "exit_menu": ("d.exit_menu", _TEXT),
+        "properties": ("d.properties", _ITEM),
     },
     "transaction": {
         "transaction_code": ("n.code", _TEXT),
@@ -54,9 +75,84 @@ FIELDS: dict[str, dict[str, tuple[str, str]]] = {
         "currency": ("f.currency", _TEXT),
         "amount": ("f.amount", _NUMBER),
         "amount_krw": ("f.amount_krw", _NUMBER),
+        "fields": ("d.fields", _ITEM),
+        "properties": ("d.properties", _ITEM),
+    },
+    "consultation": {
+        "channel": ("f.channel", _TEXT),
+        "category": ("f.category", _TEXT),
+        "result": ("f.result", _TEXT),
+        "agent_team": ("f.agent_team", _TEXT),
+        "properties": ("d.properties", _ITEM),
+    },
+    "campaign": {
+        "campaign_id": ("f.campaign_id", _TEXT),
+        "channel": ("f.channel", _TEXT),
+        "message_id": ("f.message_id", _TEXT),
+        "result": ("f.result", _TEXT),
+        "opened_at": ("f.opened_at", _TIME),
+        "clicked_at": ("f.clicked_at", _TIME),
+        "properties": ("d.properties", _ITEM),
+    },
+    "subscription": {
+        "product_code": ("f.product_code", _TEXT),
+        "product_name": ("f.product_name", _TEXT),
+        "status": ("f.status", _TEXT),
+        "channel": ("f.channel", _TEXT),
+        "ended_at": ("f.ended_at", _TIME),
+        "properties": ("d.properties", _ITEM),
+    },
+    "survey": {
+        "rule_id": ("f.rule_id", _TEXT),
+        "answers": ("f.answers", _ITEM),
+        "properties": ("d.properties", _ITEM),
     },
 }
-_ITEM = re.compile(r"^fields\.\w{1,64}$")
+# Of the customer, as they were on the day of the event.
+CUSTOMER_FIELDS = {
+    "birth_year": _NUMBER, "gender": _TEXT, "region": _TEXT, "grade": _TEXT, "investment_propensity": _TEXT,
+    "joined_on": _DATE, "attributes": _ITEM,
+}  # fmt: skip
+# Of the session, as it began: (table, key, column).
+_AGENT, _INFLOW = ("raw", "agent", "agent_key"), ("raw", "inflow", "inflow_key")
+SESSION_FIELDS = {
+    **{name: (_AGENT, name) for name in ("channel", "domain", "os", "device_type", "device_model", "app_version")},
+    **{
+        name: (_INFLOW, name)
+        for name in ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer_domain")
+    },
+    "inflow_channel": ((None, "inflow", "inflow_key"), "inflow_channel"),
+}
+_MOMENT = {"hour": ("hour", _NUMBER), "weekday": ("isodow", _NUMBER), "date": ("", _DATE)}  # in business time
+_SEGMENT = re.compile(r"[\w-]{1,64}")
+MAX_DEPTH = 5
+MAX_NESTING = 10
+
+
+class Expression(NamedTuple):
+    """A field as SQL; `path` leads to an item inside a JSON column."""
+
+    field: sql.Composable
+    kind: str
+    path: tuple[str, ...] = ()
+
+    def typed(self, kind: str) -> sql.Composable:
+        """The field as `kind`; an item of a message is what the value it is compared with is."""
+        if self.kind != _ITEM:
+            return self.field
+        text = sql.SQL("({} #>> {})").format(self.field, sql.Literal(list(self.path)))
+        if kind != _NUMBER:
+            return text
+        return sql.SQL("(case when {0} ~ '^[-+]?[0-9]{{1,30}}([.][0-9]{{1,30}})?$' then {0}::numeric end)").format(text)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A condition for one source: the predicate, and the values it keeps of what it matches (null: none)."""
+
+    predicate: str
+    hold: str | None = None
+    breakdown: str | None = None
 
 
 def _compare(symbol: str) -> Callable[[sql.Composable, Any], sql.Composable]:
@@ -88,84 +184,377 @@ _OPERATORS: dict[str, Callable[[sql.Composable, Any], sql.Composable]] = {
     "contains": _like("%*%"),
     "starts_with": _like("*%"),
     "ends_with": _like("%*"),
-    "is_null": lambda field, value: sql.SQL("({} is null) = {}").format(field, sql.Literal(bool(value))),
+    "matches": _compare("~"),
+    "is_null": lambda field, value: sql.SQL("({} is null) = {}").format(field, sql.Literal(value)),
 }
 _LISTS = {"in", "not_in", "between"}
-_TEXT_ONLY = {"contains", "starts_with", "ends_with"}
+_TEXT_ONLY = {"contains", "starts_with", "ends_with", "matches"}
 
 
 class Condition(DefinitionModel):
     """What a step, a rule or a segment looks for: a source and a `where` in which everything must hold."""
 
     source: Source
-    where: Annotated[dict[str, Any], Field(min_length=1)]
+    where: Annotated[dict[str, Any], WithJsonSchema({"type": "object", "title": "Where"})] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _compiles(self) -> Condition:
-        self.predicate()
+        self.compiled()
+        contradiction = _contradiction(self.where)
+        if contradiction:
+            raise ValueError(contradiction)
         return self
 
     @property
     def condition_id(self) -> str:
-        """Hash of the condition: the same condition in two definitions is evaluated once."""
-        text = json.dumps([self.source, self.where], sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Hash of what is evaluated: the same condition in two definitions is evaluated once."""
+        parts = {name: [c.predicate, c.hold, c.breakdown] for name, c in self.compiled().items()}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
-    def predicate(self) -> str:
-        """The SQL predicate; raises ValueError naming the field or operator that is not one."""
-        return _all(self.source, self.where).as_string(None)
+    def compiled(self, schema: str = "next") -> dict[str, Compiled]:
+        """Predicates by source, over the mart of `schema`; raises ValueError naming the field that is wrong."""
+        names = self._names()
+        check_names(self.source, names)
+        sources = SOURCES if self.source == "any" else (self.source,)
+        return {source: self._compile(_Scope(source, schema, lenient=self.source == "any")) for source in sources}
+
+    def regular_expressions(self) -> Iterator[str]:
+        """Every regular expression in it."""
+        yield from _regular_expressions(self.where)
+
+    @property
+    def uses(self) -> tuple[bool, bool]:
+        """Whether what is known of the customer, and of the session, decides it."""
+        customer, session = (any(name.startswith(of) for name in self._names()) for of in ("customer.", "session."))
+        return customer, session
+
+    def _names(self) -> list[str]:
+        return list(_names(self.where))
+
+    def _compile(self, scope: _Scope) -> Compiled:
+        return Compiled(scope.all(self.where).as_string(None))
 
 
-def _all(source: str, where: Any) -> sql.Composable:
-    if not isinstance(where, dict) or not where:
-        raise ValueError("expected fields with their conditions")
-    parts: list[sql.Composable] = []
+class KeepingCondition(Condition):
+    """A condition that keeps values of what it matches: those that must stay the same, and one to break down by."""
+
+    hold: tuple[str, ...] = ()
+    breakdown: str | None = None
+
+    def _names(self) -> list[str]:
+        return [*super()._names(), *self.hold, *([self.breakdown] if self.breakdown else [])]
+
+    def _compile(self, scope: _Scope) -> Compiled:
+        held = [scope.text(name) for name in self.hold]
+        # a part that is unknown is equal to nothing
+        known = sql.SQL(" and ").join(sql.SQL("{} is not null").format(value) for value in held)
+        hold = sql.SQL("case when {} then jsonb_build_array({})::text end").format(known, sql.SQL(", ").join(held))
+        return Compiled(
+            super()._compile(scope).predicate,
+            hold.as_string(None) if held else None,
+            scope.text(self.breakdown).as_string(None) if self.breakdown else None,
+        )
+
+
+def _names(where: Any) -> Iterator[str]:
+    if isinstance(where, dict):
+        for name, wanted in where.items():
+            if name in {"any_of", "none_of"}:
+                for item in wanted if isinstance(wanted, list) else ():
+                    yield from _names(item)
+            else:
+                yield name
+
+
+def _regular_expressions(where: Any) -> Iterator[str]:
+    if isinstance(where, dict):
+        for name, wanted in where.items():
+            if name in {"any_of", "none_of"}:
+                for item in wanted:
+                    yield from _regular_expressions(item)
+            elif isinstance(wanted, dict) and "matches" in wanted:
+                yield wanted["matches"]
+
+
+def known_fields(source: str) -> list[str]:
+    """The names that a condition on `source` can use; items inside JSON columns by the name of the column alone."""
+    sources = SOURCES if source == "any" else (source,)
+    names = {name for each in sources for name in FIELDS[each]} | set(_MOMENT)
+    names |= {f"customer.{name}" for name in CUSTOMER_FIELDS}
+    if set(sources) & {"screen", "transaction"}:
+        names |= {f"session.{name}" for name in SESSION_FIELDS}
+    return sorted(names)
+
+
+def where_schemas() -> dict[str, Any]:
+    """JSON schemas for editors: of a `where` (Conditions), and of what a field is compared with (Wanted)."""
+    scalar = {"type": ["string", "number", "boolean"]}
+    several = {"type": "array", "items": scalar, "minItems": 1}
+    operators = {name: several if name in _LISTS else scalar for name in _OPERATORS} | {"is_null": {"type": "boolean"}}
+    one_or_more = {"type": "object", "properties": operators, "additionalProperties": False, "minProperties": 1}
+    names = {name for source in SOURCES for name in known_fields(source)}
+    columns = {name for source in SOURCES for name, (_, kind) in FIELDS[source].items() if kind == _ITEM}
+    columns |= {f"customer.{name}" for name, kind in CUSTOMER_FIELDS.items() if kind == _ITEM}
+    nested = {"type": "array", "items": {"$ref": "#/$defs/Conditions"}, "minItems": 1}
+    wanted = {"$ref": "#/$defs/Wanted"}
+    prefixes = "|".join(sorted(name.replace(".", "[.]") for name in columns))
+    return {
+        "Conditions": {
+            "type": "object",
+            "properties": dict.fromkeys(("any_of", "none_of"), nested) | dict.fromkeys(sorted(names - columns), wanted),
+            "patternProperties": {f"^({prefixes})([.][A-Za-z0-9_\u0080-\uffff-]{{1,64}}){{1,{MAX_DEPTH}}}$": wanted},
+            "additionalProperties": False,
+        },
+        "Wanted": {"anyOf": [scalar, several, one_or_more]},
+    }
+
+
+def _contradiction(where: dict[str, Any]) -> str | None:
+    """What cannot hold at once, in words; none if nothing is found."""
     for name, wanted in where.items():
-        if name in {"any_of", "none_of"}:
-            if not isinstance(wanted, list) or not wanted:
-                raise ValueError(f"{name}: expected a list of conditions")
-            any_of = sql.SQL(" or ").join(_all(source, item) for item in wanted)
-            parts.append(sql.SQL("coalesce({}, false) is {}").format(
-                sql.SQL("({})").format(any_of), sql.SQL("true" if name == "any_of" else "false")
-            ))  # fmt: skip
-        else:
-            parts.append(_field(source, name, wanted))
-    return sql.SQL("({})").format(sql.SQL(" and ").join(parts))
+        if name == "any_of":
+            found = [_contradiction(item) for item in wanted]
+            if all(found):
+                return found[0]
+        elif isinstance(wanted, dict) and name != "none_of" and _excludes_itself(wanted):
+            return f"{name}: cannot be reached: nothing fulfils {json.dumps(wanted, ensure_ascii=False)}"
+    return None
 
 
-def _field(source: str, name: str, wanted: Any) -> sql.Composable:
-    field, kind = _expression(source, name)
-    if not isinstance(wanted, dict):
-        wanted = {"in" if isinstance(wanted, list) else "eq": wanted}
-    parts = []
-    for operator, value in wanted.items():
-        if operator not in _OPERATORS:
-            raise ValueError(f"{name}: unknown operator '{operator}'{suggestion(operator, _OPERATORS)}")
-        values = value if operator in _LISTS else [value]
-        if not isinstance(values, list) or not values or (operator == "between" and len(values) != 2):  # noqa: PLR2004
-            raise ValueError(f"{name}: {operator} takes {'two values' if operator == 'between' else 'a list'}")
-        if operator != "is_null":
-            for item in values:
-                _check(name, kind, operator, item)
-        parts.append(_OPERATORS[operator](field, value))
-    return sql.SQL(" and ").join(parts)
+def _excludes_itself(wanted: dict[str, Any]) -> bool:
+    """Whether no value fulfils all of a field's operators."""
+    if "is_null" in wanted:
+        return wanted["is_null"] is True and bool(wanted.keys() - {"is_null", "ne", "not_in"})
+    allowed = [set(values) for values in ([wanted["eq"]] if "eq" in wanted else None, wanted.get("in")) if values]
+    lowest, highest = wanted.get("between", (None, None))
+    low = [(value, False) for value in (wanted.get("gte"), lowest) if value is not None]
+    low += [(wanted["gt"], True)] if "gt" in wanted else []
+    high = [(value, False) for value in (wanted.get("lte"), highest) if value is not None]
+    high += [(wanted["lt"], True)] if "lt" in wanted else []
+    if any(a > b or (a == b and (a_open or b_open)) for a, a_open in low for b, b_open in high):
+        return True
+    if not allowed:
+        return False
+    left = set.intersection(*allowed) - {wanted.get("ne")} - set(wanted.get("not_in", ()))
+    return not any(
+        all(value > edge or (value == edge and not is_open) for edge, is_open in low)
+        and all(value < edge or (value == edge and not is_open) for edge, is_open in high)
+        for value in left
+    )
 
 
-def _check(name: str, kind: str, operator: str, item: Any) -> None:
-    is_number = isinstance(item, int | float) and not isinstance(item, bool)
-    if kind == _NUMBER and (operator in _TEXT_ONLY or not is_number):
-        raise ValueError(f"{name} is a number; {operator} {item!r} is not possible")
-    if kind == _TEXT and not isinstance(item, str):
-        raise ValueError(f"{name} is text; put {item!r} in quotes")
-    if isinstance(item, str) and "\0" in item:
+def check_names(source: str, names: list[str]) -> None:
+    """Raise ValueError for a field that `source` does not have; of any source, one of them must have it."""
+    sources = SOURCES if source == "any" else (source,)
+    for name in names:
+        if not any(_Scope(each, "next", lenient=False).has(name) for each in sources):
+            known = known_fields(source)
+            if name.startswith("session.") and not any(field.startswith("session.") for field in known):
+                raise ValueError(f"unknown field '{name}': what is of source {source} has no session")
+            column = name.partition(".")[0]
+            if column in known and column != name:
+                raise ValueError(
+                    f"unknown field '{name}': names inside {column} consist of letters, digits, _ and -, "
+                    f"at most {MAX_DEPTH} levels deep"
+                )
+            raise ValueError(f"unknown field '{name}' of source {source}{suggestion(name, known)}")
+
+
+class _Scope(NamedTuple):
+    """One source over the mart of one schema. `lenient`: fields that the source does not have are null."""
+
+    source: str
+    schema: str
+    lenient: bool
+
+    def all(self, where: Any, depth: int = 0) -> sql.Composable:
+        if not isinstance(where, dict) or (depth and not where):
+            raise ValueError("expected fields with their conditions")
+        if depth > MAX_NESTING:
+            raise ValueError(f"any_of and none_of are nested deeper than {MAX_NESTING}")
+        # what must be looked up elsewhere comes last: it is evaluated only where everything else holds
+        parts = [
+            self._nested(name, wanted, depth) if name in {"any_of", "none_of"} else self._field(name, wanted)
+            for name, wanted in sorted(where.items(), key=lambda item: item[0].startswith(("customer.", "session.")))
+        ]
+        return sql.SQL("({})").format(sql.SQL(" and ").join(parts)) if parts else sql.SQL("(true)")
+
+    def _nested(self, name: str, wanted: Any, depth: int) -> sql.Composable:
+        if not isinstance(wanted, list) or not wanted:
+            raise ValueError(f"{name}: expected a list of conditions")
+        any_of = sql.SQL(" or ").join(self.all(item, depth + 1) for item in wanted)
+        verdict = sql.SQL("true" if name == "any_of" else "false")
+        return sql.SQL("coalesce(({}), false) is {}").format(any_of, verdict)
+
+    def _field(self, name: str, wanted: Any) -> sql.Composable:
+        field = self._expression(name)
+        if not isinstance(wanted, dict):
+            wanted = {"in" if isinstance(wanted, list) else "eq": wanted}
+        if not wanted:
+            raise ValueError(f"{name}: expected a value or operators with their values")
+        parts = []
+        kinds: set[str] = set()
+        for operator, value in wanted.items():
+            if operator not in _OPERATORS:
+                raise ValueError(f"{name}: unknown operator '{operator}'{suggestion(operator, _OPERATORS)}")
+            values = value if operator in _LISTS else [value]
+            if not isinstance(values, list) or not values or (operator == "between" and len(values) != 2):  # noqa: PLR2004
+                raise ValueError(f"{name}: {operator} takes {'two values' if operator == 'between' else 'a list'}")
+            kinds |= {_check(name, field.kind, operator, item) for item in values} - {_NO_VALUE}
+            if len(kinds) > 1:
+                raise ValueError(f"{name}: compared with values of more than one kind")
+            kind = next(iter(kinds), _TEXT)
+            if field.kind == _ITEM and kind == _BOOLEAN:
+                values = ["true" if item else "false" for item in values]
+            if operator != "is_null":
+                value = values if operator in _LISTS else values[0]  # noqa: PLW2901
+            parts.append(_OPERATORS[operator](field.typed(kind), value))
+        return sql.SQL(" and ").join(parts)
+
+    def text(self, name: str) -> sql.Composable:
+        """The field as text, for values that are kept."""
+        field = self._expression(name)
+        return sql.SQL("({})::text").format(field.typed(_TEXT))
+
+    def has(self, name: str) -> bool:
+        """Whether the source has the field."""
+        column, _, rest = name.partition(".")
+        if name in FIELDS[self.source]:
+            return FIELDS[self.source][name][1] != _ITEM
+        if column == "customer":
+            column, _, rest = rest.partition(".")
+            kind = CUSTOMER_FIELDS.get(column)
+            return kind is not None and (_is_path(rest) if kind == _ITEM else not rest)
+        if column == "session":
+            return rest in SESSION_FIELDS and self.source in {"screen", "transaction"}
+        if name in _MOMENT:
+            return True
+        return FIELDS[self.source].get(column, ("", ""))[1] == _ITEM and _is_path(rest)
+
+    def _expression(self, name: str) -> Expression:
+        if not self.has(name):
+            if self.lenient:
+                known = next(scope._expression(name) for each in SOURCES if (scope := self._of(each)).has(name))
+                return known._replace(field=sql.SQL("null::" + _CASTS[known.kind]))
+            raise ValueError(f"unknown field '{name}' of source {self.source}")
+        column, _, rest = name.partition(".")
+        if column == "customer":
+            return self._customer(*rest.split("."))
+        if column == "session":
+            return self._session(rest)
+        if name in _MOMENT:
+            part, kind = _MOMENT[name]
+            moment = sql.SQL(f"({_AT[self.source]} at time zone z.time_zone)")
+            pattern = "extract(" + part + " from {})::integer" if part else "{}::date"
+            return Expression(sql.SQL(pattern).format(moment), kind)
+        expression, kind = FIELDS[self.source][column]
+        return Expression(sql.SQL(expression), kind, tuple(rest.split(".")) if rest else ())
+
+    def _of(self, source: str) -> _Scope:
+        return _Scope(source, self.schema, lenient=False)
+
+    def _customer(self, column: str, *path: str) -> Expression:
+        """As of the day of the event; a scalar subquery, so that it is looked up only where it decides."""
+        lookup = sql.SQL(
+            "(select u.{column} from {table} as u where u.customer_key = {key}"
+            " and u.valid_from <= ({at} at time zone z.time_zone)::date order by u.valid_from desc limit 1)"
+        ).format(
+            column=sql.Identifier(column),
+            table=sql.Identifier(self.schema, "customer"),
+            key=sql.SQL(_CUSTOMER[self.source]),
+            at=sql.SQL(_AT[self.source]),
+        )
+        return Expression(lookup, CUSTOMER_FIELDS[column], path)
+
+    def _session(self, name: str) -> Expression:
+        (schema, table, key), column = SESSION_FIELDS[name]
+        lookup = sql.SQL("(select x.{column} from {table} as x where x.{key} = s.{key})").format(
+            column=sql.Identifier(column),
+            table=sql.Identifier(schema or self.schema, table),
+            key=sql.Identifier(key),
+        )
+        if name == "inflow_channel":  # a session that came from nowhere came by itself
+            lookup = sql.SQL("case when s.visitor_key is not null then coalesce({}, 'direct') end").format(lookup)
+        return Expression(lookup, _TEXT)
+
+
+def _is_path(text: str) -> bool:
+    parts = text.split(".")
+    return len(parts) <= MAX_DEPTH and all(_SEGMENT.fullmatch(part) for part in parts)
+
+
+def _check(name: str, kind: str, operator: str, item: Any) -> str:
+    """The kind of a value; raises ValueError unless the operator can compare the field with it."""
+    if operator == "is_null":
+        if not isinstance(item, bool):
+            raise ValueError(f"{name}: is_null takes true or false")
+        return _NO_VALUE
+    given = _kind_of(name, item)
+    if operator in _TEXT_ONLY and (given != _TEXT or kind not in {_TEXT, _ITEM}):
+        raise ValueError(f"{name} is a {kind}; {operator} {item!r} is not possible")
+    if kind == _ITEM:
+        wanted = given
+    elif kind in {_DATE, _TIME}:
+        _check_date(name, kind, item)
+        wanted = _TEXT
+    else:
+        wanted = kind
+    if given != wanted:
+        hint = f"put {item!r} in quotes" if kind == _TEXT else f"{operator} {item!r} is not possible"
+        raise ValueError(f"{name} is {'text' if kind == _TEXT else f'a {kind}'}; {hint}")
+    if operator == "matches":
+        _check_regular_expression(name, item)
+    return given
+
+
+def _kind_of(name: str, item: Any) -> str:
+    if isinstance(item, bool):
+        return _BOOLEAN
+    if isinstance(item, int | float):
+        return _NUMBER
+    if not isinstance(item, str):
+        raise ValueError(f"{name}: expected a text, a number, true or false, not {item!r}")
+    if "\0" in item:
         raise ValueError(f"{name}: a NUL character cannot be matched")
+    return _TEXT
 
 
-def _expression(source: str, name: str) -> tuple[sql.Composable, str]:
-    if source == "transaction" and _ITEM.match(name):
-        return sql.SQL("d.fields ->> {}").format(sql.Literal(name.removeprefix("fields."))), _TEXT
-    fields = FIELDS[source]
-    if name not in fields:
-        raise ValueError(f"unknown field '{name}' of source {source}{suggestion(name, fields)}")
-    expression, kind = fields[name]
-    return sql.SQL(expression), kind
+def _check_date(name: str, kind: str, item: Any) -> None:
+    try:
+        parsed = date.fromisoformat(item) if kind == _DATE else datetime.fromisoformat(item)
+    except (TypeError, ValueError):
+        parsed = None
+    if parsed is None or (isinstance(parsed, datetime) and parsed.tzinfo is None):
+        example = "2026-01-31" if kind == _DATE else "2026-01-31T09:00:00+09:00"
+        raise ValueError(f"{name} is a {kind}; write it like {example}, not {item!r}")
+
+
+MAX_REGULAR_EXPRESSION = 200
+MAX_REPEATS = 100
+_GROUP = re.compile(r"\(\?(?!:)")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_REPEATS = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+
+
+def _check_regular_expression(name: str, pattern: str) -> None:
+    """Only what Python and Postgres read alike, so that a mistake is found here and not by the database."""
+    problem = None
+    try:
+        with warnings.catch_warnings(action="error"):
+            re.compile(pattern)
+    except (re.error, FutureWarning, DeprecationWarning, RecursionError, OverflowError) as error:
+        problem = str(error)
+    without_escapes = _ESCAPE.sub("", pattern)
+    odd = [found for found in _ESCAPE.findall(pattern) if found.isalnum() and found not in "dDwWsS"]
+    if len(pattern) > MAX_REGULAR_EXPRESSION:
+        problem = f"longer than {MAX_REGULAR_EXPRESSION} characters"
+    elif odd:
+        problem = f"\\{odd[0]} is not known; there are \\d, \\w, \\s and their opposites"
+    elif _GROUP.search(without_escapes.removeprefix("(?i)")):
+        problem = "groups begin with ( or (?:"
+    elif re.search(r"[*+?}]\+|\[[.:=]", without_escapes) or "{" in _REPEATS.sub("", without_escapes):
+        problem = "is read differently by different engines"
+    elif any(int(n or 0) > MAX_REPEATS for pair in _REPEATS.findall(without_escapes) for n in pair):
+        problem = f"more than {MAX_REPEATS} repeats"
+    if problem:
+        raise ValueError(f"{name}: not a regular expression that can be used: {problem}")

@@ -28,6 +28,8 @@ MAX_DEPTH = 40
 PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "null", "bool", "int", "float")}
 
 Location = tuple[str | int, ...]
+_DOTTED = re.compile(r"([a-z_]+(?:\.\w+)*): ")
+_NAMED_FIELD = re.compile(r"(?:unknown field ')?([\w.-]+)(?:'|:| is )")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -92,7 +94,24 @@ class Document:
             elif item["type"] == "string_type":
                 yield f"{self.where(location)}: must be text, not {item['input']!r}; put it in quotes"
             else:
-                yield f"{self.where(location)}: {item['msg'].removeprefix('Value error, ')}"
+                messages = getattr(item.get("ctx", {}).get("error"), "args", None) or [item["msg"]]
+                for message in messages:
+                    at, text = self._nearest(location, str(message))
+                    yield f"{self.where(at)}: {text}"
+
+    def _nearest(self, location: Location, message: str) -> tuple[Location, str]:
+        """The value that a message about something larger names (`steps.1: …`, `unknown field 'x' …`), and the rest."""
+        dotted = _DOTTED.match(message)
+        if dotted:
+            inner = (*location, *(int(part) if part.isdigit() else part for part in dotted[1].split(".")))
+            if inner in self.lines:
+                return inner, message[dotted.end() :]
+        named = _NAMED_FIELD.match(message)
+        if named:
+            inside = [at for at in self.lines if at[: len(location)] == location and at[-1:] == (named[1],)]
+            if inside:
+                return inside[0], message
+        return location, message
 
 
 def suggestion(word: str, candidates: Iterable[str]) -> str:

@@ -563,10 +563,16 @@ create table if not exists config.definition (
 create unique index if not exists definition_current on config.definition (kind, definition_id)
 where retired_at is null;
 create table if not exists config.condition (         -- compiled from the definitions; the SQL is ours, never the user's
-    condition_id text primary key,                    -- hash of the condition
+    condition_id text not null,                       -- hash of what is evaluated
     source       text not null,
     predicate    text not null
 );
+alter table config.condition add column if not exists hold_value text;      -- expressions for what a match keeps
+alter table config.condition add column if not exists breakdown_value text;
+alter table config.condition add column if not exists uses_customer boolean not null default false;
+alter table config.condition add column if not exists uses_session boolean not null default false;
+alter table config.condition drop constraint if exists condition_pkey;
+alter table config.condition add primary key (condition_id, source);        -- a condition of any source is one of each
 
 create table if not exists config.transaction_code (  -- definitions/transactions.yml as applied: names for the catalogue
     transaction_code text primary key,

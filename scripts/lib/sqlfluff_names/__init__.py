@@ -100,16 +100,29 @@ def duplicates(table: str, id: str, happened_at: str = "row_id") -> str:  # noqa
     return f"select row_id, row_id as of_row_id from raw.{table}"
 
 
-def conditions(source: str) -> list[tuple[str, str]]:
+def midnight(expression: str) -> str:
+    """A moment."""
+    return f"({expression}::timestamp at time zone 'Asia/Seoul')"
+
+
+def conditions(source: str, which: str = "known") -> list[tuple[str, str]]:
     """One condition."""
-    return [("c1", "true")]
+    return [("c1", "true")] if which == "known" else []
 
 
-def matched(found: list[tuple[str, str]]) -> str:
-    """A join that adds condition_id."""
-    return "cross join lateral unnest(array['c1']) as c (condition_id)"
+def step_matches(of: dict[str, str], rows: str, found: list[tuple[str, str]]) -> str:
+    """A query with the columns of step_match."""
+    return (
+        "select condition_id, row_id, matched_at, source_rank, person_key, visitor_key, started_at, hold_value,"
+        " breakdown_value from build.step_match"
+    )
 
 
-def longest_funnel() -> int:
-    """Steps of the longest funnel."""
-    return 2
+def funnel_walk() -> str:
+    """A statement."""
+    return "select 1"
+
+
+def watermark() -> str:
+    """A moment."""
+    return "(select r.watermark_at from build.run_scope as r)"

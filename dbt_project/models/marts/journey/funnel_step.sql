@@ -1,26 +1,48 @@
 {{ config(
-    key=['funnel_id', 'entry_date', 'segment_id', 'step_no'],
+    key=['funnel_id', 'entry_date', 'segment_id', 'breakdown', 'step_no'],
     replaces="exists (
         select from build.int_funnel__date as d where d.funnel_id = m.funnel_id and d.entry_date = m.entry_date
     )",
 ) }}
+with taken as (
+    select
+        e.funnel_id,
+        e.version,
+        e.entry_date,
+        e.breakdown,
+        e.status,
+        s.step_no,
+        s.step_name,
+        s.next_step_no is null or coalesce(e.step_times[s.next_step_no] is not null, false) as goes_on,
+        extract(
+            epoch from e.step_times[s.step_no]
+            - coalesce(
+                e.step_times[s.step_no - 1],
+                (select max(t.moment) from unnest(e.step_times[1:s.step_no - 1]) as t (moment))
+            )
+        ) as seconds,
+        case when s.has_amount then e.step_rows[s.step_no] end as amount_row_id,
+        e.step_times[s.step_no] is not null as is_taken
+    from {{ ref('int_funnel__date') }} as d
+    inner join {{ ref('funnel_entry') }} as e on d.funnel_id = e.funnel_id and d.entry_date = e.entry_date
+    inner join {{ ref('int_funnel__step') }} as s on e.funnel_id = s.funnel_id
+)
+
 select
-    s.funnel_id,
-    e.version,
-    e.entry_date,
+    t.funnel_id,
+    t.version,
+    t.entry_date,
     'all' as segment_id,
-    s.step_no,
-    s.step_name,
-    count(*) filter (where e.step_reached >= s.step_no) as entered,
-    count(*) filter (
-        where e.step_reached > s.step_no or (e.status = 'converted' and e.step_reached = s.step_no)
-    ) as converted,
-    count(*) filter (where e.step_reached = s.step_no and e.status = 'dropped') as dropped,
-    count(*) filter (where e.step_reached = s.step_no and e.status = 'open') as still_open,
-    percentile_cont(0.5) within group (
-        order by extract(epoch from e.step_times[s.step_no] - e.step_times[s.step_no - 1])
-    ) filter (where e.step_reached >= s.step_no)::double precision as median_seconds
-from {{ ref('int_funnel__date') }} as d
-inner join {{ ref('funnel_entry') }} as e on d.funnel_id = e.funnel_id and d.entry_date = e.entry_date
-inner join {{ ref('int_funnel__step') }} as s on e.funnel_id = s.funnel_id and s.step_no > 0
-group by s.funnel_id, e.version, e.entry_date, s.step_no, s.step_name
+    t.breakdown,
+    t.step_no,
+    t.step_name,
+    count(*) filter (where t.is_taken) as entered,
+    count(*) filter (where t.is_taken and t.goes_on) as converted,
+    count(*) filter (where t.is_taken and not t.goes_on and t.status = 'dropped') as dropped,
+    count(*) filter (where t.is_taken and not t.goes_on and t.status = 'open') as still_open,
+    percentile_cont(0.5) within group (order by t.seconds) filter (where t.is_taken)::double precision
+        as median_seconds,
+    coalesce(sum(f.amount_krw) filter (where t.is_taken), 0)::numeric(20, 2) as amount_krw
+from taken as t
+left join {{ ref('transaction_fact') }} as f on t.amount_row_id = f.row_id
+group by t.funnel_id, t.version, t.entry_date, t.breakdown, t.step_no, t.step_name

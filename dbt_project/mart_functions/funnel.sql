@@ -1,0 +1,25 @@
+-- A funnel by step, everything by the date of entry: both dates are included. from_previous is the share of those who
+-- took the step before that is not optional. One row per step; with by_breakdown one per value and step.
+create or replace function mart.funnel(
+    funnel_id text, from_date date default null, to_date date default null, channel text default null,
+    domain text default null, segment text default null, by_breakdown boolean default false
+)
+returns table (
+    breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
+    from_previous double precision, from_first double precision, median_seconds double precision,
+    amount_krw numeric(20, 2)
+)
+language plpgsql stable security definer rows 20
+set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+as $$
+begin
+    return query
+    select r.*
+    from mart.funnel_report(
+        'mart.funnel_entry', funnel.funnel_id, mart.funnel_definition(funnel.funnel_id), funnel.from_date, funnel.to_date,
+        funnel.channel, funnel.domain, funnel.segment, funnel.by_breakdown
+    ) as r;
+end
+$$;
+revoke execute on function mart.funnel(text, date, date, text, text, text, boolean) from public;
+grant execute on function mart.funnel(text, date, date, text, text, text, boolean) to jm_dashboard;

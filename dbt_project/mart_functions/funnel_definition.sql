@@ -1,0 +1,25 @@
+-- A funnel as its published version defines it; an error with the known ones if there is none.
+create or replace function mart.funnel_definition(funnel_id text)
+returns jsonb
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+    found jsonb;
+begin
+    select d.content
+    into found
+    from mart.definition as p
+    inner join config.definition as d using (kind, definition_id, version)
+    where p.kind = 'funnels' and p.definition_id = funnel_definition.funnel_id;
+    if found is null then
+        raise exception 'there is no funnel %; there are %', funnel_definition.funnel_id, coalesce((
+            select string_agg(p.definition_id, ', ' order by p.definition_id)
+            from mart.definition as p
+            where p.kind = 'funnels'
+        ), 'none') using errcode = '22023';
+    end if;
+    return found;
+end
+$$;
+revoke execute on function mart.funnel_definition(text) from public;

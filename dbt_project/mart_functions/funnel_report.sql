@@ -1,0 +1,117 @@
+-- Entries of a funnel counted by step. `entries` is a relation with the columns of mart.funnel_entry, `funnel_id` the
+-- funnel's name there, `definition` its content as config.definition keeps it. channel and domain are those of the
+-- session of the entry; a segment is of customers. Not for readers: they call mart.funnel().
+create or replace function mart.funnel_report(
+    entries regclass, funnel_id text, definition jsonb, from_date date, to_date date, channel text, domain text,
+    segment text, by_breakdown boolean
+)
+returns table (
+    breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
+    from_previous double precision, from_first double precision, median_seconds double precision,
+    amount_krw numeric(20, 2)
+)
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return query execute format($sql$
+        with step as (
+            select
+                s.step_no::integer as step_no,
+                case $1 ->> 'order' when 'any' then s.step_no || '개 단계' else s.step ->> 'name' end as name,
+                (s.step ->> 'optional')::boolean as is_optional,
+                (s.step ->> 'has_amount')::boolean or $1 ->> 'order' = 'any' as has_amount,
+                min(s.step_no) filter (where not (s.step ->> 'optional')::boolean) over (
+                    order by s.step_no rows between 1 following and unbounded following
+                )::integer as next_step_no
+            from jsonb_array_elements($1 -> 'steps') with ordinality as s (step, step_no)
+        ),
+
+        entry as (
+            select e.*
+            from %s as e
+            where
+                e.funnel_id = $8
+                and e.entry_date >= coalesce($2, '-infinity') and e.entry_date <= coalesce($3, 'infinity')
+                and (
+                    ($4 is null and $5 is null)
+                    or exists (
+                        select
+                        from mart.session_fact as s
+                        inner join raw.agent as a on s.agent_key = a.agent_key
+                        where
+                            s.visitor_key = e.visitor_key and s.started_at = e.started_at
+                            and ($4 is null or a.channel = $4) and ($5 is null or a.domain = $5)
+                    )
+                )
+                and (
+                    $6 is null
+                    or e.subject_key in (select c.customer_key from mart.segment_customers($6) as c (customer_key))
+                )
+        ),
+
+        taken as (
+            select
+                case when $7 then e.breakdown else 'all' end as breakdown,
+                e.status,
+                s.step_no,
+                s.name,
+                s.is_optional,
+                e.step_times[s.step_no] is not null as is_taken,
+                s.next_step_no is null or coalesce(e.step_times[s.next_step_no] is not null, false) as goes_on,
+                extract(epoch from e.step_times[s.step_no] - coalesce(
+                    e.step_times[s.step_no - 1],
+                    (select max(t.moment) from unnest(e.step_times[1:s.step_no - 1]) as t (moment))
+                )) as seconds,
+                case when s.has_amount then e.step_rows[s.step_no] end as amount_row_id
+            from entry as e
+            cross join step as s
+        ),
+
+        counted as (
+            select
+                t.breakdown,
+                t.step_no,
+                t.name,
+                t.is_optional,
+                count(*) filter (where t.is_taken) as entered,
+                count(*) filter (where t.is_taken and t.goes_on) as converted,
+                count(*) filter (where t.is_taken and not t.goes_on and t.status = 'dropped') as dropped,
+                count(*) filter (where t.is_taken and not t.goes_on and t.status = 'open') as still_open,
+                percentile_cont(0.5) within group (order by t.seconds) filter (where t.is_taken) as median_seconds,
+                coalesce(sum(f.amount_krw) filter (where t.is_taken), 0) as amount_krw
+            from taken as t
+            left join mart.transaction_fact as f on t.amount_row_id = f.row_id
+            group by 1, 2, 3, 4
+        )
+
+        select
+            c.breakdown,
+            c.step_no,
+            c.name,
+            c.entered,
+            c.converted,
+            c.dropped,
+            c.still_open,
+            c.entered / nullif((
+                select p.entered from counted as p
+                where p.breakdown = c.breakdown and p.step_no < c.step_no and not p.is_optional
+                order by p.step_no desc
+                limit 1
+            ), 0)::double precision,
+            c.entered / nullif(first_value(c.entered) over (partition by c.breakdown order by c.step_no), 0)
+                ::double precision,
+            c.median_seconds::double precision,
+            c.amount_krw::numeric(20, 2)
+        from counted as c
+        order by c.breakdown, c.step_no
+    $sql$, entries) using
+        definition, from_date, to_date, channel, domain, segment, by_breakdown, funnel_id;
+end
+$$;
+revoke execute on function mart.funnel_report(
+    regclass, text, jsonb, date, date, text, text, text, boolean
+) from public;
+grant execute on function mart.funnel_report(
+    regclass, text, jsonb, date, date, text, text, text, boolean
+) to jm_builder;

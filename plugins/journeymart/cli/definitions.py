@@ -1,0 +1,62 @@
+"""`journeymart definitions`: check what business people wrote, and bring it into the mart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from journeymart.settings import Settings
+
+app = typer.Typer()
+definitions = typer.Typer(help="Funnels, cohorts and what else is defined in YAML.", no_args_is_help=True)
+app.add_typer(definitions, name="definitions")
+
+Directory = Annotated[Path | None, typer.Argument(help="Directory of definitions.  [default: the shipped ones]")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
+
+
+@definitions.command("check")
+def check(directory: Directory = None, as_json: Json = False) -> None:
+    """Read every definition and say what is wrong, with file, line and what may have been meant.
+
+    Example: `journeymart definitions check my-definitions`
+    """
+    from journeymart.definitions.check import check as check_all  # noqa: PLC0415 - keeps --help quick
+
+    report = check_all(directory)
+    if as_json:
+        print(json.dumps(asdict(report), ensure_ascii=False))
+    else:
+        for message in report.errors:
+            print(message)
+        for message in report.warnings:
+            print(f"warning: {message}")
+        print(f"{report.files} files, {len(report.errors)} errors, {len(report.warnings)} warnings")
+    if report.errors:
+        raise typer.Exit(1)
+
+
+@definitions.command("apply")
+def apply(directory: Directory = None, as_json: Json = False) -> None:
+    """Make changed definitions count: version them, compute them over the whole history, check and publish.
+
+    What did not change is not computed again. Files that have landed meanwhile are published with it.
+
+    Example: `journeymart definitions apply my-definitions`
+    """
+    from journeymart import pipeline  # noqa: PLC0415
+
+    result = pipeline.apply(Settings.load(), directory)
+    if as_json:
+        print(json.dumps(asdict(result), ensure_ascii=False, default=str))
+        return
+    for change in result.changes:
+        print(f"{change.what:8} {change.kind} {change.definition_id}, version {change.version}")
+    if result.publication is None:
+        print("Nothing has changed.")
+    else:
+        print(f"Published run {result.publication.run_id}, scope {result.build.scope}.")

@@ -1,0 +1,81 @@
+"""`journeymart definitions check`: every mistake of every file at once, and what is possible but hardly meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from journeymart.definitions.applied import KINDS, load_definitions
+from journeymart.definitions.databases import load_pulls
+from journeymart.definitions.loader import SHIPPED, DefinitionError, Location, load_yaml, suggestion
+from journeymart.definitions.pages import load_pages
+from journeymart.definitions.sessions import SessionsFile
+from journeymart.definitions.sources import load_sources
+from journeymart.definitions.transactions import load_transactions
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found: messages of the form file:line: where: what. Only errors keep definitions from being applied."""
+
+    files: int
+    errors: list[str]
+    warnings: list[str]
+
+
+def check(directory: Path | None = None) -> Report:
+    """Read every definition of `directory`, of the shipped ones where it has none. Raises only if it does not exist."""
+    if directory is not None and not directory.is_dir():
+        raise DefinitionError([f"{directory}: no such directory of definitions"])
+    errors: dict[str, None] = {}
+
+    def attempt(read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except DefinitionError as error:
+            errors.update(dict.fromkeys(error.messages))
+            return None
+
+    attempt(lambda: load_yaml("sessions", directory).parse(SessionsFile))
+    attempt(lambda: load_pages(directory))
+    sources = attempt(lambda: load_sources(directory))
+    codes = None
+    if sources is not None:
+        codes = attempt(lambda: load_transactions(directory, sources))
+        attempt(lambda: load_pulls(directory, sources))
+    for kind, file in KINDS.items():
+        attempt(lambda kind=kind, file=file: load_yaml(kind, directory).parse(file))  # type: ignore[misc]
+    attempt(lambda: load_definitions(directory))
+    known = {path.stem for path in SHIPPED.glob("*.yml")}
+    files = sorted((directory or SHIPPED).glob("*.y*ml"))
+    for path in files:
+        if path.suffix != ".yml" or path.stem not in known:
+            errors[f"{path}: is not read{suggestion(path.stem, known)} (files end in .yml)"] = None
+    warnings = [] if errors or codes is None else [*_unknown_codes(directory, codes.transactions)]
+    return Report(len(files), list(errors), warnings)
+
+
+def _unknown_codes(directory: Path | None, known: Collection[str]) -> Iterator[str]:
+    """Transaction codes that conditions ask for and the catalogue does not have: a step that nobody will take."""
+    for kind in KINDS:
+        document = load_yaml(kind, directory)
+        for at, value in _values(document.data, (), "transaction_code"):
+            if value not in known:
+                yield f"{document.where(at)}: no transaction code '{value}' is defined{suggestion(value, known)}"
+
+
+def _values(value: Any, at: Location, name: str, *, inside: bool = False) -> Iterator[tuple[Location, str]]:
+    """Texts that a field is compared with for equality, with their place."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == name or (inside and key in {"eq", "in"}):
+                yield from _values(inner, (*at, key), name, inside=True)
+            elif not inside:
+                yield from _values(inner, (*at, key), name)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _values(inner, (*at, number), name, inside=inside)
+    elif inside and isinstance(value, str):
+        yield at, value

@@ -1,0 +1,42 @@
+"""A batch of logs in a published mart."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from tests.oracle import funnels, logs
+from tests.oracle.logs import Session
+
+from journeymart.definitions.funnels import Funnel
+from journeymart.settings import Settings
+
+Case = tuple[int, list[Session], random.Random]
+
+
+@dataclass
+class Bank:
+    """The mart, and the logs as the reference sees them: sessions and events of each, and the funnels applied."""
+
+    connection: psycopg.Connection
+    number: int
+    sessions: list[list[Session]]
+    events: list[list[funnels.Event]]
+    funnels: list[Funnel]
+    content: dict[str, dict[str, Any]]  # as it stands in funnels.yml, by id
+    settings: Settings
+
+    def cases(self) -> Iterator[Case]:
+        """Each log with a source of chance of its own for the arguments."""
+        for number, sessions in enumerate(self.sessions):
+            yield number, sessions, random.Random(f"{self.number}-{number}")
+
+    def call(self, function: str, log: int | None, **arguments: Any) -> list[tuple[Any, ...]]:
+        """What an analysis says of one log, or of all."""
+        if log is not None:
+            arguments |= {"from_date": logs.date_of(log), "to_date": logs.date_of(log)}
+        named = ", ".join(f'"{name}" => %({name})s' for name in arguments)
+        return self.connection.execute(f"select * from mart.{function}({named})", arguments).fetchall()  # noqa: S608

@@ -1,0 +1,43 @@
+"""A batch of random logs and funnels in one published mart, for all analyses that have a reference."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.oracle import funnels, logs
+from tests.oracle.bank import Bank
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.definitions.funnels import Funnel
+from journeymart.settings import Settings
+
+FUNNELS = 40  # per batch
+
+
+@pytest.fixture(scope="package", params=range(logs.BATCHES))
+def bank(
+    request: pytest.FixtureRequest, new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bank]:
+    batch: int = request.param
+    landing, directory = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("definitions")
+    items = logs.generate(batch)
+    sessions = logs.land(items, landing, batch)
+    chance = random.Random(batch)
+    content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)]
+    (directory / "funnels.yml").write_text(json.dumps({"funnels": content}), encoding="utf-8")
+    warehouse = new_warehouse()
+    pipeline.run(warehouse, landing, definitions=directory)
+    with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
+        yield Bank(
+            connection,
+            batch,
+            sessions,
+            funnels.events_of(items, batch, sessions),
+            [Funnel.model_validate(item) for item in content],
+            {item["id"]: item for item in content},
+            warehouse,
+        )

@@ -1,0 +1,110 @@
+"""`journeymart definitions check`: every mistake with its file, its line and what may have been meant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
+
+from journeymart.cli.definitions import app
+from journeymart.definitions import SHIPPED
+from journeymart.definitions.check import check
+from journeymart.definitions.schema import DIRECTORY, schemas
+
+HEAD = "funnels:\n- id: FN-X\n  label: {ko: 가, en: x}\n  owner: a\n  window: 1h\n"
+STEPS = """  steps:
+  - {name: one, source: screen, where: {page_code: A}}
+  - {name: two, source: screen, where: {page_code: B}}
+"""
+
+
+def errors(directory: Path, text: str, name: str = "funnels.yml") -> list[str]:
+    (directory / name).write_text(text)
+    return [message.replace(f"{directory}/", "") for message in check(directory).errors]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("  step: []", "funnels.yml:9: funnels.0.step: unknown key; did you mean 'steps'?"),
+        ("  count_by: sesion", "funnels.yml:9: funnels.0.count_by: Input should be 'person', 'visitor', 'session' or"),
+        ("  step_windows: [null, 2h]", "funnels.yml:9: funnels.0.step_windows.1: must be longer than"),
+        ("  exclusions:\n  - {source: screen, where: {page_cod: X}}",
+         "funnels.yml:10: funnels.0.exclusions.0.where.page_cod: unknown field 'page_cod' of source screen; did you"),
+        ("  exclusions:\n  - {source: screen, where: {page_code: B}}",
+         "funnels.yml:8: funnels.0.steps.1: cannot be taken: exclusions.0 is the same"),
+        ("  exclusions:\n  - {source: screen, where: {page_code: X}, from_step: 2}",
+         "funnels.yml:10: funnels.0.exclusions.0: from_step must lie before to_step"),
+        ("  exclusions:\n  - {source: transaction, where: {amount: {gte: 10, lt: 5}}}",
+         "funnels.yml:10: funnels.0.exclusions.0.where.amount: cannot be reached: nothing fulfils"),
+        ("  hold: [fields.account]", "funnels.yml:9: funnels.0.hold: unknown field 'fields.account' of source"),
+        ("  breakdown: {by: customer.grad}", "did you mean 'customer.grade'?"),
+        ("  entry: best\n  count_by: attempt", "funnels.yml:10: funnels.0.count_by: attempt goes with entry:"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_funnel(tmp_path: Path, line: str, found: str) -> None:
+    messages = errors(tmp_path, HEAD + STEPS + line + "\n")
+    assert any(found in message for message in messages), messages
+
+
+def test_a_step_that_nobody_can_reach(tmp_path: Path) -> None:
+    steps = STEPS.replace("source: screen, where: {page_code: B}", "source: consultation, where: {category: x}")
+    assert errors(tmp_path, HEAD + steps + "  count_by: session\n") == [
+        "funnels.yml:8: funnels.0.steps.1: cannot be reached: what is of source consultation has no session"
+    ]
+
+
+def test_a_file_that_nobody_reads(tmp_path: Path) -> None:
+    assert errors(tmp_path, "funnels: []", "funels.yml") == [
+        "funels.yml: is not read; did you mean 'funnels'? (files end in .yml)"
+    ]
+
+
+def test_a_transaction_code_that_is_not_in_the_catalogue_is_a_warning(tmp_path: Path) -> None:
+    steps = STEPS.replace(
+        "screen, where: {page_code: B}", "transaction, where: {transaction_code: [FX_REMIT, FX_REMITT]}"
+    )
+    assert errors(tmp_path, HEAD + steps) == []
+    [warning] = check(tmp_path).warnings
+    assert warning.endswith(
+        "funnels.yml:8: funnels.0.steps.1.where.transaction_code.1: no transaction code 'FX_REMITT' is defined;"
+        " did you mean 'FX_REMIT'?"
+    )
+
+
+def test_the_command_says_the_same(tmp_path: Path) -> None:
+    errors(tmp_path, HEAD)
+    done = CliRunner().invoke(app, ["definitions", "check", str(tmp_path), "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["errors"] == [f"{tmp_path}/funnels.yml:2: funnels.0.steps: missing"]
+    assert CliRunner().invoke(app, ["definitions", "check"]).stdout.endswith(" files, 0 errors, 0 warnings\n")
+
+
+def test_the_schemas_for_editors_are_those_of_the_models() -> None:
+    """`python -c "from journeymart.definitions.schema import write; write()"` brings them up to date."""
+    found = {path.name: path.read_text(encoding="utf-8") for path in DIRECTORY.iterdir()}
+    assert found == {f"{kind}.schema.json": text for kind, text in schemas().items()}
+
+
+@pytest.mark.parametrize("kind", schemas())
+def test_the_shipped_definitions_are_valid_by_their_schema(kind: str) -> None:
+    validator = Draft202012Validator(json.loads(schemas()[kind]))
+    data = yaml.load((SHIPPED / f"{kind}.yml").read_text(encoding="utf-8"), yaml.SafeLoader)
+    assert [error.message for error in validator.iter_errors(data)] == []
+
+
+def test_the_schema_of_conditions_finds_mistakes() -> None:
+    validator = Draft202012Validator(json.loads(schemas()["funnels"]))
+
+    def mistakes(where: object) -> int:
+        step = {"name": "1", "source": "screen", "where": where}
+        funnel = {"id": "FN-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "window": "1h", "steps": [step, step]}
+        return len([*validator.iter_errors({"funnels": [funnel]})])
+
+    assert mistakes({"page_code": ["A"], "properties.a.b": {"gte": 1}, "any_of": [{"customer.grade": "VIP"}]}) == 0
+    for wrong in ({"page_cod": "A"}, {"page_code": {"equals": "A"}}, {"properties": "x"}, {"any_of": [{"x": 1}]}):
+        assert mistakes(wrong) > 0, wrong
