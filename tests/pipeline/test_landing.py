@@ -89,6 +89,7 @@ def test_every_field_of_an_event_is_kept(zone: Zone):
         "event_time": "2025-06-01T00:00:00.123456",
         "received_time": "2025-06-01T00:00:01",
         "tag_session_id": "s1",
+        "ip": "10.0.0.0",
         "referrer_domain": "www.search.example",
         "kind": "page",
         "code": "FX010",

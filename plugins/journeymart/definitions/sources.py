@@ -151,15 +151,25 @@ class Source(DefinitionModel):
         return self
 
 
+class Personal(DefinitionModel):
+    """How the classes of which a bank may choose are treated on load; the others are always masked."""
+
+    customer: Literal["keep", "hash"] = "keep"
+    device: Literal["keep", "hash"] = "keep"
+    ip: Literal["truncate", "hash"] = "truncate"
+
+
 class Sources(DefinitionModel):
     """The file as a whole."""
 
+    personal: Personal = ModelField(default_factory=Personal)
     sources: dict[str, Source]
 
 
 class _Overlay(DefinitionModel):
     """A sources.yml beside the shipped one; its values are checked after merging."""
 
+    personal: dict[str, Any] = ModelField(default_factory=dict)
     sources: dict[str, dict[str, Any]]
 
 
@@ -180,7 +190,10 @@ def load_sources(directory: Path | None = None) -> Sources:
 
 def _merge(shipped: Document, own: Document) -> Document:
     """One document with the values of both; lines point to where a value was written."""
-    data: dict[str, Any] = {"sources": {name: dict(source) for name, source in shipped.data["sources"].items()}}
+    data: dict[str, Any] = {
+        "personal": {**shipped.data["personal"], **own.data.get("personal", {})},
+        "sources": {name: dict(source) for name, source in shipped.data["sources"].items()},
+    }
     lines = dict(shipped.lines)
     for name, changes in own.data["sources"].items():
         at: Location = ("sources", name)

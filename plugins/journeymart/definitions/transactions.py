@@ -169,6 +169,12 @@ class Transactions(DefinitionModel):
     file: FileMessages | None = None
     transactions: dict[str, Transaction]
 
+    def personal_items(self) -> dict[str, PersonalClass]:
+        """Items that become `fields` and say something about a person, by name; groups included."""
+        entries = [entry for transaction in self.transactions.values() for entry in transaction.items]
+        items = [item for entry in entries for item in (entry.items if isinstance(entry, Group) else [entry])]
+        return {item.name: item.personal for item in items if item.field is None and item.personal is not None}
+
 
 def load_transactions(directory: Path | None = None, sources: Sources | None = None) -> Transactions:
     """The transaction codes of `directory`, else the shipped ones; `sources` if they have been read already.

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from journeymart.definitions.sources import COMBINED_LOG_COLUMNS, COMBINED_LOG_TIME, EPOCHS, DatePlus, Field, Source
+from journeymart.landing.personal import mask_line
 from journeymart.landing.readers import LINE, FileRejectedError
 
 KEY_LENGTH = 256
@@ -24,6 +25,7 @@ EXTRA = "extra"  # columns that are no field, as JSON
 ROW_ID = "_row_id"
 KEYS_HASH = "_keys_hash"  # NDJSON: tells lines with other keys apart; null for a line that is not JSON
 LINE_NO_MASK = 2**32 - 1
+UNSHORTENED = "?"  # begins what short_ip cannot shorten
 # Times and dates outside are mistakes of the sender, and PostgreSQL or Arrow could not hold all of them.
 FIRST_TIME, END_TIME = "1970-01-01", "2200-01-01"
 FIRST_DATE, END_DATE = "1800-01-01", "2200-01-01"
@@ -49,6 +51,16 @@ def name(identifier: str) -> str:
 def text(value: str) -> str:
     """A quoted SQL string."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def short_ip(raw: str) -> str:
+    """An IP address without its last part, as far as it is written plainly; protection.py does the others."""
+    four, groups = r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}", "(?:[1-9a-f][0-9a-f]{0,3}:){3}"
+    return (
+        f"case when regexp_full_match({raw}, '{four}') then rtrim({raw}, '0123456789') || '0'"
+        f" when regexp_full_match({raw}, '{groups}[0-9a-f:]+') then regexp_extract({raw}, '^{groups}') || ':'"
+        f" else {text(UNSHORTENED)} || {raw} end"
+    )
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ class Decoder:
     derived: dict[str, str] = field(default_factory=dict)
     keys: frozenset[str] = frozenset()
     careful: bool = False  # look for every value that PostgreSQL refuses; slower
+    shortened: frozenset[str] = frozenset()  # fields whose IP addresses lose their last part
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
     line_sql: str = ""  # Parquet: query of (row id, row as JSON) for a list of row ids
@@ -186,7 +199,8 @@ class Decoder:
             used.update(item.columns(key))
             column = name("raw " + key)
             raw.append(f"{_origin(key, item, values, typed)} as {column}")
-            cast.append(f"{self._cast(item, column)} as {name(key)}")
+            value = short_ip(column) if key in self.shortened else self._cast(item, column)
+            cast.append(f"{value} as {name(key)}")
             checks += self._checks(key, item, column)
         extras = {column: value for column, value in values.items() if column not in used} if extra else {}
         extra_sql = f"json_merge_patch('{{}}', to_json({{{_pairs(extras)}}}))::varchar" if extras else "null::varchar"
@@ -363,7 +377,7 @@ def _pairs(values: dict[str, str]) -> str:
 
 
 def _listed(columns: Iterable[str]) -> str:
-    return ", ".join(f"'{column[:SHOWN_CHARACTERS]}'" for column in list(columns)[:20])
+    return ", ".join(f"'{mask_line(column)[:SHOWN_CHARACTERS]}'" for column in list(columns)[:20])
 
 
 def _number_of(column: str) -> str:

@@ -6,6 +6,7 @@ concurrent loaders cannot block each other, a key once seen is valid for ever, a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import duckdb
@@ -25,9 +26,16 @@ class Dictionary:
     columns: dict[str, str]
     identity: tuple[str, ...]  # the columns that tell values apart
 
-    def fill(self, engine: duckdb.DuckDBPyConnection, warehouse: psycopg.Connection, values: str) -> None:
+    def fill(
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        warehouse: psycopg.Connection,
+        values: str,
+        is_clean: Callable[[duckdb.DuckDBPyConnection, str, Iterable[str]], bool] | None = None,
+    ) -> bool:
         """See that the DuckDB table `<table>_keys` has the key of every row of the query `values`.
 
+        Returns False, having done nothing, if `is_clean` says no to the values that are new.
         `values` selects this dictionary's columns, distinct; what is new is added to the warehouse, which must be in
         autocommit mode. The table lasts as long as the engine and is emptied when it grows beyond CACHED_KEYS.
         """
@@ -38,11 +46,19 @@ class Dictionary:
             engine.execute(f"truncate {keys_table}")
         identity = ", ".join(self.identity)
         found = engine.sql(f"from ({values}) anti join {keys_table} using ({identity}) order by all").to_arrow_table()
-        if found.num_rows:
-            keys = self._keys(warehouse, found)
-            engine.register("filled", found.append_column("key", pa.array(keys, pa.int32())))
-            engine.execute(f"insert into {keys_table} from filled")
-            engine.unregister("filled")
+        if not found.num_rows:
+            return True
+        if is_clean is not None:
+            engine.register("found", found)
+            clean = is_clean(engine, "found", [column for column in self.columns if column != "fingerprint"])
+            engine.unregister("found")
+            if not clean:
+                return False
+        keys = self._keys(warehouse, found)
+        engine.register("filled", found.append_column("key", pa.array(keys, pa.int32())))
+        engine.execute(f"insert into {keys_table} from filled")
+        engine.unregister("filled")
+        return True
 
     def _keys(self, warehouse: psycopg.Connection, found: pa.Table) -> list[int | None]:
         """The key of every row, after adding those that are missing."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -38,11 +39,14 @@ from psycopg.types.json import Jsonb
 from journeymart.db import connect
 from journeymart.definitions.pages import Pages, load_pages
 from journeymart.definitions.sources import Source, Sources, load_sources
-from journeymart.definitions.transactions import Transactions, load_transactions
+from journeymart.definitions.transactions import Transactions, length, load_transactions
 from journeymart.landing.archive import Archive, Copy
 from journeymart.landing.decode import EXTRA, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder
+from journeymart.landing.decode import name as quoted
 from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
 from journeymart.landing.messages import read_messages
+from journeymart.landing.personal import mask_line
+from journeymart.landing.protection import SECRET, Protection
 from journeymart.landing.readers import (
     CHUNK_BYTES,
     LINE,
@@ -157,6 +161,9 @@ class Loader:
         self.transactions: Transactions = load_transactions(definitions, self.sources)
         self._settings = settings or Settings.load()
         self.archive = Archive(self._settings.archive)
+        self.protection = Protection(
+            self.sources.personal, self._settings.secret(SECRET), self.transactions.personal_items()
+        )
         self._closing = ExitStack()
         self._keys: dict[int, frozenset[str]] = {}  # NDJSON: hash of the keys of a line → the keys
         self._chunk_keys: set[int] = set()  # the hashes that occur in the table `chunk`
@@ -215,7 +222,7 @@ class Loader:
                 yield from self._load(group)
                 return
             except (*REFUSED, FileRejectedError, FileChangedError, psycopg.OperationalError, *NO_ROOM) as error:
-                log.debug("%d files cannot be loaded together (%s); loading them singly", len(group), error)
+                log.debug("%d files cannot be loaded together (%s); loading them singly", len(group), words(error))
         for file in group:
             yield self._land_one(file)
 
@@ -228,16 +235,16 @@ class Loader:
             try:
                 return self._load_connected(file)
             except REFUSED as error:
-                log.debug("%s: %s; looking at every value", file.path, error)
+                log.debug("%s: %s; looking at every value", file.path, words(error))
                 return self._load([file], careful=True)[0]
         except FileChangedError:
             return FileResult(file.source, file.path, "postponed", error=f"{file.path} changed while it was read")
         except FileRejectedError as error:
             return self._reject(file, str(error))
         except REFUSED as error:
-            return self._reject(file, f"cannot be stored: {' '.join(str(error).split())[:200]}")
+            return self._reject(file, f"cannot be stored: {words(error)[:200]}")
         except NO_ROOM as error:
-            reason = f"{' '.join(str(error).split())[:200]}; nothing of it is loaded, it is taken again by the next run"
+            reason = f"{words(error)[:200]}; nothing of it is loaded, it is taken again by the next run"
             return FileResult(file.source, file.path, "failed", error=f"{file.path} could not be loaded: {reason}")
 
     def _load_connected(self, file: LandingFile) -> FileResult:
@@ -247,13 +254,13 @@ class Loader:
         except psycopg.OperationalError as error:
             if not (self.warehouse.broken or self._dictionaries.broken):
                 raise
-            log.warning("%s: connection lost (%s); connecting again", file.path, " ".join(str(error).split()))
+            log.warning("%s: connection lost (%s); connecting again", file.path, words(error))
             self._disconnect()
             self._connect()
             return self._load([file])[0]
 
     def _reject(self, file: LandingFile, reason: str) -> FileResult:
-        message = f"{file.path} {reason}"
+        message = f"{file.path} {mask_line(reason)}"
         row = self._insert(file, None, "rejected", error=message)
         return FileResult(file.source, file.path, "rejected", row, error=message)
 
@@ -415,14 +422,16 @@ class Loader:
             if decoder is None or decoder.schema != schema or decoder.format != batch.format or keys - decoder.keys:
                 if decoder is not None:
                     keys |= decoder.keys
-                decoder = Decoder(self.sources.sources[source], batch.format, schema, target.derived, keys, careful)
+                plan = self.sources.sources[source]
+                shortened = self.protection.shortened(plan)
+                decoder = Decoder(plan, batch.format, schema, target.derived, keys, careful, shortened)
             self._decode(decoder)
             if careful and self._find_unstorable():
                 self._decode(decoder)
-            for statement in target.prepare(self.pages):
-                self.engine.execute(statement)
-            for dictionary, values in target.dictionaries.items():
-                dictionary.fill(self.engine, self._dictionaries, values)
+            self.protection.apply(self.engine, decoder.source, target.derived, target.in_dictionaries)
+            if not self._look_up(target, checked=True):
+                self.protection.apply(self.engine, decoder.source, target.derived, frozenset())
+                self._look_up(target, checked=False)
             copied = {table: self.engine.sql(query).to_arrow_table() for table, query in target.tables.items()}
             counted = self._count(target)
             loaded = sum(tally.loaded for tally in counted.values())
@@ -431,11 +440,23 @@ class Loader:
                     raise AssertionError(f"{rows.num_rows} rows for raw.{table} instead of {loaded}")
             if target.names:
                 self._collect_names(target.names)
-            quarantine = self._quarantine(source, decoder, batch.rejects)
+            quarantine = self._quarantine(source, decoder, batch)
             self.engine.unregister("chunk")
             for file_id, _ in batch.rejects:
                 counted.setdefault(file_id, Tally()).quarantined += 1
             yield {**copied, "quarantine": quarantine}, counted
+
+    def _look_up(self, target: Target, checked: bool) -> bool:
+        """Fill the dictionaries; False, and some of them not filled, if one would take up a personal value."""
+        for statement in target.prepare(self.pages):
+            self.engine.execute(statement)
+        if target.names and not checked:
+            self.protection.mask_column(self.engine, "places", "code")  # paths change when they are cleaned
+        is_clean = self.protection.is_clean if checked else None
+        return all(
+            dictionary.fill(self.engine, self._dictionaries, values, is_clean)
+            for dictionary, values in target.dictionaries.items()
+        )
 
     def _decode(self, decoder: Decoder) -> None:
         """Make the table `typed`, with columns that are no field merged into its properties."""
@@ -444,7 +465,7 @@ class Loader:
         except duckdb.Error as error:
             if decoder.format != "parquet":
                 raise
-            reason = " ".join(str(error).split())[:200]
+            reason = words(error)[:200]
             raise FileRejectedError(f"has columns that cannot be converted: {reason}") from error
         if decoder.format == "ndjson":
             self._find_extra(decoder.source)
@@ -544,18 +565,27 @@ class Loader:
             counted.setdefault(file_id, Tally()).add(part)
         return counted
 
-    def _quarantine(self, source: str, decoder: Decoder, rejects: list[tuple[int, Reject]]) -> pa.Table:
+    def _quarantine(self, source: str, decoder: Decoder, batch: Batch) -> pa.Table:
+        hidden = self.protection.hidden(decoder.source)
+        raw = "".join(f", {quoted(key)}" for key in hidden)
         found = self.engine.execute(
-            "select row_id, problem, bad_value, bad_line from typed where problem is not null"
+            f"select row_id, problem, bad_value, bad_line{raw} from typed where problem is not null"  # noqa: S608
         ).fetchall()
-        rows = [(file_id, reject.line_no, reject.field, reject.reason, reject.line) for file_id, reject in rejects]
+        rows = []
+        for file_id, reject in batch.rejects:
+            # Nobody can say which part of a line that could not be taken apart has to be hidden.
+            kept = None if hidden else self._masked(batch.format, reject.line, ())
+            rows.append((file_id, reject.line_no, reject.field, mask_line(reject.reason), kept))
         if found and decoder.line_sql:
             bad = [row_id for row_id, *_ in found]
             lines = dict(self.engine.execute(decoder.line_sql, [bad]).fetchall())
-            found = [(row_id, number, value, lines[row_id]) for row_id, number, value, _ in found]
-        for row_id, number, value, line in found:
+            found = [(row_id, number, value, lines[row_id], *rest) for row_id, number, value, _, *rest in found]
+        for row_id, number, value, line, *rest in found:
             problem = decoder.problems[number]
-            rows.append((row_id >> 32, row_id & LINE_NO_MASK, problem.field, problem.sentence(value), line))
+            shown = f"*{hidden[problem.field]}*" if problem.field in hidden and value else mask_line(value or "")
+            values = zip(hidden.values(), rest, strict=True)
+            kept = None if hidden and problem.field is None else self._masked(batch.format, line, values)
+            rows.append((row_id >> 32, row_id & LINE_NO_MASK, problem.field, problem.sentence(shown), kept))
         columns = list(zip(*rows, strict=True)) or [()] * 5
         file_ids, line_nos, fields, reasons, texts = columns
         return pa.table(
@@ -568,6 +598,17 @@ class Loader:
                 "line": pa.array([line and line.replace("\0", "\\x00") for line in texts], pa.string()),
             }
         )
+
+    def _masked(self, file_format: str, line: str | None, values: Iterable[tuple[str, str | None]]) -> str | None:
+        """A rejected line as it may be kept. Behind a message's header numbers touch each other: none of them is."""
+        if line is None:
+            return None
+        if file_format == "messages" and self.transactions.file is not None:
+            encoding = self.transactions.file.encoding
+            width = length(self.transactions.file.header)
+            header = line.encode(encoding, "replace")[:width].decode(encoding, "ignore")
+            line = header + re.sub("[0-9]", "#", line[len(header) :])
+        return self.protection.line(line, values)
 
     def _collect_names(self, query: str) -> None:
         self.engine.execute(
@@ -671,6 +712,11 @@ class Loader:
             raise FileRejectedError(
                 f"has a .done that supersedes '{other[:300]}', which is no loaded file of its source"
             )
+
+
+def words(error: Exception) -> str:
+    """What an error says, on one line and without personal values."""
+    return mask_line(" ".join(str(error).split()))
 
 
 def prefetch(items: Generator[Item]) -> Generator[Item]:

@@ -33,6 +33,7 @@ from journeymart.db import connect
 from journeymart.definitions.databases import Pull, load_pulls
 from journeymart.definitions.sources import load_sources
 from journeymart.errors import JourneymartError
+from journeymart.landing.personal import mask_line
 from journeymart.settings import Settings
 
 FOLDER = "db"
@@ -83,7 +84,7 @@ def pull(
         try:
             results.append(_pull(landing, name, definition, zone, settings))
         except (sa.exc.SQLAlchemyError, JourneymartError, OSError, ImportError) as error:
-            reason = " ".join(str(getattr(error, "orig", None) or error).split())[:400]
+            reason = mask_line(" ".join(str(getattr(error, "orig", None) or error).split()))[:400]
             results.append(PullResult(name, definition.source, error=f"pull {name}: {reason}"))
     return results
 

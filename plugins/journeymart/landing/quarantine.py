@@ -21,7 +21,7 @@ from journeymart.db import connect
 from journeymart.errors import JourneymartError
 from journeymart.landing.archive import Entry
 from journeymart.landing.files import LandingFile
-from journeymart.landing.load import REFUSED, FileChangedError, Loader, Tally, prefetch
+from journeymart.landing.load import REFUSED, FileChangedError, Loader, Tally, prefetch, words
 from journeymart.landing.readers import LINE_NO, Chunk, FileRejectedError
 from journeymart.landing.targets import TARGETS
 from journeymart.settings import Settings
@@ -165,7 +165,7 @@ class Replayer(Loader):
             except REFUSED:
                 return self._replay(file_id, file, entry.sha256, careful=True)
         except (*REFUSED, FileRejectedError, ReplayError, FileChangedError) as error:
-            reason = " ".join(str(error).split()) or "changed while it was read"
+            reason = words(error) or "changed while it was read"
             return ReplayResult(file_id, entry.source, entry.path, lines, 0, lines, f"{entry.path} {reason}")
 
     def _replay(self, file_id: int, file: LandingFile, sha256: str, careful: bool = False) -> ReplayResult:

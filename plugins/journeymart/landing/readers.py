@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 from pyarrow import parquet
 
+from journeymart.landing.personal import mask_line
+
 CHUNK_BYTES = 32 * 2**20
 MAX_LINE_BYTES = 2**20
 PARQUET_ROWS = 65_536
@@ -293,7 +295,7 @@ def _check_names(names: list[str]) -> None:
         if not name:
             raise FileRejectedError("has a column without a name")
         if lower.count(name) > 1:
-            raise FileRejectedError(f"has two columns named '{name[:80]}'")
+            raise FileRejectedError(f"has two columns named '{mask_line(name)[:80]}'")
         if name in RESERVED:
             raise FileRejectedError(f"has a column named '{name}', which is reserved")
 

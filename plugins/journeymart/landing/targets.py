@@ -60,6 +60,12 @@ class Target:
     # from the stored rows (expectations/sql/raw_hash.sql).
     line_hash: str = ""
 
+    @property
+    def in_dictionaries(self) -> frozenset[str]:
+        """Fields whose values are stored nowhere but in dictionaries."""
+        columns = {column for dictionary in self.dictionaries for column in dictionary.columns}
+        return frozenset(columns | ({"page_code", "transaction_code"} if NODE in self.dictionaries else set()))
+
 
 def _distinct(column: str) -> str:
     return f"select distinct {column} from typed where problem is null and {column} is not null"

@@ -37,7 +37,7 @@ def write_private(path: Path, text: str) -> None:
 def _fresh() -> dict[str, str]:
     passwords = [password_variable(role) for role in WAREHOUSE_ROLES + METADATA_ROLES]
     passwords += ["AIRFLOW_ADMIN_PASSWORD", "SUPERSET_ADMIN_PASSWORD"]
-    keys = ["AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "SUPERSET_SECRET_KEY"]
+    keys = ["AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "SUPERSET_SECRET_KEY", "JOURNEYMART_PERSONAL_SECRET"]
     return {
         **{name: secrets.token_urlsafe(18) for name in passwords},
         **{name: secrets.token_urlsafe(48) for name in keys},

@@ -1,0 +1,250 @@
+"""Personal data is masked on load: what of it reaches the warehouse is decided here and nowhere else.
+
+The tracking plan gives every field a class. Customer numbers and devices are kept or replaced by pseudonyms, IP
+addresses are shortened or replaced by pseudonyms, and in every text personal values are looked for. In text they
+become `*email*`; as a whole JSON value or key they become a pseudonym (`account-1f0c…`), so that equal ones stay equal.
+
+Two regular expressions in DuckDB, one quick and one close, find the values that may be personal; only those come to
+Python, where the rules are exact.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from journeymart.definitions.sources import Personal, Source
+from journeymart.landing.decode import UNSHORTENED, name, text
+from journeymart.landing.personal import (
+    HINT,
+    LABELS,
+    NUMBER,
+    SUSPICIOUS,
+    WORDS,
+    mask,
+    mask_line,
+    plain,
+    replaced,
+    shortened,
+)
+from journeymart.settings import SettingsError
+
+if TYPE_CHECKING:
+    import duckdb
+
+SECRET = "JOURNEYMART_PERSONAL_SECRET"  # noqa: S105 - the name of the variable
+SECRET_LENGTH = 32
+PSEUDONYM_DIGITS = 24  # 96 bits: no two of a billion customers will share one
+CACHED_PSEUDONYMS = 1_000_000
+# Classes whose fields are personal as a whole, whatever the plan says about the others.
+WHOLE = frozenset({"name", "email", "phone", "account", "resident_number"})
+TEXT_TYPES = ("text", "key", "json")
+_PSEUDONYM = re.compile(rf"[a-z_]+-[0-9a-f]{{{PSEUDONYM_DIGITS}}}")
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|-?[0-9][0-9.eE+-]*')  # of JSON: strings, keys and numbers
+
+
+class Protection:
+    """Masks what a plan calls personal, with the pseudonyms of one secret.
+
+    `items` are names of message items that are personal as a whole, with their class.
+    """
+
+    def __init__(self, policy: Personal, secret: str, items: Mapping[str, str] | None = None) -> None:
+        if len(secret) < SECRET_LENGTH:
+            raise SettingsError(f"{SECRET} must have at least {SECRET_LENGTH} characters")
+        self._secret = secret.encode()
+        chosen = {kind for kind in ("customer", "device", "ip") if getattr(policy, kind) == "hash"}
+        self._whole = WHOLE | chosen
+        self._items = {item: kind for item, kind in (items or {}).items() if kind in self._whole}
+
+    # ── single values ──
+
+    def pseudonym(self, kind: str, value: str) -> str:
+        """What stands for a value: the same for every way of writing it, and for itself."""
+        if _PSEUDONYM.fullmatch(value):
+            return value
+        known = plain(value).strip()
+        if kind == "email":
+            known = known.lower()
+        elif kind in WORDS:
+            known = "".join(character for character in known if character.isdigit()) or known
+            known = "0" + known.removeprefix("82").lstrip("0") if kind == "phone" and known.startswith("82") else known
+        digest = hmac.digest(self._secret, f"{kind}:{known}".encode(errors="surrogatepass"), "sha256")
+        return f"{kind}-{digest.hex()[:PSEUDONYM_DIGITS]}"
+
+    def key(self, value: str) -> str:
+        """A key without personal values: replaced as a whole, so that it still is one."""
+        _, kinds = _masked(value)
+        return self.pseudonym(kinds[0], value) if kinds else value
+
+    def json(self, value: str) -> str:
+        """A JSON text without personal values; those that are a whole value or key become pseudonyms."""
+        label = ""
+
+        def masked(token: re.Match[str]) -> str:
+            nonlocal label
+            string, colon = token.groups()
+            found = token.group() if string is None else json.loads(f'"{string}"', strict=False)
+            kept = self._json_value(found, "" if colon else label)
+            if colon:
+                label = found
+            return token.group() if kept == found else json.dumps(kept) + (colon or "")
+
+        return _TOKEN.sub(masked, value)
+
+    def _json_value(self, value: str, label: str) -> str:
+        if label in self._items and value and "*" not in value:  # with asterisks the sender has masked it
+            return self.pseudonym(self._items[label], value)
+        masked, kinds = _masked(value)
+        if not kinds and NUMBER.fullmatch(plain(value)):
+            kinds = [kind for kind, words in LABELS.items() if words.search(label)]
+            masked = f"*{kinds[0]}*" if kinds else masked
+        return self.pseudonym(kinds[0], value) if kinds and masked.strip() == f"*{kinds[0]}*" else masked
+
+    def address(self, value: str) -> str:
+        """An IP address without its last part (IPv4 /24, IPv6 /48); a pseudonym for what is no address."""
+        return shortened(value.strip()) or self.pseudonym("ip", value)
+
+    # ── rejected lines ──
+
+    def hidden(self, source: Source) -> dict[str, str]:
+        """Fields of a source that are personal as a whole, with their class."""
+        return {
+            key: item.personal
+            for key, item in source.fields.items()
+            if item.personal in self._whole and item.type in ("text", "key")
+        }
+
+    def line(self, line: str, values: Iterable[tuple[str, str | None]]) -> str:
+        """A rejected line without personal values; `values` are those of its fields that are hidden, with class."""
+        for kind, value in values:
+            if value:
+                pattern = rf"(?<![0-9A-Za-z]){re.escape(value)}(?![0-9A-Za-z])"
+                line = re.sub(pattern, self.pseudonym(kind, value), line)
+        return mask_line(line)
+
+    # ── rows ──
+
+    def shortened(self, source: Source) -> frozenset[str]:
+        """Fields of a source that hold IP addresses and are to lose their last part."""
+        return frozenset(
+            key for key, item in source.fields.items() if item.personal == "ip" and "ip" not in self._whole
+        )
+
+    def apply(
+        self, engine: duckdb.DuckDBPyConnection, source: Source, derived: Mapping[str, str], known: frozenset[str]
+    ) -> None:
+        """Mask the rows of the table `typed` that will be loaded, and compute `derived` of the changed ones anew.
+
+        Fields in `known` are not looked at: they become keys of dictionaries, and `is_clean` is asked about new values.
+        """
+        hidden = self.hidden(source)
+        for column, kind in hidden.items():
+            self._pseudonymise(engine, column, kind)
+        addresses = self.shortened(source)
+        maskers = {
+            key: self.address if key in addresses else {"json": self.json, "key": self.key}.get(item.type, mask)
+            for key, item in source.fields.items()
+            if item.type in TEXT_TYPES and item.allowed is None and key not in hidden and key not in known
+        }
+        found: dict[str, dict[str, str]] = {key: {} for key in maskers}
+        for key, value in engine.execute(self._looking(maskers, addresses)).fetchall():
+            masked = maskers[key](value.removeprefix(UNSHORTENED) if key in addresses else value)
+            if masked != value:
+                found[key][value] = masked
+        changed = {key: values for key, values in found.items() if values}
+        for key, values in changed.items():
+            _replace(engine, "typed", key, values)
+        if changed and derived:
+            sets = ", ".join(f"{name(column)} = {expression}" for column, expression in derived.items())
+            rows = " or ".join(f"{name(key)}::varchar in (select unnest(?))" for key in changed)
+            masked_values = [list(values.values()) for values in changed.values()]
+            engine.execute(f"update typed set {sets} where {rows}", masked_values)  # noqa: S608
+
+    def _looking(self, maskers: Iterable[str], addresses: frozenset[str]) -> str:
+        """The query of the values that may be personal, each with its field: first by rows, then by values."""
+        texts = [key for key in maskers if key not in addresses]
+        items = "|".join(map(re.escape, self._items))
+        of_items = rf'|"(?:{items})"\s*:\s*"[^"*]' if items and "fields" in texts else ""
+        joined = ", ".join(f"{name(key)}::varchar" for key in texts)
+        rows = [f"regexp_matches(concat_ws(chr(31), {joined}), {text(HINT + of_items)})"]
+        rows += [f"starts_with({name(key)}, {text(UNSHORTENED)})" for key in addresses]
+        values = [*(f"{name(key)}::varchar" for key in texts), *map(name, addresses)]
+        shown = [*map(text, texts), *map(text, addresses)]
+        return f"""
+            select distinct field, value
+            from (
+                select unnest([{", ".join(shown)}]) as field, unnest([{", ".join(values)}]) as value
+                from typed where problem is null and ({" or ".join(rows)})
+            )
+            where case when field in ({", ".join([*map(text, addresses), "''"])})
+                then starts_with(value, {text(UNSHORTENED)})
+                else regexp_matches(value, {text(SUSPICIOUS + of_items)}) end"""  # noqa: S608 - names and constants are quoted
+
+    def is_clean(self, engine: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str]) -> bool:
+        """Whether no value of a table is personal."""
+        return not self._unclean(engine, table, columns)
+
+    def mask_column(self, engine: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
+        """Mask the texts of a table."""
+        _replace(engine, table, column, {value: mask(value) for value in self._unclean(engine, table, [column])})
+
+    @staticmethod
+    def _unclean(engine: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str]) -> list[str]:
+        values = ", ".join(map(name, columns))
+        found = engine.execute(
+            f"select distinct value from (select unnest([{values}]) as value from {table})"  # noqa: S608
+            f" where regexp_matches(value, {text(SUSPICIOUS)})"
+        ).fetchall()
+        return [value for (value,) in found if mask(value) != value]
+
+    def _pseudonymise(self, engine: duckdb.DuckDBPyConnection, column: str, kind: str) -> None:
+        """Replace a column by pseudonyms, each worked out once."""
+        engine.execute("create temp table if not exists pseudonyms (kind varchar, value varchar, pseudonym varchar)")
+        if engine.execute("select count(*) from pseudonyms").fetchall()[0][0] > CACHED_PSEUDONYMS:
+            engine.execute("truncate pseudonyms")
+        values = engine.execute(
+            f"""
+            select distinct {name(column)} from typed
+            where problem is null and {name(column)} is not null
+                and {name(column)} not in (select value from pseudonyms where kind = ?)
+            """,  # noqa: S608 - a quoted name
+            [kind],
+        ).fetchall()
+        new = [value for (value,) in values]
+        table = {"kind": [kind] * len(new), "value": new, "pseudonym": [self.pseudonym(kind, value) for value in new]}
+        engine.register("new", pa.table({key: pa.array(column, pa.string()) for key, column in table.items()}))
+        engine.execute("insert into pseudonyms from new")
+        engine.unregister("new")
+        engine.execute(
+            f"update typed set {name(column)} = pseudonyms.pseudonym from pseudonyms"  # noqa: S608 - a quoted name
+            f" where problem is null and pseudonyms.kind = {text(kind)} and pseudonyms.value = typed.{name(column)}"
+        )
+
+
+def _masked(value: str) -> tuple[str, list[str]]:
+    """A text without personal values, and their kinds."""
+    kinds: list[str] = []
+
+    def replace(kind: str, _found: str) -> str:
+        kinds.append(kind)
+        return f"*{kind}*"
+
+    return replaced(value, replace), kinds
+
+
+def _replace(engine: duckdb.DuckDBPyConnection, table: str, column: str, values: Mapping[str, str]) -> None:
+    """Replace values of a column by others."""
+    if values:
+        old, new = pa.array(values.keys(), pa.string()), pa.array(values.values(), pa.string())
+        engine.register("replacing", pa.table({"old": old, "new": new}))
+        engine.execute(
+            f"update {table} set {name(column)} = replacing.new from replacing"  # noqa: S608 - a quoted name
+            f" where {table}.{name(column)}::varchar = replacing.old"
+        )
+        engine.unregister("replacing")

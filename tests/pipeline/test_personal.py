@@ -1,0 +1,156 @@
+# ruff: noqa: RUF001 - wide digits and dashes are what this is about
+"""Personal data planted in every field of every source is nowhere after a run: not in a table, a log or a page."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.pipeline.zone import Zone, event
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.definitions.sources import Field, load_sources
+from journeymart.settings import Settings
+
+pytestmark = pytest.mark.postgres
+
+# What must not be found, whatever stands between its digits.
+SECRETS = {
+    "hong.gildong@bank.example": ("hong.gildong@bank.example", "hong.gildong%40bank.example"),
+    "01098765432": ("010-9876-5432", "01098765432", "+82 10 9876 5432", "０１０９８７６５４３２"),
+    "9001011234568": ("900101-1234568", "9001011234568"),
+    "1102345678901": ("110-234-5678901", "계좌번호: 1102345678901"),
+    "4111111111111111": ("4111-1111-1111-1111", "4111111111111111"),
+}
+TEXT = "문의 " + " / ".join(value for written in SECRETS.values() for value in written) + " 끝"
+LINK = "https://bank.example/u/hong.gildong@bank.example/x?t=010-9876-5432&acct_no=1102345678901#900101-1234568"
+NESTED = {"deep": [{"acctNo": "1102345678901", "rrn": 9001011234568}, TEXT], "hong.gildong@bank.example": True}
+ADDRESS = "203.0.113.77"
+VALID = {
+    "time": "2026-06-01T10:00:00+09:00",
+    "date": "2026-06-01",
+    "integer": 1980,
+    "decimal": "1.5",
+    "boolean": True,
+}
+
+
+def planted(fields: dict[str, Field]) -> Iterator[dict[str, Any]]:
+    """Lines with secrets in one field each: all ways of writing them in text, one in a key, none in a sound number."""
+    for number, (field, rules) in enumerate(fields.items()):
+        line = {key: VALID.get(rules.type, f"{key}{number}") for key, rules in fields.items() if rules.required}
+        line = {"ip": ADDRESS, **line} if "ip" in fields else line
+        in_key = [value for written in SECRETS.values() for value in written]
+        ways: dict[str, list[Any]] = {"key": in_key, "json": [NESTED]}
+        for value in ways.get(rules.type, [TEXT, LINK]):
+            line |= {key: f"{key}{number}{len(str(value))}" for key, rules in fields.items() if key.endswith("_id")}
+            yield {**line, field: value}
+    yield {**line, "unheard_of": NESTED, "hong.gildong@bank.example": "010-9876-5432"}
+
+
+def contents(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Every row of every table and view as text, with the name of its relation."""
+    with connect("jm_admin", settings=settings) as warehouse:
+        relations = warehouse.execute(
+            "select format('%I.%I', n.nspname, c.relname) from pg_class as c"
+            " inner join pg_namespace as n on n.oid = c.relnamespace"
+            " where c.relkind in ('r', 'v', 'm') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')"
+        ).fetchall()
+        for (relation,) in relations:
+            for (row,) in warehouse.execute(f"select t::text from {relation} as t".encode()):  # noqa: S608 - quoted
+                yield relation, row
+
+
+def found(text: str) -> list[str]:
+    """The secrets in a text."""
+    plain = re.sub(r"[-. +]|%2[0-9A-F]", "", text)
+    return [secret for secret in [*SECRETS, ADDRESS] if secret in text or secret in plain]
+
+
+def test_personal_data_is_nowhere(
+    new_warehouse: Callable[[], Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: Any
+) -> None:
+    caplog.set_level(logging.DEBUG, "journeymart")
+    settings, landing = new_warehouse(), tmp_path / "landing"
+    lines = {}
+    for source, rules in load_sources().sources.items():
+        lines[source] = list(planted(rules.fields))
+        (landing / source).mkdir(parents=True)
+        texts = [json.dumps(line, ensure_ascii=number % 2 == 0) for number, line in enumerate(lines[source])]
+        texts += [f'{{"broken": "{TEXT}"', f'[{ADDRESS}, "{TEXT}"]']
+        (landing / source / "a.ndjson").write_text("\n".join(texts), encoding="utf-8")
+        (landing / source / "no header.csv").write_text(f'"{TEXT}",{ADDRESS}\n1,2\n', encoding="utf-8")
+    events = lines["clickstream"]
+    columns = list(load_sources().sources["clickstream"].fields)
+    rows = [[json.dumps(v) if isinstance(v := line.get(c), dict) else v for c in columns] for line in events]
+    table = pa.table({c: [None if row[i] is None else str(row[i]) for row in rows] for i, c in enumerate(columns)})
+    pq.write_table(table, landing / "clickstream" / "b.parquet")
+    header = "DT0000000000001WITHDRAW    2026060109301512302C1        0000   +000000005000000"
+    messages = [header + "110-234-5678901 ", header.replace("WITHDRAW", "UNHEARD1") + "9001011234568" * 3]
+    messages += [header + "4111111111111111 too long"]
+    content = "\n".join(["H20260601", *messages, "T000000003+00000000015000000"])
+    (landing / "transactions" / "core.dat").write_bytes(content.encode("cp949"))
+
+    run = pipeline.run(settings, landing, run_id="planted")
+    assert run.checks is not None
+    assert run.publication is not None
+
+    statuses = {file.path.split("/", 1)[1]: file.status for file in run.files}
+    assert statuses == {"a.ndjson": "loaded", "no header.csv": "rejected", "b.parquet": "loaded", "core.dat": "loaded"}
+    stored = list(contents(settings))
+    assert [(relation, secrets, row) for relation, row in stored if (secrets := found(row))] == []
+    text = "\n".join(row for _, row in stored)
+    for kind in ("email", "phone", "resident_number", "account", "card"):
+        assert f"*{kind}*" in text
+        assert re.search(f"{kind}-[0-9a-f]{{24}}", text)
+    assert "203.0.113.0" in text
+    with connect("jm_admin", settings=settings) as warehouse:
+        [[kept]] = warehouse.execute("select count(*) from raw.quarantine where line ~ '[*]phone[*]'").fetchall()
+        assert kept > 2 * len(lines)
+        assert warehouse.execute("select code from raw.node where kind = 'url' and code ~ '^/u/'").fetchall() == [
+            ("/u/:id/x",)
+        ]
+
+    captured = capfd.readouterr()
+    # The archive holds files as they were sent.
+    files = [path for path in settings.home.rglob("*") if path.is_file() and settings.archive not in path.parents]
+    assert any(path.suffix == ".html" for path in files)
+    for written in [caplog.text, captured.out, captured.err, *(path.read_text(errors="replace") for path in files)]:
+        assert found(written) == []
+
+
+def test_customers_devices_and_addresses_can_be_pseudonyms(zone: Zone) -> None:
+    """The same in every source and format; and a line that cannot be taken apart is not kept."""
+    definitions = zone.define("personal: {customer: hash, device: hash, ip: hash}\nsources: {}\n")
+    zone.put("clickstream/a.ndjson", [
+        event(1, visitor_id="device77", customer_id="CUST001", ip=ADDRESS),
+        event(2, visitor_id="device77", customer_id="CUST001", event_time="never", note="CUST001 x"),
+        event(3, visitor_id="v" * 300, customer_id="CUST001"),
+    ])  # fmt: skip
+    zone.put("clickstream/b.ndjson", '{"customer_id": "CUST001"\n')
+    zone.put("customers/a.csv", "customer_id,grade\nCUST001,gold\nCUST001,a,b\n")
+    header = "DT0000000000001WITHDRAW    2026060109301512302CUST001   0000   +000000005000000"
+    zone.put("transactions/a.dat", f"H20260601\n{header}110-***-123456  \nT000000001+00000000005000000\n")
+    assert [result.status for result in zone.land(definitions=definitions)] == ["loaded"] * 4
+    everything = [(relation, row) for relation, row in contents(zone.settings) if relation.startswith("raw.")]
+    given = re.compile(f"CUST001|device77|v{{20}}|{re.escape(ADDRESS)}")
+    assert [(relation, row) for relation, row in everything if given.search(row)] == []
+    assert len(zone.query("select customer_id from raw.customer where customer_id ~ '^customer-[0-9a-f]{24}$'")) == 1
+    assert zone.value(
+        "select count(distinct customer_key) from (select customer_key from raw.event union all"
+        " select customer_key from raw.customers union all select customer_key from raw.transactions) as t"
+    ) == 1  # fmt: skip
+    assert zone.quarantine() == [
+        (2, "event_time", "event_time is not a time (ISO 8601 or as declared): 'never'."),
+        (3, "visitor_id", "visitor_id is longer than 256 characters: '*device*'."),
+        (1, None, "The line is not JSON."),
+        (3, None, "The line has 3 values instead of 2."),
+    ]
