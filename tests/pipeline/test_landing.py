@@ -179,6 +179,16 @@ def test_unknown_fields_are_kept_in_properties(zone: Zone):
     ]
 
 
+def test_a_source_may_have_another_encoding(zone: Zone):
+    definitions = zone.define("sources: {customers: {encoding: cp949}}")
+    zone.put("customers/a.csv", "customer_id,region\nc1,서울\nc2,부산\n".encode("cp949"))
+    zone.put("customers/b.ndjson", '{"customer_id": "c3", "region": "똠"}\n'.encode("cp949"))
+    zone.put("customers/c.ndjson", '{"customer_id": "c4", "region": "서울"}\n'.encode())
+    zone.land(definitions=definitions)
+    assert zone.query("select region from raw.customers order by row_id") == [("서울",), ("부산",), ("똠",)]
+    assert zone.quarantine() == [(1, None, "The line is not CP949 at byte 34.")]
+
+
 def test_times_without_offset_are_in_the_zone_of_the_source(zone: Zone):
     rows = [event(1, event_time="2025-06-01 09:00:00"), event(2, event_time="2025-06-01T00:00:00Z")]
     zone.put("clickstream/a.ndjson", rows)

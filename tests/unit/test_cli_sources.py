@@ -20,13 +20,16 @@ def test_the_page_says_of_every_field_what_it_is_and_where_it_comes_from(tmp_pat
     assert len(lines) == 6 + len(load_sources().sources["clickstream"].fields)
     assert (
         "| event_time* | 발생 시각 | Event time | time | event_timestamp as epoch_us |  |  |"
-        " When it happened on the device. |" in lines
+        " 기기에서 일이 일어난 시각. | When it happened on the device. |" in lines
     )
     assert (
         "| channel | 채널 | Channel | text | platform; WEB → web; ANDROID → app; IOS → app; * → other; default web |"
-        "  |  | web, app and the like. |" in lines
+        "  |  | web, app 등. | web, app and the like. |" in lines
     )
-    assert "| ip | IP 주소 | IP address | text | ip, ip_address, client_ip |  | ip | Address of the device. |" in lines
+    assert (
+        "| ip | IP 주소 | IP address | text | ip, ip_address, client_ip |  | ip | 기기의 주소. |"
+        " Address of the device. |" in lines
+    )
 
 
 def test_the_plan_as_json_is_the_plan() -> None:

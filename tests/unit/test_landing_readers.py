@@ -81,6 +81,16 @@ def test_lines_keep_their_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert rejects(chunks) == [(4, "The line is not UTF-8 at byte 1.", r"\xff")]
 
 
+@pytest.mark.parametrize("block", [1, 5, 10_000])
+def test_text_of_another_encoding_becomes_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int):
+    monkeypatch.setattr(readers, "CHUNK_BYTES", block)
+    file = tmp_path / "x.csv"
+    file.write_bytes('이름,a\n홍길동,1\n"둘\n줄",2\n'.encode("cp949") + b"\xb0\n" + "똠방각하,3".encode("cp949"))
+    chunks = list(read_csv(file, None, ",", None, "cp949"))
+    assert rows(chunks) == [(2, "홍길동", "1"), (3, "둘\n줄", "2"), (6, "똠방각하", "3")]
+    assert rejects(chunks) == [(5, "The line is not CP949 at byte 1.", r"\xb0")]
+
+
 @pytest.mark.parametrize("block", [2, 9, 10_000])
 def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int):
     monkeypatch.setattr(readers, "CHUNK_BYTES", block)

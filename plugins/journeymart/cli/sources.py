@@ -30,23 +30,25 @@ def sources(
     """
     from journeymart.definitions.sources import Sources, load_sources  # noqa: PLC0415 - keeps --help quick
 
-    plan = load_sources(definitions).sources
+    given = load_sources(definitions)
+    plan = given.sources
     if name is not None and name not in plan:
         raise typer.BadParameter(f"there is no source '{name}'; there are {', '.join(plan)}")
     shown = {key: source for key, source in plan.items() if name in (None, key)}
     if as_json:
-        print(Sources(sources=shown).model_dump_json(exclude_none=True, by_alias=True))
+        print(Sources(personal=given.personal, sources=shown).model_dump_json(exclude_none=True, by_alias=True))
         return
     sys.stdout.write("\n".join(_page(key, source) for key, source in shown.items()))
 
 
 def _page(name: str, source: Source) -> str:
     done = ", complete with `.done`" if source.require_done else ""
+    encoding = f", text is {source.encoding.upper()}" if source.encoding != "utf-8" else ""
     return (
         f"## {name}: {source.label.ko} / {source.label.en}\n\n"
-        f"Times without an offset are in {source.time_zone}{done}. * is required.\n\n"
-        "| field | 이름 | name | type | from | allowed | personal | meaning |\n"
-        "|---|---|---|---|---|---|---|---|\n" + "".join(_row(key, field) for key, field in source.fields.items())
+        f"Times without an offset are in {source.time_zone}{encoding}{done}. * is required.\n\n"
+        "| field | 이름 | name | type | from | allowed | personal | 뜻 | meaning |\n"
+        "|---|---|---|---|---|---|---|---|---|\n" + "".join(_row(key, field) for key, field in source.fields.items())
     )
 
 
@@ -59,7 +61,8 @@ def _row(name: str, field: Field) -> str:
         _origin(name, field),
         ", ".join(field.allowed or ()),
         field.personal or "",
-        field.description,
+        field.description.ko,
+        field.description.en,
     )
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
 

@@ -25,6 +25,7 @@ from journeymart.definitions.loader import (
     suggestion,
 )
 
+Encoding = Literal["cp949", "euc-kr", "utf-8"]
 FieldType = Literal["text", "key", "time", "date", "integer", "boolean", "decimal", "json"]
 # What a value says about a person. `free_text` may hold any of the others, put there by whoever wrote it.
 PersonalClass = Literal[
@@ -68,7 +69,7 @@ class Field(DefinitionModel):
     allowed: list[str] | None = None
     default: str | None = None
     label: Label
-    description: str
+    description: Label
     # Where it comes from: the column of its own name or of an alias, unless one of the others is given.
     aliases: tuple[str, ...] = ()
     source_column: str | None = ModelField(default=None, alias="from")
@@ -119,6 +120,7 @@ class Source(DefinitionModel):
     delimiter: str = ModelField(default=",", min_length=1, max_length=1)
     columns: list[str] | None = None
     nulls: tuple[str, ...] = ()
+    encoding: Encoding = "utf-8"  # of text files; .dat files have that of their layouts
     time_zone: str = "Asia/Seoul"
     require_done: bool = False
     fields: dict[str, Field]

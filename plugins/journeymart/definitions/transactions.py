@@ -14,9 +14,8 @@ from pydantic import Field as ModelField
 from pydantic import model_validator
 
 from journeymart.definitions.loader import DefinitionModel, Document, Label, Location, load_yaml, suggestion
-from journeymart.definitions.sources import PersonalClass, Source, Sources, load_sources
+from journeymart.definitions.sources import Encoding, PersonalClass, Source, Sources, load_sources
 
-Encoding = Literal["cp949", "euc-kr", "utf-8"]
 MAX_DIGITS = 18  # of a number: what 64 bits hold
 DATE_DIGITS = 8  # YYYYMMDD
 TIME_DIGITS = (14, 17)  # YYYYMMDDHHMMSS, and with milliseconds

@@ -401,12 +401,12 @@ class Loader:
         if file.format == "parquet":
             return read_parquet(file.location)
         if file.format == "csv":
-            return read_csv(file.location, file.compression, source.delimiter, source.columns)
+            return read_csv(file.location, file.compression, source.delimiter, source.columns, source.encoding)
         if file.format == "messages":
             if file.source != "transactions":
                 raise FileRejectedError("is a .dat file, which holds messages of transactions only")
             return read_messages(file.location, file.compression, self.transactions)
-        return read_lines(file.location, file.compression)
+        return read_lines(file.location, file.compression, source.encoding)
 
     # ── second stage: type and encode ──
 

@@ -22,6 +22,7 @@ from pyarrow import parquet
 from journeymart.landing.personal import mask_line
 
 CHUNK_BYTES = 32 * 2**20
+UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20
 PARQUET_ROWS = 65_536
 # Columns beside the file's own.
@@ -55,15 +56,17 @@ class Chunk:
     rejects: list[Reject] = field(default_factory=list)
 
 
-def read_lines(path: Path, compression: str | None) -> Iterator[Chunk]:
+def read_lines(path: Path, compression: str | None, encoding: str = UTF8) -> Iterator[Chunk]:
     """A text file as its lines: columns _line_no, _line (line ends included). Blank lines are left out."""
     for lines, _ in _Blocks(path, compression):
-        rejects = lines.drop_unusable()
+        rejects = lines.drop_unusable(encoding)
         lines.drop_blank()
         yield Chunk(pa.table({LINE_NO: pa.array(lines.numbers), LINE: lines.text()}), rejects)
 
 
-def read_csv(path: Path, compression: str | None, delimiter: str, columns: list[str] | None) -> Iterator[Chunk]:
+def read_csv(
+    path: Path, compression: str | None, delimiter: str, columns: list[str] | None, encoding: str = UTF8
+) -> Iterator[Chunk]:
     """A CSV file (RFC 4180): _line_no, _line and every column as text; `columns` names them if there is no header.
 
     _line_no is the physical line on which a record begins. Raises FileRejectedError for an unusable header.
@@ -71,7 +74,7 @@ def read_csv(path: Path, compression: str | None, delimiter: str, columns: list[
     blocks = _Blocks(path, compression)
     for lines, is_last in blocks:
         first_line, data, starts = blocks.line_no, lines.data, lines.starts
-        rejects = lines.drop_unusable()
+        rejects = lines.drop_unusable(encoding)
         if columns is None:
             header = lines.take_first()
             if header is None:
@@ -206,8 +209,8 @@ class _Lines:
         self.keep(np.arange(len(self.numbers)) > content[0])
         return first
 
-    def drop_unusable(self) -> list[Reject]:
-        """Leave out and return the lines that are too long, hold NUL bytes or are not UTF-8."""
+    def drop_unusable(self, encoding: str) -> list[Reject]:
+        """Leave out and return the lines that are too long, hold NUL bytes or are not text; the others become UTF-8."""
         unusable: dict[int, str] = {
             int(position): f"The line is longer than {MAX_LINE_BYTES:,} bytes."
             for position in np.flatnonzero(np.diff(self.starts) > MAX_LINE_BYTES)
@@ -216,23 +219,35 @@ class _Lines:
         nul_bytes = np.flatnonzero(self.data == 0) if has_nul else np.empty(0, dtype=np.int64)
         for position in np.unique(np.searchsorted(self.starts, nul_bytes, side="right") - 1).tolist():
             unusable.setdefault(position, "The line contains a NUL byte.")
-        try:
-            self.binary().cast(pa.string())
-        except pa.ArrowInvalid:
+        if not self._is_text(encoding):
             for position in range(len(self.numbers)):
                 try:
-                    self.raw(position).decode()
+                    self.raw(position).decode(encoding)
                 except UnicodeDecodeError as error:
-                    unusable.setdefault(position, f"The line is not UTF-8 at byte {error.start + 1}.")
-        rejects = [self.reject(position, reason) for position, reason in sorted(unusable.items())]
+                    unusable.setdefault(position, f"The line is not {encoding.upper()} at byte {error.start + 1}.")
+        rejects = [self.reject(position, reason, encoding) for position, reason in sorted(unusable.items())]
         if unusable:
             usable = np.ones(len(self.numbers), dtype=bool)
             usable[list(unusable)] = False
             self.keep(usable)
+        if encoding != UTF8:
+            # No character of these encodings holds the byte of a line end, so there are as many lines as before.
+            self.data = np.frombuffer(self.data.tobytes().decode(encoding).encode(), dtype=np.uint8)
+            self.starts = np.concatenate([np.zeros(1, dtype=np.int64), np.flatnonzero(self.data == NEWLINE) + 1])
         return rejects
 
-    def reject(self, position: int, reason: str) -> Reject:
-        return Reject(int(self.numbers[position]), None, reason, as_text(self.raw(position)))
+    def _is_text(self, encoding: str) -> bool:
+        try:
+            if encoding == UTF8:
+                self.binary().cast(pa.string())
+            else:
+                self.data.tobytes().decode(encoding)
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            return False
+        return True
+
+    def reject(self, position: int, reason: str, encoding: str = UTF8) -> Reject:
+        return Reject(int(self.numbers[position]), None, reason, as_text(self.raw(position), encoding))
 
     def join_records(self, delimiter: str, width: int, rejects: list[Reject], is_last: bool) -> int:
         """Make lines into CSV records, whose quoted values may contain line ends.
@@ -340,7 +355,7 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
     return Chunk(table, rejects)
 
 
-def as_text(line: bytes, encoding: str = "utf-8") -> str:
+def as_text(line: bytes, encoding: str = UTF8) -> str:
     """A line as PostgreSQL can store it: without its end, bytes that are no text as \\xNN."""
     text = line[:MAX_LINE_BYTES].rstrip(b"\r\n").decode(encoding, "backslashreplace")
     return text.replace("\0", "\\x00")

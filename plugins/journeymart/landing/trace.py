@@ -200,7 +200,7 @@ class Tracer:
             file = self._archive.original(self._sources, self._landing, self._entry(row))
         except FileRejectedError as error:
             raise TraceError(f"{row['path']} {error}") from error
-        for number, text in _texts(file, numbers):
+        for number, text in _texts(file, numbers, self._sources.sources[file.source].encoding):
             yield number, text if self._unmasked else masked(text)
 
 
@@ -241,7 +241,7 @@ def masked(text: str) -> str:
     return _VALUE.sub("x", text[:SHOWN_CHARACTERS])
 
 
-def _texts(file: LandingFile, numbers: set[int]) -> Iterator[tuple[int, str]]:
+def _texts(file: LandingFile, numbers: set[int], encoding: str) -> Iterator[tuple[int, str]]:
     """Lines by number; rows of a Parquet file as JSON."""
     last = max(numbers)
     if file.format == "parquet":
@@ -259,6 +259,6 @@ def _texts(file: LandingFile, numbers: set[int]) -> Iterator[tuple[int, str]]:
         if not len(lines.numbers):
             continue
         for number in sorted(numbers.intersection(range(int(lines.numbers[0]), int(lines.numbers[-1]) + 1))):
-            yield number, as_text(lines.raw(number - int(lines.numbers[0])))
+            yield number, as_text(lines.raw(number - int(lines.numbers[0])), encoding)
         if int(lines.numbers[-1]) >= last:
             return
