@@ -52,9 +52,10 @@
     {%- for column in model.columns.values() -%}
         {%- do labels.update({column.name: column.config.meta.label.ko ~ ' — ' ~ column.description}) -%}
     {%- endfor %}
-    insert into build.model (name, kind, columns, replaces, keep, sql, comment, column_comments) values (
+    insert into build.model (name, kind, published_in, columns, replaces, keep, sql, comment, column_comments) values (
         '{{ this.identifier }}',
         '{{ config.get('materialized') }}',
+        '{{ config.get('published_in', 'mart') }}',
         string_to_array('{{ model.columns.keys() | join(' ') }}', ' '),
         {{ dbt.string_literal(dbt.escape_single_quotes(replaces)) if replaces else 'null' }},
         {{ dbt.string_literal(dbt.escape_single_quotes(keep)) if keep else 'null' }},
@@ -80,7 +81,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# A name others rely on: a view over narrow facts. next.x shows the coming state; publish makes mart.x of the same SQL. #}
+{# A name others rely on: a view over narrow facts. next.x shows the coming state; publish makes mart.x of the same SQL,
+   or export.x where published_in says so. #}
 {% materialization mart_view, adapter='postgres' %}
     {%- set next = this.incorporate(type='view') -%}
     {{ run_hooks(pre_hooks) }}

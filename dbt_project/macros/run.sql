@@ -122,3 +122,9 @@
 {% macro published(name) -%}
     mart.{{ name }}
 {%- endmacro %}
+
+{# Whether mart has the table already, so that what was said before can be looked up even in a full build. #}
+{% macro is_published(name) %}
+    {%- if not execute -%}{{ return(false) }}{%- endif -%}
+    {{ return(run_query("select to_regclass('mart." ~ name ~ "') is not null").columns[0].values()[0]) }}
+{% endmacro %}

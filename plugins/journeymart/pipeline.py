@@ -32,7 +32,7 @@ from journeymart.superset.cache import refresh
 from journeymart.transform.dbt import Dbt, NodeResult
 
 # A change of these kinds of definitions computes what they define, over the whole history, and nothing else.
-BACK_FILLED = frozenset({"funnels"})
+BACK_FILLED = frozenset({"funnels", "messages", "rules"})
 FAILED = frozenset({"error", "fail", "runtime error"})
 
 
@@ -204,7 +204,8 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             create unlogged table build.run_line (row_id bigint primary key, is_single boolean not null);
             create unlogged table build.model (
                 position integer generated always as identity, name text primary key, kind text not null,
-                columns text[] not null, replaces text, keep text, sql text, comment text not null,
+                published_in text not null, columns text[] not null, replaces text, keep text, sql text,
+                comment text not null,
                 column_comments jsonb not null
             )
             """

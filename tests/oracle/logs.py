@@ -26,6 +26,7 @@ SEOUL = ZoneInfo("Asia/Seoul")
 GAP = timedelta(minutes=30)
 
 PAGES = ("A", "B", "C", "D", "E")
+EXIT = ("E", "app")  # page and channel on which sessions are left
 TRANSACTIONS = ("T", "A")  # a transaction may have the code of a page
 
 
@@ -100,6 +101,13 @@ def code_of(item: Item) -> str:
     return TRANSACTIONS[PAGES.index(item.node) % len(TRANSACTIONS)]
 
 
+def action_of(item: Item) -> str:
+    """What a screen event is: an error, the end of a session, or a view."""
+    if (item.node, item.channel) == EXIT:
+        return "exit"
+    return "error" if item.error else "view"
+
+
 def date_of(number: int) -> date:
     """The date on which a log of a batch lies."""
     return FIRST_DATE + timedelta(days=number)
@@ -116,7 +124,7 @@ def land(logs: list[list[Item]], landing: Path, shuffle_seed: int) -> list[list[
             "event_id": f"e{line}", "event_time": at.isoformat(), "visitor_id": f"{number}-v{item.visitor}",
             "customer_id": item.customer and f"{number}-c{item.customer}", "page_code": item.node,
             "channel": item.channel, "domain": item.domain, "user_agent": "Mozilla/5.0",
-            "action_type": "error" if item.error else "view",
+            "action_type": action_of(item),
             "error_code": item.error and item.error[0], "error_page": item.error and item.error[1],
         }
         for line, (number, at, item) in enumerate(screens)

@@ -20,7 +20,7 @@ RELATIONS_ABOUT_ARRIVAL = {
     "line_duplicate", "line_bot", "file_balance", "data_status", "publication_latest", "landed_file",
     "quarantine_reason", "arrival",
 }  # fmt: skip
-COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of"}
+COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of", "revision"}
 # Numbers given out as things arrive; the names they stand for are compared instead.
 GIVEN_ON_ARRIVAL = {
     "file_id",

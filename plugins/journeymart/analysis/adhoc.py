@@ -1,4 +1,4 @@
-"""A funnel drawn up on the spot: the models that compute defined funnels, run over the published mart for this one.
+"""A funnel or a rule drawn up on the spot: the models that compute defined ones, run over the published mart for this.
 
 Nothing is written twice: the SQL is that of dbt_project, rendered so that what is computed goes to temporary tables and
 what it is computed from is schema mart.
@@ -7,8 +7,9 @@ what it is computed from is schema mart.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from jinja2 import StrictUndefined
@@ -19,10 +20,12 @@ from psycopg.types.json import Jsonb
 from journeymart.analysis import AnalysisError, Result, Scope
 from journeymart.db import connect
 from journeymart.definitions.funnels import Funnel, FunnelsFile
-from journeymart.definitions.loader import DefinitionError, read_document, suggestion
+from journeymart.definitions.loader import DefinitionError, Document, read_document, suggestion
+from journeymart.definitions.rules import Rule, parse_rules
 from journeymart.settings import Settings
 
-MODELS = (
+Definition = TypeVar("Definition", Funnel, Rule)
+FUNNEL_MODELS = (
     "intermediate/int_funnel__definition",
     "intermediate/int_funnel__condition",
     "marts/journey/step_match",
@@ -30,9 +33,19 @@ MODELS = (
     "intermediate/int_funnel__attempt",
     "marts/journey/funnel_entry",
 )
+RULE_MODELS = (
+    "intermediate/int_detection__rule",
+    "intermediate/int_detection__condition",
+    "marts/journey/step_match",
+    "intermediate/int_detection__subject",
+    "intermediate/int_detection__match",
+    "intermediate/int_detection__walked",
+    "intermediate/int_detection__hit",
+    "marts/detection/detection",
+)
 _MACROS = ("conditions", "run")
 # of dbt's or about a run; everything else in those files is what it is for dbt
-_REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark")
+_REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark", "is_published")
 
 
 def funnel(
@@ -42,11 +55,12 @@ def funnel(
 
     Raises DefinitionError for mistakes in the file, AnalysisError if it has several funnels and none is named.
     """
-    definition = _chosen(path, funnel_id)
+    document = read_document("funnels", path)
+    definition = _chosen(document, document.parse(FunnelsFile).funnels, funnel_id)
     with connect("jm_builder", settings=settings) as connection:
         try:
             connection.execute("set transaction isolation level repeatable read")
-            _compute(connection, settings, definition)
+            _compute(connection, settings, definition, FUNNEL_MODELS)
             arguments = scope.arguments() | {
                 "entries": "pg_temp.funnel_entry",
                 "funnel_id": definition.id,
@@ -64,25 +78,106 @@ def funnel(
             connection.rollback()
 
 
-def _chosen(path: Path, funnel_id: str | None) -> Funnel:
-    document = read_document("funnels", path)
-    known = {item.id: item for item in document.parse(FunnelsFile).funnels}
+def rule(settings: Settings, path: Path, scope: Scope, *, summary: bool = False, rule_id: str | None = None) -> Result:
+    """What a rule of a file would have found: its hits, as mart.detection has those of applied rules, or their numbers.
+
+    Raises DefinitionError for mistakes in the file, AnalysisError if it has several rules and none is named.
+    """
+    document = read_document("rules", path)
+    definition = _chosen(document, parse_rules(document), rule_id)
+    with connect("jm_builder", settings=settings) as connection:
+        try:
+            connection.execute("set transaction isolation level repeatable read")
+            _compute(connection, settings, definition, RULE_MODELS)
+            return hits(connection, "pg_temp.detection", definition.id, scope, summary=summary)
+        except psycopg.errors.UndefinedTable as error:
+            raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
+        finally:
+            connection.rollback()
+
+
+def hits(
+    connection: psycopg.Connection, detections: LiteralString, rule_id: str, scope: Scope, *, summary: bool
+) -> Result:
+    """Hits of a rule in a relation like mart.detection, by the dates of the scope; or per date how many there are, of
+    how many people, who of them other applied rules find within a week, and who reached the goal."""
+    for name in ("channel", "domain", "segment"):
+        if getattr(scope, name) is not None:
+            raise AnalysisError(f"a rule is about people, whatever they use: --{name} does not apply")
+    if summary:
+        query: LiteralString = """
+            select
+                d.detection_date, count(*) as hits, count(distinct d.subject_key) as people,
+                count(distinct d.subject_key) filter (where exists (
+                    select from mart.detection as o
+                    where
+                        o.subject_key = d.subject_key and o.rule_id <> d.rule_id
+                        and o.detected_at >= d.detected_at - interval '7 days'
+                        and o.detected_at <= d.detected_at + interval '7 days'
+                )) as found_by_others,
+                count(*) filter (where exists (
+                    select from {relation} as o
+                    where
+                        o.rule_id = d.rule_id and o.subject_key = d.subject_key
+                        and (o.detected_at, o.row_id) < (d.detected_at, d.row_id)
+                        and o.detected_at > d.detected_at - interval '7 days'
+                )) as again_within_week,
+                count(*) filter (where d.goal_at is not null) as goal_reached
+            from {relation} as d
+            where d.rule_id = %(rule_id)s and d.detection_date >= coalesce(%(from)s::date, '-infinity')
+                and d.detection_date <= coalesce(%(to)s::date, 'infinity')
+            group by d.detection_date
+            order by d.detection_date
+        """
+    else:
+        query = """
+            select
+                d.rule_id, d.customer_id, d.visitor_id, d.started_at, d.detected_at, d.step_times, d.evidence, d.kind,
+                d.is_censored, d.score, d.goal_at
+            from {relation} as d
+            where d.rule_id = %(rule_id)s and d.detection_date >= coalesce(%(from)s::date, '-infinity')
+                and d.detection_date <= coalesce(%(to)s::date, 'infinity')
+            order by d.detected_at, d.customer_id, d.visitor_id
+        """
+    arguments = {"rule_id": rule_id, "from": scope.from_date, "to": scope.to_date}
+    cursor = connection.execute(sql.SQL(query).format(relation=sql.SQL(detections)), arguments)
+    return Result([column.name for column in cursor.description or ()], cursor.fetchall())
+
+
+def live_rule(settings: Settings, rule_id: str, scope: Scope, *, summary: bool = False) -> Result:
+    """The same of an applied rule, as published. Raises AnalysisError if there is no such rule."""
+    with connect("jm_dashboard", settings=settings) as connection:
+        try:
+            known = [
+                row[0] for row in connection.execute("select definition_id from mart.definition where kind = 'rules'")
+            ]
+            if rule_id not in known:
+                raise AnalysisError(f"no rule {rule_id} is applied{suggestion(rule_id, known)}")
+            return hits(connection, "mart.detection", rule_id, scope, summary=summary)
+        except psycopg.errors.UndefinedTable as error:
+            raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
+
+
+def _chosen(document: Document, definitions: Sequence[Definition], wanted: str | None) -> Definition:
+    known = {item.id: item for item in definitions}
     if not known:
-        raise DefinitionError([f"{path}: has no funnels"])
-    if funnel_id is None and len(known) > 1:
-        raise AnalysisError(f"{path} has several funnels; name one with --id: {', '.join(known)}")
-    chosen = funnel_id or next(iter(known))
+        raise DefinitionError([f"{document.path}: has no {document.kind}"])
+    if wanted is None and len(known) > 1:
+        raise AnalysisError(f"{document.path} has several {document.kind}; name one with --id: {', '.join(known)}")
+    chosen = wanted or next(iter(known))
     if chosen not in known:
-        raise AnalysisError(f"{path} has no funnel {chosen}{suggestion(chosen, known)}")
+        raise AnalysisError(f"{document.path} has no {document.kind[:-1]} {chosen}{suggestion(chosen, known)}")
     return known[chosen]
 
 
-def _compute(connection: psycopg.Connection, settings: Settings, definition: Funnel) -> None:
-    """Fill pg_temp.funnel_entry, and the tables before it."""
+def _compute(
+    connection: psycopg.Connection, settings: Settings, definition: Funnel | Rule, models: Sequence[str]
+) -> None:
+    """Fill a temporary table for each of the models."""
     connection.execute(
-        "create temporary table definition on commit drop as select 'funnels'::text as kind, %s::text as definition_id,"
+        "create temporary table definition on commit drop as select %s::text as kind, %s::text as definition_id,"
         " 0 as version, %s::jsonb as content, null::timestamptz as retired_at",
-        (definition.id, Jsonb(definition.content())),
+        ("rules" if isinstance(definition, Rule) else "funnels", definition.id, Jsonb(definition.content())),
     )
     policy = connection.execute(
         "select content from config.definition where kind = 'sessions' and retired_at is null"
@@ -90,8 +185,8 @@ def _compute(connection: psycopg.Connection, settings: Settings, definition: Fun
     if policy is None:
         raise AnalysisError("nothing has been published yet")
     project = settings.repo / "dbt_project"
-    render = _renderer(project, policy[0], definition)
-    for model in MODELS:
+    render = _renderer(project, policy[0], definition, models)
+    for model in models:
         name = model.rpartition("/")[2]
         statement = render((project / "models" / f"{model}.sql").read_text(encoding="utf-8"))
         connection.execute(
@@ -100,9 +195,9 @@ def _compute(connection: psycopg.Connection, settings: Settings, definition: Fun
         connection.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
 
 
-def _renderer(project: Path, policy: dict[str, Any], definition: Funnel) -> Any:
+def _renderer(project: Path, policy: dict[str, Any], definition: Funnel | Rule, models: Sequence[str]) -> Any:
     """A function that renders the text of a model."""
-    computed = {model.rpartition("/")[2] for model in MODELS}
+    computed = {model.rpartition("/")[2] for model in models}
 
     def ref(name: str) -> str:
         return f"pg_temp.{name}" if name in computed else f"mart.{name}"
@@ -127,6 +222,7 @@ def _renderer(project: Path, policy: dict[str, Any], definition: Funnel) -> Any:
         is_full=lambda: True,
         session_policy=lambda: policy,
         conditions=conditions,
+        is_published=lambda _name: False,
         watermark=lambda: "(select max(p.watermark_at) from ops.publication as p)",
         **{"return": lambda value: value},
     )

@@ -394,3 +394,25 @@ def funnel_times(
     dates = {"from_date": request.scope.from_date, "to_date": request.scope.to_date}
     arguments = {"funnel_id": funnel_id, "from_step": from_step, "to_step": to_step, "bins": bins, **dates}
     return call(request.settings, "funnel_times", arguments)
+
+
+@analyze.command("rule")
+@analysis
+def rule(
+    request: Request,
+    rule_id: Annotated[str | None, typer.Option("--id", help="The rule, as definitions/rules.yml names it.")] = None,
+    definition: Annotated[Path | None, typer.Option(help="A file like rules.yml, with rules not applied.")] = None,
+    *,
+    summary: Annotated[bool, typer.Option(help="Per date: hits, people, and who is found by other rules too.")] = False,
+) -> Result:
+    """What a rule has found; with --definition, what a draft would have found in all that has landed.
+
+    Example: `journeymart analyze rule --definition draft.yml --from 2026-06-01 --to 2026-06-30 --summary`
+    """
+    from journeymart.analysis import adhoc  # noqa: PLC0415 - templates, for this alone
+
+    if definition is not None:
+        return adhoc.rule(request.settings, definition, request.scope, summary=summary, rule_id=rule_id)
+    if rule_id is None:
+        raise typer.BadParameter("name a rule with --id, or a file with --definition")
+    return adhoc.live_rule(request.settings, rule_id, request.scope, summary=summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from pydantic import BaseModel
 from journeymart.definitions.cohorts import CohortsFile
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.funnels import FunnelsFile
-from journeymart.definitions.loader import load_yaml
+from journeymart.definitions.loader import Document, load_yaml, suggestion
+from journeymart.definitions.messages import MessagesFile
+from journeymart.definitions.rules import RulesFile, parse_rules
 from journeymart.definitions.sessions import SessionsFile
 
 
@@ -24,7 +27,9 @@ class Definitions:
 
 
 # The definitions that have steps or conditions: their files, by kind.
-KINDS: dict[str, type[BaseModel]] = {"funnels": FunnelsFile, "cohorts": CohortsFile}
+KINDS: dict[str, type[BaseModel]] = {
+    "funnels": FunnelsFile, "cohorts": CohortsFile, "messages": MessagesFile, "rules": RulesFile
+}  # fmt: skip
 
 
 def load_definitions(directory: Path | None = None) -> Definitions:
@@ -37,9 +42,21 @@ def load_definitions(directory: Path | None = None) -> Definitions:
     conditions: dict[str, Condition] = {}
     for kind, file in KINDS.items():
         document = load_yaml(kind, directory)
-        for number, item in enumerate(getattr(document.parse(file), kind)):
+        items = parse_rules(document) if kind == "rules" else getattr(document.parse(file), kind)
+        for number, item in enumerate(items):
             if (kind, item.id) in content:
                 raise document.error((kind, number, "id"), f"{item.id} is there twice")
             content[kind, item.id] = item.content()
             conditions |= {condition.condition_id: condition for condition in item.conditions()}
+            if kind == "rules" and item.action and item.action.message_id:
+                _require_message(document, number, item.action.message_id, content)
+            if kind == "rules":  # the report of its steps is a funnel like any other
+                content["funnels", item.id] = item.funnel().content()
     return Definitions(content, conditions)
+
+
+def _require_message(document: Document, number: int, message_id: str, content: Collection[tuple[str, str]]) -> None:
+    known = [definition_id for kind, definition_id in content if kind == "messages"]
+    if message_id not in known:
+        place = ("rules", number, "action", "message_id")
+        raise document.error(place, f"messages.yml has no {message_id}{suggestion(message_id, known)}")

@@ -574,6 +574,20 @@ alter table config.condition add column if not exists uses_session boolean not n
 alter table config.condition drop constraint if exists condition_pkey;
 alter table config.condition add primary key (condition_id, source);        -- a condition of any source is one of each
 
+-- ───────────────────────────── export: what campaign systems answer ─────────────────────────────
+-- What they read are views and tables that publish keeps.
+create table if not exists export.ack (
+    ack_id     bigint generated always as identity primary key,
+    trigger_id uuid,                                  -- of export.trigger_queue,
+    export_id  text,                                  -- or of an audience
+    row_key    text,                                  -- the customer within an export
+    status     text not null check (status in ('received', 'shown', 'clicked', 'closed', 'sent', 'failed', 'refused')),
+    acked_at   timestamptz not null default clock_timestamp(),
+    acked_by   text not null default session_user,
+    check ((trigger_id is null) <> (export_id is null))
+);
+create index if not exists ack_trigger on export.ack (trigger_id);
+
 create table if not exists config.transaction_code (  -- definitions/transactions.yml as applied: names for the catalogue
     transaction_code text primary key,
     content          jsonb not null,
@@ -617,4 +631,7 @@ alter default privileges for role jm_builder in schema staging, build, next gran
 grant jm_builder to jm_publisher;                     -- publish takes over whole tables of a full build
 grant usage on schema mart to jm_builder, jm_dashboard;
 alter default privileges for role jm_publisher in schema mart grant select on tables to jm_builder, jm_dashboard;
-grant usage on schema export to jm_campaign;
+grant usage on schema export to jm_campaign, jm_builder;
+grant select on export.ack to jm_builder, jm_publisher, jm_campaign;
+grant insert (trigger_id, export_id, row_key, status) on export.ack to jm_campaign;
+alter default privileges for role jm_publisher in schema export grant select on tables to jm_campaign, jm_builder;

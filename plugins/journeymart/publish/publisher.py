@@ -91,7 +91,7 @@ def _scope_of(connection: psycopg.Connection, run_id: str) -> str:
 def _models(connection: psycopg.Connection) -> list[Any]:
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(
-            "select name, kind, columns, replaces, keep, sql, comment, column_comments"
+            "select name, kind, published_in, columns, replaces, keep, sql, comment, column_comments"
             " from build.model order by position"
         ).fetchall()
 
@@ -130,7 +130,8 @@ def _take_over(connection: psycopg.Connection, model: Any) -> tuple[int, int]:
 
 
 def _publish_views(connection: psycopg.Connection, models: list[Any], settings: Settings, *, renew: bool) -> None:
-    """Views and functions of mart, replaced only when their SQL changed: readers never wait for a daily run."""
+    """Views of mart and export, and functions of mart: replaced only when their SQL changed, so that readers never wait
+    for a daily run."""
     known: dict[str, str] = dict(connection.execute("select name, sql_hash from ops.mart_view").fetchall())
     renewed = renew
     for model in models:
@@ -140,7 +141,7 @@ def _publish_views(connection: psycopg.Connection, models: list[Any], settings: 
         digest = hashlib.sha256(text.encode()).hexdigest()
         renewed = renewed or known.get(model.name) != digest
         if renewed:  # a changed view takes those built on it along
-            view = sql.Identifier("mart", model.name)
+            view = sql.Identifier(model.published_in, model.name)
             connection.execute(sql.SQL("drop view if exists {} cascade").format(view))
             connection.execute(sql.SQL("create view {} as {}").format(view, _trusted(text)))
             _comment(connection, "view", view, model)

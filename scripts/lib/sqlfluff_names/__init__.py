@@ -126,3 +126,18 @@ def funnel_walk() -> str:
 def watermark() -> str:
     """A moment."""
     return "(select r.watermark_at from build.run_scope as r)"
+
+
+def detection_walk() -> str:
+    """A statement."""
+    return "select 1"
+
+
+def trigger_cap() -> str:
+    """A statement."""
+    return "select 1"
+
+
+def is_published(name: str) -> bool:
+    """There is something in mart."""
+    return True

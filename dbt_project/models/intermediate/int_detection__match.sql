@@ -1,0 +1,117 @@
+-- What counts for the rules of the people of this run: one row per rule and thing that happened.
+-- For an event that may complete a rule which waits, due_at is the time it waits for, and verdict what is known by now:
+-- fires, broken, or open until the watermark has passed.
+{% set timeout = seconds(session_policy().timeout_seconds) %}
+with happened as (
+    select
+        s.rule_id,
+        s.subject_key,
+        case when r.is_held then m.hold_value else '' end as hold_value,
+        m.matched_at,
+        m.source_rank,
+        m.row_id,
+        max(m.visitor_key) as visitor_key,
+        max(m.started_at) as started_at,
+        array_agg(c.place order by c.place desc) as places,
+        coalesce(bit_or(c.required_bit), 0) as required_bits,
+        count(c.required_bit) as required_events
+    from {{ ref('int_detection__subject') }} as s
+    inner join {{ ref('int_detection__rule') }} as r on s.rule_id = r.rule_id
+    inner join {{ ref('int_detection__condition') }} as c on s.rule_id = c.rule_id and c.place >= 0
+    inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id and s.subject_key = m.person_key
+    where not r.is_held or m.hold_value is not null
+    group by
+        s.rule_id,
+        s.subject_key,
+        case when r.is_held then m.hold_value else '' end,
+        m.matched_at,
+        m.source_rank,
+        m.row_id
+),
+
+followed as (
+    select
+        *,
+        min(matched_at) filter (where 0::smallint = any(places)) over (
+            history rows between 1 following and unbounded following
+        ) as absent_until,
+        -- only histories with everything that must happen can have a hit
+        bit_or(required_bits) over (partition by rule_id, subject_key, hold_value) as all_required_bits,
+        sum(required_events) over (partition by rule_id, subject_key, hold_value) as all_required_events
+    from happened
+    window history as (partition by rule_id, subject_key, hold_value order by matched_at, source_rank, row_id)
+),
+
+due as (
+    select
+        h.*,
+        r.is_deferred,
+        r.dwell is not null as is_dwell,
+        r.dwell is not null or r.is_session_end as needs_session,
+        s.ended_at,
+        s.left_at,
+        case
+            when r.dwell is not null then h.matched_at + r.dwell
+            when r.is_session_end then coalesce(s.left_at, s.ended_at + {{ timeout }})
+            when r.has_absence then h.matched_at + r.absence_window
+            else h.matched_at
+        end as due_at
+    from followed as h
+    inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
+    -- until when it is known that the page was kept open, or the session went on
+    left join lateral (
+        select
+            f.ended_at,
+            (
+                select e.event_at
+                from {{ ref('session_event') }} as e
+                inner join {{ source('raw', 'action') }} as a on e.action_id = a.action_id
+                where
+                    e.visitor_key = h.visitor_key
+                    and e.started_at = h.started_at
+                    and e.event_at between h.matched_at and f.ended_at
+                    and row(e.event_at, 0::smallint, e.row_id) >= row(h.matched_at, h.source_rank, h.row_id)
+                    and (
+                        a.action_type = 'exit'
+                        or (r.dwell is not null and e.node_id <> (
+                            select o.node_id
+                            from {{ ref('session_event') }} as o
+                            where o.visitor_key = h.visitor_key and o.event_at = h.matched_at and o.row_id = h.row_id
+                        ))
+                    )
+                order by e.event_at, e.row_id
+                limit 1
+            ) as left_at
+        from {{ ref('session_fact') }} as f
+        where
+            (r.dwell is not null or r.is_session_end)
+            and (r.steps * 2)::smallint = any(h.places)
+            and f.visitor_key = h.visitor_key
+            and f.started_at = h.started_at
+        limit 1
+    ) as s on true
+    where h.all_required_bits = r.required_bits and h.all_required_events >= r.required_events
+)
+
+select
+    rule_id,
+    subject_key,
+    hold_value,
+    matched_at,
+    source_rank,
+    row_id,
+    visitor_key,
+    places,
+    due_at,
+    case
+        when not is_deferred then 'fires'
+        when absent_until <= due_at then 'broken'
+        when needs_session and ended_at is null then 'broken'
+        when is_dwell and left_at < due_at then 'broken'
+        when is_dwell and ended_at >= due_at then 'fires'
+        when not is_dwell and left_at is not null then 'fires'
+        when due_at < {{ watermark() }} then 'fires'
+        else 'open'
+    end as verdict,
+    coalesce(is_dwell and left_at is null and ended_at < due_at, false) as is_censored
+from due

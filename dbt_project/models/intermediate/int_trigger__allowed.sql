@@ -1,0 +1,52 @@
+{{ config(pre_hook="{{ trigger_cap() }}") }}
+-- Hits of the people of this run about which something may be done: with consent, and in time after quiet hours.
+{% set zone = session_policy().time_zone %}
+with timed as (
+    select
+        d.rule_id,
+        d.version,
+        d.subject_key,
+        d.row_id,
+        d.customer_id,
+        d.visitor_id,
+        d.detected_at,
+        d.evidence,
+        a.action,
+        a.message_id,
+        a.message_version,
+        a.target_url,
+        a.purpose,
+        a.cap_times,
+        a.cap_window,
+        d.detected_at + a.expires as expires_at,
+        case
+            when a.quiet_from is null then d.detected_at
+            when a.quiet_from <= a.quiet_to and l.moment::time >= a.quiet_from and l.moment::time < a.quiet_to
+                then (l.moment::date + a.quiet_to) at time zone '{{ zone }}'
+            when a.quiet_from > a.quiet_to and l.moment::time < a.quiet_to
+                then (l.moment::date + a.quiet_to) at time zone '{{ zone }}'
+            when a.quiet_from > a.quiet_to and l.moment::time >= a.quiet_from
+                then (l.moment::date + 1 + a.quiet_to) at time zone '{{ zone }}'
+            else d.detected_at
+        end as show_from
+    from {{ computed('detection') }} as d
+    inner join {{ ref('int_trigger__action') }} as a on d.rule_id = a.rule_id
+    cross join lateral (select d.detected_at at time zone '{{ zone }}' as moment) as l
+)
+
+select *
+from timed as t
+where
+    t.show_from < t.expires_at
+    and (
+        t.purpose is null
+        or exists (
+            select from {{ ref('consent') }} as c
+            where
+                c.customer_key = t.subject_key
+                and c.purpose = t.purpose
+                and c.is_granted
+                and c.valid_from <= t.detected_at
+                and c.valid_to > t.detected_at
+        )
+    )

@@ -1,0 +1,121 @@
+{{ config(
+    key=['rule_id', 'subject_key', 'row_id'],
+    replaces="exists (
+            select from build.int_detection__subject as s where s.rule_id = m.rule_id and s.subject_key = m.subject_key
+        )
+        or not exists (
+            select from build.int_detection__rule as r where r.rule_id = m.rule_id and r.version = m.version
+        )",
+    indexes=[['rule_id', 'detection_date'], ['customer_id'], ['visitor_id']],
+) }}
+{% set sources = ['screen', 'transaction', 'consultation', 'campaign', 'subscription', 'survey'] %}
+with item as (
+    select
+        h.rule_id,
+        h.subject_key,
+        h.row_id,
+        t.item_no,
+        split_part(t.item, ':', 1)::integer as step_no,
+        split_part(t.item, ':', 2)::bigint as item_row_id
+    from {{ ref('int_detection__hit') }} as h
+    cross join lateral unnest(h.taken) with ordinality as t (item, item_no)
+    where h.status = 'fires'
+),
+
+named as (
+    select
+        i.*,
+        m.matched_at,
+        m.visitor_key,
+        (array['{{ sources | join("', '") }}'])[m.source_rank + 1] as source,
+        coalesce(
+            c.event_id, t.transaction_id, o.consultation_id, p.send_id, b.subscription_id, v.response_id
+        ) as id
+    from item as i
+    inner join (
+        select distinct
+            rule_id,
+            subject_key,
+            row_id,
+            source_rank,
+            matched_at,
+            visitor_key
+        from {{ ref('int_detection__match') }}
+    ) as m on i.rule_id = m.rule_id and i.subject_key = m.subject_key and i.item_row_id = m.row_id
+    left join {{ source('raw', 'clickstream') }} as c on m.source_rank = 0 and i.item_row_id = c.row_id
+    left join {{ source('raw', 'transactions') }} as t on m.source_rank = 1 and i.item_row_id = t.row_id
+    left join {{ source('raw', 'consultations') }} as o on m.source_rank = 2 and i.item_row_id = o.row_id
+    left join {{ source('raw', 'campaign_sends') }} as p on m.source_rank = 3 and i.item_row_id = p.row_id
+    left join {{ source('raw', 'subscriptions') }} as b on m.source_rank = 4 and i.item_row_id = b.row_id
+    left join {{ source('raw', 'survey_responses') }} as v on m.source_rank = 5 and i.item_row_id = v.row_id
+),
+
+told as (
+    select
+        rule_id,
+        subject_key,
+        row_id,
+        jsonb_object_agg(step_no, matched_at order by item_no) as done,
+        jsonb_agg(jsonb_build_object('step', step_no, 'source', source, 'id', id) order by item_no) as evidence,
+        (array_agg(visitor_key order by item_no desc) filter (where visitor_key is not null))[1] as visitor_key
+    from named
+    group by rule_id, subject_key, row_id
+),
+
+found as (
+    select
+        h.rule_id,
+        r.version,
+        h.subject_key,
+        h.row_id,
+        c.customer_id,
+        v.visitor_id,
+        h.started_at,
+        h.detected_at,
+        {{ business_date('h.detected_at') }} as detection_date,
+        array(
+            select (t.done ->> n.step_no::text)::timestamptz
+            from generate_series(1, r.steps) as n (step_no)
+            order by n.step_no
+        ) as step_times,
+        t.evidence,
+        r.kind,
+        h.is_censored,
+        r.score,
+        (
+            select min(m.matched_at)
+            from {{ ref('int_detection__condition') }} as g
+            inner join {{ ref('step_match') }} as m on g.condition_id = m.condition_id
+            where
+                g.rule_id = h.rule_id
+                and g.place = -1
+                and m.person_key = h.subject_key
+                and m.matched_at > h.detected_at
+                and m.matched_at <= h.detected_at + r.goal_window
+        ) as goal_at
+    from {{ ref('int_detection__hit') }} as h
+    inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
+    inner join told as t on h.rule_id = t.rule_id and h.subject_key = t.subject_key and h.row_id = t.row_id
+    left join {{ source('raw', 'customer') }} as c on h.subject_key = c.customer_key
+    left join {{ source('raw', 'visitor') }} as v on coalesce(t.visitor_key, -h.subject_key) = v.visitor_key
+    where h.status = 'fires'
+)
+
+select
+    f.*,
+    {% if is_published('detection') -%}
+    coalesce(
+        m.revision
+        + (
+            (f.detected_at, f.step_times, f.evidence) is distinct from (m.detected_at, m.step_times, m.evidence)
+        )::integer,
+        1
+    )
+    {%- else -%}
+    1
+    {%- endif %} as revision
+from found as f
+{%- if is_published('detection') %}
+left join {{ published('detection') }} as m
+    on f.rule_id = m.rule_id and f.version = m.version and f.subject_key = m.subject_key and f.row_id = m.row_id
+{%- endif %}

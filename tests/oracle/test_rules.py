@@ -1,0 +1,116 @@
+"""Every detection rule agrees with its reference on hundreds of random logs: who, when, and on what evidence."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from tests.oracle import funnels, logs, rules
+from tests.oracle.funnels import Event
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.definitions.rules import Rule, parse_rules
+from journeymart.settings import Settings
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+RULES = 40  # per batch of logs
+
+
+class Bank:
+    """A batch of logs and rules in a published mart, with what the reference says of them."""
+
+    def __init__(self, connection: psycopg.Connection, definitions: tuple[Rule, ...], events: list[list[Event]]):
+        self.connection, self.definitions, self.events = connection, definitions, events
+        self.watermark = max(event.at for log in events for event in log)
+
+
+@pytest.fixture(scope="module", params=range(logs.BATCHES))
+def bank(
+    request: pytest.FixtureRequest, new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bank]:
+    batch = logs.generate(request.param)
+    landing, directory = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("definitions")
+    events = funnels.events_of(batch, request.param, logs.land(batch, landing, request.param))
+    chance = random.Random(request.param)
+    content = [rules.random_rule(chance, f"DR-{number}") for number in range(RULES)]
+    (directory / "rules.yml").write_text(json.dumps({"rules": content}), encoding="utf-8")
+    (directory / "funnels.yml").write_text("funnels: []\n", encoding="utf-8")
+    warehouse = new_warehouse()
+    pipeline.run(warehouse, landing, definitions=directory)
+    with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
+        yield Bank(connection, parse_rules(rules.document(content)), events)
+
+
+def test_every_hit_is_one_of_the_reference(bank: Bank) -> None:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for rule_id, *hit in bank.connection.execute(
+        """
+        select
+            d.rule_id, coalesce(d.customer_id, d.visitor_id), d.detected_at, d.started_at,
+            (select max(t.moment) from unnest(d.step_times) as t (moment)), d.is_censored, d.goal_at
+        from mart.detection as d
+        """
+    ):
+        found[rule_id].append(tuple(hit))
+    total = 0
+    for rule in bank.definitions:
+        wanted = [
+            (hit.person, hit.detected_at, hit.started_at, hit.completed_at, hit.censored, hit.goal_at)
+            for log in bank.events
+            for hit in rules.hits(rule, log, bank.watermark)
+        ]
+        assert sorted(found[rule.id], key=str) == sorted(wanted, key=str), rule
+        total += len(wanted)
+    assert total > 1000, "the rules find something"
+
+
+def test_evidence_takes_the_steps(bank: Bank) -> None:
+    """Each event fulfils its step, in the order of steps and time, as often as it must."""
+    names = {("screen", "transaction")[e.rank][:1] + str(e.line): e for log in bank.events for e in log}
+    definitions = {rule.id: [step for _, step in rule.taken] for rule in bank.definitions}
+    for rule_id, evidence, step_times in bank.connection.execute(
+        "select rule_id, evidence, step_times from mart.detection"
+    ):
+        steps = definitions[rule_id]
+        events = [(item["step"], names[item["source"][:1] + item["id"][1:]]) for item in evidence]
+        assert events == sorted(events, key=lambda pair: (pair[1].at, pair[1].rank, pair[1].line))
+        assert [number for number, _ in events] == sorted(number for number, _ in events)
+        for number, step in enumerate(steps, start=1):
+            times = [event.at for of, event in events if of == number]
+            assert all(event.fulfils(step.condition) for of, event in events if of == number)
+            assert step.times.gte <= len(times) <= (step.times.lte or step.times.gte) or (step.optional and not times)
+            assert step_times[number - 1] == (times[-1] if times else None)
+
+
+def test_the_funnel_of_a_rule_knows_the_same_people(bank: Bank) -> None:
+    """A funnel takes each step at the first chance, so only where a step has limits of its own may a rule find more."""
+    hit: dict[str, set[int]] = defaultdict(set)
+    converted: dict[str, set[int]] = defaultdict(set)
+    for people, query in (
+        (hit, "select rule_id, subject_key from mart.detection"),
+        (converted, "select funnel_id, subject_key from mart.funnel_entry where status = 'converted'"),
+    ):
+        for rule_id, subject_key in bank.connection.execute(query):  # type: ignore[call-overload]
+            people[rule_id].add(subject_key)
+    equal = 0
+    for rule in bank.definitions:
+        if rule.absence or rule.dwell or rule.session_end or any(step.times.lte for step in rule.steps):
+            continue
+        if any(step.within for step in rule.steps) or any(step.not_ for step in rule.steps):
+            assert converted[rule.id] <= hit[rule.id] or any(s.within and s.times.gte > 1 for s in rule.steps), rule
+        else:
+            assert converted[rule.id] == hit[rule.id], rule
+            equal += 1
+    assert equal > RULES / 10
+    [(steps, detected)] = bank.connection.execute(
+        "select count(*), sum(detected) from mart.detection_step where step_no = 1"
+    ).fetchall()
+    assert steps > 0
+    assert detected > 0
