@@ -15,7 +15,7 @@ from supersetapiclient.client import SupersetClient
 
 from journeymart.settings import Settings
 from journeymart.superset.apply import apply, connect, list_assets
-from journeymart.superset.bundle import asset_uuids, render
+from journeymart.superset.bundle import asset_uuids, render, slug_of
 from journeymart.superset.specs import ASSETS, LOCALES
 
 pytestmark = pytest.mark.platform
@@ -107,10 +107,11 @@ def test_superset_has_exactly_what_the_repository_has(client, assets):
 
 
 def test_every_chart_is_on_its_dashboard(client, assets):
+    expected = {slug_of(d, locale): len(d.charts) for d in assets.dashboards.values() for locale in LOCALES}
     for dashboard in list_assets(client, "dashboards"):
         if dashboard["uuid"] in asset_uuids(assets)["dashboards"]:
             response = client.get(client.join_urls(client.base_url, "dashboard", dashboard["id"], "charts"))
-            assert len(response.json()["result"]) == len(assets.charts)
+            assert len(response.json()["result"]) == expected[dashboard["slug"]]
 
 
 def test_every_chart_answers_with_rows(client, charts):
@@ -121,7 +122,7 @@ def test_every_chart_answers_with_rows(client, charts):
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize(("name", "steps"), [("main_paths", 4), ("around_page", 4)])
+@pytest.mark.parametrize(("name", "steps"), [("main_paths.main_paths", 5), ("around_paths.around", 4)])
 def test_every_step_of_a_path_adds_up_to_all_sessions_without_loops(client, charts, locale, name, steps):
     (rows,) = ask(client, charts[f"{name}_{locale}"])
     by_step: dict[int, int] = {}
@@ -135,34 +136,86 @@ def test_every_step_of_a_path_adds_up_to_all_sessions_without_loops(client, char
 
 
 def test_main_paths_start_with_every_session(client, charts):
-    (paths,) = ask(client, charts["main_paths_ko"])
-    ((sessions,),) = [list(row.values()) for row in ask(client, charts["kpi_sessions_ko"])[0]]
+    (paths,) = ask(client, charts["main_paths.main_paths_ko"])
+    ((sessions,),) = [list(row.values()) for row in ask(client, charts["journey_overview.kpi_sessions_ko"])[0]]
     assert sum(row["이동 세션"] for row in paths if row["source"].startswith("1 · ")) == sessions
+    (top,) = ask(client, charts["main_paths.top_paths_ko"])
+    assert sum(row["세션 (건)"] for row in top) == sessions
 
 
-def test_the_chosen_page_stands_in_the_middle(client, charts, platform):
-    (rows,) = ask(client, charts["main_paths_ko"])
-    pages = {row["target"].partition(" · ")[2] for row in rows} - {"이탈", "기타"}
-    for page in sorted(pages)[:3]:
-        (around,) = ask(client, charts["around_page_ko"], chosen_page=[page])
+def test_the_chosen_page_stands_in_the_middle(client, charts):
+    (rows,) = ask(client, charts["main_paths.main_paths_ko"])
+    page = min({row["target"].partition(" · ")[2] for row in rows} - {"이탈", "기타"})
+    chart = charts["around_paths.around_ko"]
+    for occurrence in ("처음", "마지막", "모두"):
+        (around,) = ask(client, chart, anchor=[f"{page} · 페이지"], occurrence=[occurrence])
         assert {row["source"] for row in around if row["source"].startswith("0 · ")} == {f"0 · {page}"}
 
 
+def test_an_error_can_be_the_middle(client, charts):
+    (errors,) = ask(client, charts["journey_overview.top_error_pages_ko"])
+    code = next(row["error_code"] for row in errors if row["error_code"] != "(none)")
+    (before,) = ask(client, charts["around_paths.around_before_ko"], anchor=[f"{code} · 오류"])
+    (after,) = ask(client, charts["around_paths.around_after_ko"], anchor=[f"{code} · 오류"])
+    met = sum(row["이동 세션"] for row in before)
+    assert 0 < met == sum(row["이동 세션"] for row in after)
+    assert sum(row["비율"] for row in before) == pytest.approx(1)
+
+
+def test_ways_add_up_to_the_sessions_at_the_start(client, charts):
+    (ways,) = ask(client, charts["between_paths.between_ways_table_ko"])
+    ((started,),) = [list(row.values()) for row in ask(client, charts["between_paths.between_started_ko"])[0]]
+    assert sum(row["세션 (건)"] for row in ways) == started > 0
+    assert any(" → " in row["way"] for row in ways)
+
+
+def test_steps_follow_the_order_in_which_they_were_chosen(client, charts):
+    chart = charts["path_steps.path_steps_table_ko"]
+    (default,) = ask(client, chart)
+    pages = [row["step"].partition(". ")[2] for row in sorted(default, key=lambda row: row["step"])]
+    for order in (pages[:2], pages[:2][::-1]):
+        (rows,) = ask(client, chart, step_page=order)
+        rows.sort(key=lambda row: row["step"])
+        assert [row["step"] for row in rows] == [f"1. {order[0]}", f"2. {order[1]}"]
+        assert rows[0]["도달 (세션)"] == rows[1]["도달 (세션)"] + rows[0]["이탈 (세션)"]
+
+
+def test_lines_are_accounted_for(client, charts):
+    (rows,) = ask(client, charts["data_status.status_by_source_ko"])
+    for row in rows:
+        accounted = sum(row[f"{name} (행)"] for name in ("마트 반영", "격리", "중복", "로봇"))
+        assert row["수신 (행)"] == accounted
+        assert row["차이 (행)"] == 0
+
+
 @pytest.mark.parametrize("value", ["x' or 1=1 --", "'); drop table mart.node; --", "{{ 1 + 1 }}", "\\'"])
-@pytest.mark.parametrize("column", ["chosen_page", "channel"])
-def test_a_hostile_filter_value_finds_nothing(client, charts, column, value):
-    assert ask(client, charts["around_page_ko"], **{column: [value]}) == [[]]
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("around_paths.around", "anchor"),
+        ("around_paths.around", "occurrence"),
+        ("around_paths.next_pages", "anchor"),
+        ("main_paths.main_paths", "domain"),
+        ("main_paths.main_paths", "channel"),
+        ("between_paths.between_ways_table", "start_page"),
+        ("path_steps.path_steps_table", "step_page"),
+        ("funnels.funnel", "funnel"),
+    ],
+)
+def test_a_hostile_filter_value_finds_nothing(client, charts, name, column, value):
+    assert ask(client, charts[f"{name}_ko"], **{column: [value]}) == [[]]
 
 
 def test_the_period_reaches_the_ranking(client, charts):
-    assert ask(client, charts["main_paths_ko"], period=["1970-01-01 : 1970-01-02"]) == [[]]
-    (trend, _) = ask(client, charts["daily_trend_ko"])
+    assert ask(client, charts["journey_overview.main_paths_ko"], period=["1970-01-01 : 1970-01-02"]) == [[]]
+    (trend, _) = ask(client, charts["journey_overview.daily_trend_ko"])
     days = sorted(row["session_date"] for row in trend)
     last = datetime.fromtimestamp(days[-1] / 1000, tz=UTC).date()
     period = [f"{last} : {last + timedelta(days=1)}"]
-    (paths,) = ask(client, charts["main_paths_ko"], period=period)
-    (around,) = ask(client, charts["around_page_ko"], period=period)
-    ((total,),) = [list(row.values()) for row in ask(client, charts["kpi_sessions_ko"], period=period)[0]]
+    (paths,) = ask(client, charts["journey_overview.main_paths_ko"], period=period)
+    (around,) = ask(client, charts["around_paths.around_ko"], period=period)
+    (kpi,) = ask(client, charts["journey_overview.kpi_sessions_ko"], period=period)
+    (total,) = kpi[0].values()
     assert sum(row["이동 세션"] for row in paths if row["source"].startswith("1 · ")) == total
     assert 0 < sum(row["이동 세션"] for row in around if row["source"].startswith("0 · ")) <= total
     pages = {row["source"] for row in paths if row["source"].startswith("1 · ")}
@@ -170,7 +223,7 @@ def test_the_period_reaches_the_ranking(client, charts):
 
 
 def test_funnel_steps_come_with_both_conversions(client, charts):
-    (rows,) = ask(client, charts["account_funnel_steps_ko"])
+    (rows,) = ask(client, charts["journey_overview.account_funnel_steps_ko"])
     rows.sort(key=lambda row: row["step"])
     assert (rows[0]["첫 단계 대비"], rows[0]["직전 단계 대비"]) == (1, 1)
     for before, row in itertools.pairwise(rows):
@@ -183,7 +236,11 @@ def test_what_is_gone_from_the_repository_goes_and_what_users_made_stays(client,
     shutil.copytree(ASSETS, more)
     dashboard = more / "dashboards" / "journey_overview.yml"
     text = dashboard.read_text()
-    (more / "dashboards" / "extra.yml").write_text(text.replace("slug: journey-overview", "slug: extra"))
+    extra = yaml.safe_load((more / "dashboards" / "start.yml").read_text()) | {"slug": "extra"}
+    del extra["tabs"][0]["menu"]
+    (more / "dashboards" / "extra.yml").write_text(yaml.safe_dump(extra, allow_unicode=True))
+    menu = more / "menu.yml"
+    menu.write_text(menu.read_text().replace("[journey_overview]", "[journey_overview, extra]"))
     (more / "charts" / "extra.yml").write_text((more / "charts" / "kpi_sessions.yml").read_text())
     dashboard.write_text(text.replace("kpi_sessions: 2", "kpi_sessions: 1\n          extra: 1"))
     apply(platform, more)
@@ -192,7 +249,7 @@ def test_what_is_gone_from_the_repository_goes_and_what_users_made_stays(client,
         json={
             "slice_name": "a user's own",
             "viz_type": "table",
-            "datasource_id": charts["kpi_sessions_ko"]["dataset_id"],
+            "datasource_id": charts["journey_overview.kpi_sessions_ko"]["dataset_id"],
             "datasource_type": "table",
             "params": "{}",
         },
@@ -204,8 +261,8 @@ def test_what_is_gone_from_the_repository_goes_and_what_users_made_stays(client,
     finally:
         client.charts.delete(response.json()["id"])
     assert removed == {
-        "dashboards": ["Customer journey overview", "고객 여정 개요"],
-        "charts": ["Sessions", "세션"],
-        "datasets": [],
+        "dashboards": ["Start", "시작"],
+        "charts": ["Data status", "Sessions", "데이터 상태", "세션"],
+        "datasets": ["extra.publication_latest.en", "extra.publication_latest.ko"],
     }
     assert "a user's own" in titles

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, pack, render, slug_of
+from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, pack, render, slug_of
 from journeymart.superset.lint import check, lint, lint_query
 from journeymart.superset.specs import ASSETS, LOCALES, AssetError, read_assets
 
@@ -57,16 +57,16 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "charts/main_paths.yml: params.source: dataset main_path has no column 'sauce'"),
         ("charts/status.yml", "column: failed", "column: failures",
          "charts/status.yml: params: dataset publication_latest has no metric or column 'failures' to format"),
-        ("charts/account_funnel.yml", "funnel_id: FN", "funnel: FN",
-         "charts/account_funnel.yml: filters: dataset funnel has no column 'funnel'"),
+        ("charts/account_funnel.yml", "funnel_id: FN", "tunnel: FN",
+         "charts/account_funnel.yml: filters: dataset funnel has no column 'tunnel'"),
         ("charts/daily_trend.yml", "dataset: session_daily", "dataset: session_weekly",
          "charts/daily_trend.yml: dataset: there is no dataset 'session_weekly'"),
         ("dashboards/journey_overview.yml", "charts: {main_paths: 12}", "charts: {man_paths: 12}",
          "dashboards/journey_overview.yml: tabs: there is no chart 'man_paths'"),
         ("dashboards/journey_overview.yml", "column: device_type", "column: gadget",
          "dashboards/journey_overview.yml: filters.device: there is no column 'session_daily.gadget'"),
-        ("dashboards/journey_overview.yml", "sort_by: visits", "sort_by: fame",
-         "dashboards/journey_overview.yml: filters.page: dataset page has no metric 'fame'"),
+        ("dashboards/around_paths.yml", "sort_by: visits", "sort_by: fame",
+         "dashboards/around_paths.yml: filters.anchor: dataset anchor has no metric 'fame'"),
         ("datasets/funnel.yml", "funnel_step.entry_date", "funnel_step.entered_on",
          "datasets/funnel.yml:  'entered_on' is not in the dbt manifest"),
         ("datasets/session.yml", "model: session", "model: visit",
@@ -75,10 +75,15 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "datasets/session_daily.yml: time: 'channel' is not a date column"),
         ("datasets/session_daily.yml", "SUM(error_sessions)", "SUM(misses)",
          "datasets/session_daily.yml: metrics.error_sessions: the expression uses no column of the dataset"),
-        ("datasets/main_path.sql", "filter_values('channel')", "filter_values('chanel')",
+        ("datasets/_scope.sql", "filter_values('channel')", "filter_values('chanel')",
          "datasets/main_path.yml: main_path.sql: filters by 'chanel', which is not a column of the dataset"),
-        ("datasets/page.sql", "mart.node", "raw.node",
-         "datasets/page.yml: page.sql: reads raw.node: dashboards read schema mart only"),
+        ("datasets/step_choice.sql", "mart.node", "raw.node",
+         "datasets/step_choice.yml: step_choice.sql: reads raw.node: dashboards read schema mart only"),
+        ("dashboards/main_paths.yml", "charts: {journey_map: 12}", "charts: {top_paths: 12}",
+         "datasets/journey_map.yml: no dashboard uses it"),
+        ("menu.yml", "funnels", "tunnels", "menu.yml: there is no dashboard 'tunnels'"),
+        ("menu.yml", ", funnels", "", "menu.yml: 'funnels' is not listed"),
+        ("menu.yml", "funnels", "path_steps", "menu.yml: 'path_steps' is listed twice"),
     ],
 )  # fmt: skip
 def test_a_broken_reference_is_found(broken, file, old, new, problem):
@@ -115,6 +120,13 @@ def test_an_unknown_key_is_an_error_with_its_file(tmp_path):
     with (tmp_path / "assets" / "charts" / "status.yml").open("a") as file:
         file.write("colour: red\n")
     with pytest.raises(AssetError, match=r"charts/status\.yml: colour: Extra inputs"):
+        read_assets(tmp_path / "assets")
+
+
+def test_a_part_that_is_not_there_is_an_error(tmp_path):
+    shutil.copytree(ASSETS, tmp_path / "assets")
+    (tmp_path / "assets" / "datasets" / "_scope.sql").unlink()
+    with pytest.raises(AssetError, match=r"there is no file _scope\.sql to include"):
         read_assets(tmp_path / "assets")
 
 
@@ -157,11 +169,37 @@ def test_every_reference_inside_the_bundle_resolves(bundle):
 
 
 def test_each_locale_has_its_own_complete_set(assets, bundle):
-    for kind, names in (("datasets", assets.datasets), ("charts", assets.charts), ("dashboards", assets.dashboards)):
-        for locale in LOCALES:
-            assert len(of_kind(bundle, kind, f"_{locale}")) == len(names)
-    slugs = [slug_of(dashboard, locale) for dashboard in assets.dashboards.values() for locale in LOCALES]
-    assert slugs == ["journey-overview", "journey-overview-en"]
+    for kind, wanted in asset_uuids(assets).items():
+        assert {content["uuid"] for content in of_kind(bundle, kind).values()} == wanted
+        ko, en = (len(of_kind(bundle, kind, f"_{locale}")) for locale in LOCALES)
+        assert ko == en == len(wanted) / 2
+    assert slug_of(assets.dashboards["journey_overview"], "ko") == "journey-overview"
+    assert slug_of(assets.dashboards["journey_overview"], "en") == "journey-overview-en"
+
+
+def test_no_chart_or_dataset_is_shared_between_dashboards(bundle):
+    """Superset shows a dashboard to whoever may read one of its datasets."""
+    dataset_of = {content["uuid"]: content["dataset_uuid"] for content in of_kind(bundle, "charts").values()}
+    seen: dict[str, str] = {}
+    for path, dashboard in of_kind(bundle, "dashboards").items():
+        nodes = [node for node in dashboard["position"].values() if isinstance(node, dict)]
+        charts = {node["meta"]["uuid"] for node in nodes if node["type"] == "CHART"}
+        filters = dashboard["metadata"]["native_filter_configuration"]
+        datasets = {target["datasetUuid"] for item in filters for target in item["targets"] if target}
+        for used in charts | datasets | {dataset_of[chart] for chart in charts}:
+            assert seen.setdefault(used, path) == path
+
+
+def test_the_menu_leads_to_every_dashboard(assets, bundle):
+    for locale in LOCALES:
+        (text,) = [
+            node["meta"]["code"]
+            for node in bundle[f"dashboards/start_{locale}.yaml"]["position"].values()
+            if isinstance(node, dict) and node["type"] == "MARKDOWN"
+        ]
+        for name, dashboard in assets.dashboards.items():
+            if name != "start":
+                assert f"(/superset/dashboard/{slug_of(dashboard, locale)}/)" in text
 
 
 def test_nothing_that_people_read_is_in_the_other_language(assets, bundle):
@@ -180,7 +218,7 @@ def test_nothing_that_people_read_is_in_the_other_language(assets, bundle):
 
 
 def test_columns_are_labelled_by_dbt(bundle, models):
-    columns = bundle["datasets/journeymart/session_daily_ko.yaml"]["columns"]
+    columns = bundle["datasets/journeymart/journey_overview.session_daily_ko.yaml"]["columns"]
     assert [column["column_name"] for column in columns] == list(models["session_daily"])
     labels = {column["column_name"]: column["verbose_name"] for column in columns}
     assert labels["channel"] == models["session_daily"]["channel"].label["ko"] == "채널"
@@ -216,7 +254,7 @@ def test_a_filter_reaches_exactly_the_charts_that_know_its_column(assets, bundle
         for item in dashboard["metadata"]["native_filter_configuration"]
     }
     kpis = {name for name in names.values() if name.startswith("kpi_")}
-    assert reached["NATIVE_FILTER-page"] == {"around_page"}
+    assert reached["NATIVE_FILTER-domain"] == kpis | {"daily_trend", "main_paths"}
     assert reached["NATIVE_FILTER-device"] == kpis | {"daily_trend"}
-    assert reached["NATIVE_FILTER-channel"] == kpis | {"daily_trend", "main_paths", "around_page", "top_error_pages"}
+    assert reached["NATIVE_FILTER-channel"] == kpis | {"daily_trend", "main_paths", "top_error_pages"}
     assert reached["NATIVE_FILTER-period"] == set(names.values()) - {"status"}

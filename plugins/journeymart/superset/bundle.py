@@ -1,7 +1,8 @@
 """Render the authored assets into Superset's import format, once per locale.
 
-Identifiers are uuid5 of what an asset is called here, so importing again changes the same assets. A dataset's
-metrics are named by their label: Superset shows names, not labels, in tooltips and legends.
+Identifiers are uuid5 of what an asset is called here, so importing again changes the same assets. Every dashboard gets
+datasets and charts of its own: who may read one dataset of a dashboard sees the dashboard, so a shared one would open
+them all. A dataset's metrics are named by their label: Superset shows names, not labels, in tooltips and legends.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import yaml
 from journeymart.superset.help import help_markdown
 from journeymart.superset.lint import METRIC_FIELDS, columns_of, is_date
 from journeymart.superset.manifest import Models
-from journeymart.superset.specs import LOCALES, Assets, Chart, Dashboard, Dataset, Filter, localize
+from journeymart.superset.specs import LOCALES, Assets, Dashboard, Filter, Text, localize
 
 NAMESPACE = uuid.UUID("5d2f4c1e-8f0b-5b7e-9a51-3c6e0d7f2a90")
 DEFAULT_LOCALE = LOCALES[0]
@@ -41,6 +42,11 @@ def asset_uuid(kind: str, name: str, locale: str = "") -> str:
     return str(uuid.uuid5(NAMESPACE, "/".join((kind, name, locale))))
 
 
+def own_name(dashboard: str, name: str) -> str:
+    """Name of a dashboard's own copy of a chart or dataset."""
+    return f"{dashboard}.{name}"
+
+
 def slug_of(dashboard: Dashboard, locale: str) -> str:
     """Where the dashboard of a locale is found: the default locale under the slug as written."""
     return dashboard.slug if locale == DEFAULT_LOCALE else f"{dashboard.slug}-{locale}"
@@ -57,11 +63,13 @@ def render(assets: Assets, models: Models, address: str) -> dict[str, str]:
         f"databases/{database}.yaml": _database(assets, address),
     }
     for locale in LOCALES:
-        for name, dataset in assets.datasets.items():
-            files[f"datasets/{database}/{name}_{locale}.yaml"] = _dataset(name, dataset, assets, models, locale)
-        for name, chart in assets.charts.items():
-            files[f"charts/{name}_{locale}.yaml"] = _chart(name, chart, assets, locale)
         for name, dashboard in assets.dashboards.items():
+            for dataset in assets.datasets_of(dashboard):
+                own = own_name(name, dataset)
+                files[f"datasets/{database}/{own}_{locale}.yaml"] = _dataset(own, dataset, assets, models, locale)
+            for chart in dashboard.charts:
+                own = own_name(name, chart)
+                files[f"charts/{own}_{locale}.yaml"] = _chart(name, chart, assets, locale)
             files[f"dashboards/{name}_{locale}.yaml"] = _dashboard(name, dashboard, assets, models, locale)
     return {path: yaml.safe_dump(content, allow_unicode=True, sort_keys=False) for path, content in files.items()}
 
@@ -77,10 +85,12 @@ def pack(files: Mapping[str, str]) -> bytes:
 
 def asset_uuids(assets: Assets) -> dict[str, set[str]]:
     """Identifiers of everything in the bundle by kind, to tell what Superset has beyond it."""
+    named: dict[str, list[str]] = {"dashboards": list(assets.dashboards), "charts": [], "datasets": []}
+    for name, dashboard in assets.dashboards.items():
+        named["charts"] += [own_name(name, chart) for chart in dashboard.charts]
+        named["datasets"] += [own_name(name, dataset) for dataset in assets.datasets_of(dashboard)]
     return {
-        "dashboards": {asset_uuid("dashboards", name, locale) for name in assets.dashboards for locale in LOCALES},
-        "charts": {asset_uuid("charts", name, locale) for name in assets.charts for locale in LOCALES},
-        "datasets": {asset_uuid("datasets", name, locale) for name in assets.datasets for locale in LOCALES},
+        kind: {asset_uuid(kind, name, locale) for name in names for locale in LOCALES} for kind, names in named.items()
     }
 
 
@@ -104,16 +114,15 @@ def _database(assets: Assets, address: str) -> dict[str, Any]:
     }
 
 
-def _dataset(name: str, dataset: Dataset, assets: Assets, models: Models, locale: str) -> dict[str, Any]:
+def _dataset(own: str, name: str, assets: Assets, models: Models, locale: str) -> dict[str, Any]:
+    dataset = assets.datasets[name]
     if dataset.query:
         sql = assets.queries[dataset.query]
-    elif locale == DEFAULT_LOCALE:
-        sql = None
     else:
         # Superset takes a table for one dataset only.
         sql = f"select * from {assets.database.schema_name}.{dataset.model}"  # noqa: S608 - a model's name
     return {
-        "table_name": dataset.model if sql is None else f"{name}_{locale}",
+        "table_name": f"{own}.{locale}",
         "schema": assets.database.schema_name,
         "catalog": None,
         "sql": sql,
@@ -148,11 +157,12 @@ def _dataset(name: str, dataset: Dataset, assets: Assets, models: Models, locale
             for column in columns_of(dataset, models).values()
         ],
         "extra": {"certification": {"certified_by": CERTIFIED_BY}},
-        **_common("datasets", name, locale),
+        **_common("datasets", own, locale),
     }
 
 
-def _chart(name: str, chart: Chart, assets: Assets, locale: str) -> dict[str, Any]:
+def _chart(dashboard: str, name: str, assets: Assets, locale: str) -> dict[str, Any]:
+    chart = assets.charts[name]
     dataset = assets.datasets[chart.dataset]
     metrics = {key: metric.label.get(locale) for key, metric in dataset.metrics.items()}
     params = localize(chart.params, locale)
@@ -176,9 +186,9 @@ def _chart(name: str, chart: Chart, assets: Assets, locale: str) -> dict[str, An
         "params": {"viz_type": chart.type, **params, "adhoc_filters": filters},
         "query_context": None,
         "cache_timeout": None,
-        "dataset_uuid": asset_uuid("datasets", chart.dataset, locale),
+        "dataset_uuid": asset_uuid("datasets", own_name(dashboard, chart.dataset), locale),
         "certified_by": CERTIFIED_BY,
-        **_common("charts", name, locale),
+        **_common("charts", own_name(dashboard, name), locale),
     }
 
 
@@ -201,11 +211,10 @@ def _dashboard(name: str, dashboard: Dashboard, assets: Assets, models: Models, 
         "slug": slug_of(dashboard, locale),
         "published": True,
         "css": TITLE_CSS,
-        "position": _position(dashboard, assets, models, locale, numbers),
+        "position": _position(name, dashboard, assets, models, locale, numbers),
         "metadata": {
             "native_filter_configuration": [
-                _filter(key, item, dashboard, assets, models, locale, numbers)
-                for key, item in dashboard.filters.items()
+                _filter(key, item, name, assets, models, locale, numbers) for key, item in dashboard.filters.items()
             ],
             "filter_bar_orientation": "HORIZONTAL",
             "cross_filters_enabled": False,
@@ -225,7 +234,7 @@ def _grey_nodes(assets: Assets, locale: str) -> dict[str, str]:
 
 
 def _position(
-    dashboard: Dashboard, assets: Assets, models: Models, locale: str, numbers: Mapping[str, int]
+    name: str, dashboard: Dashboard, assets: Assets, models: Models, locale: str, numbers: Mapping[str, int]
 ) -> dict[str, Any]:
     """The layout tree: tabs, their rows, and in the rows charts or a text."""
     position: dict[str, Any] = {"DASHBOARD_VERSION_KEY": "v2"}
@@ -248,23 +257,37 @@ def _position(
                     f"CHART-{chart}",
                     "CHART",
                     in_row,
-                    uuid=asset_uuid("charts", chart, locale),
+                    uuid=asset_uuid("charts", own_name(name, chart), locale),
                     chartId=numbers[chart],
                     sliceName=assets.charts[chart].title.get(locale),
                     width=width,
                     height=row.height,
                 )
-        if tab.help:
-            text = help_markdown(tab.help, dashboard, assets, models, locale)
-            in_row = add(f"ROW-{tab_no}-help", "ROW", in_tab, background="BACKGROUND_TRANSPARENT")
+        texts = [help_markdown(tab.help, dashboard, assets, models, locale)] if tab.help else []
+        texts += [menu_markdown(tab.menu, assets, locale)] if tab.menu else []
+        for text in texts:
+            in_row = add(f"ROW-{tab_no}-text", "ROW", in_tab, background="BACKGROUND_TRANSPARENT")
             add(f"MARKDOWN-{tab_no}", "MARKDOWN", in_row, width=12, height=text.count("\n") * 4, code=text)
     return position
+
+
+def menu_markdown(intro: Text, assets: Assets, locale: str) -> str:
+    """Markdown for one locale: the dashboards by task, each with a link and what it answers."""
+    parts = [intro.get(locale).strip()]
+    for group in assets.menu.groups:
+        parts.append(f"### {group.title.get(locale)}")
+        dashboards = [assets.dashboards[name] for name in group.dashboards]
+        parts += [
+            f"- [**{d.title.get(locale)}**](/superset/dashboard/{slug_of(d, locale)}/) · {d.description.get(locale)}"
+            for d in dashboards
+        ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _filter(
     key: str,
     item: Filter,
-    dashboard: Dashboard,
+    dashboard: str,
     assets: Assets,
     models: Models,
     locale: str,
@@ -291,9 +314,8 @@ def _filter(
     }
     if item.dataset:
         metrics = assets.datasets[item.dataset].metrics
-        rendered["targets"] = [
-            {"column": {"name": item.column}, "datasetUuid": asset_uuid("datasets", item.dataset, locale)}
-        ]
+        dataset = asset_uuid("datasets", own_name(dashboard, item.dataset), locale)
+        rendered["targets"] = [{"column": {"name": item.column}, "datasetUuid": dataset}]
         rendered["controlValues"] = {
             "multiSelect": item.multiple,
             "enableEmptyFilter": False,

@@ -80,10 +80,13 @@ def lint(assets: Assets, models: Models) -> list[str]:
         problems += [f"dashboards/{name}.yml: {problem}" for problem in found]
     used_charts = {chart for dashboard in assets.dashboards.values() for chart in dashboard.charts}
     problems += [f"charts/{name}.yml: no dashboard shows it" for name in sorted(set(assets.charts) - used_charts)]
+    used = {name for dashboard in assets.dashboards.values() for name in _known_datasets_of(dashboard, assets)}
+    problems += [f"datasets/{name}.yml: no dashboard uses it" for name in sorted(set(assets.datasets) - used)]
     used_queries = {dataset.query for dataset in assets.datasets.values()}
     problems += [f"datasets/{name}: no dataset uses it" for name in sorted(set(assets.queries) - used_queries)]
     slugs = [dashboard.slug for dashboard in assets.dashboards.values()]
     problems += [f"dashboards: slug '{slug}' is used twice" for slug in _repeated(slugs)]
+    problems += _lint_menu(assets)
     return problems
 
 
@@ -174,6 +177,19 @@ def _lint_dashboard(dashboard: Dashboard, assets: Assets, columns: dict[str, dic
         used = [chart for chart in dashboard.charts if item.column in columns.get(_dataset_of(chart, assets), {})]
         if not used:
             yield f"filters.{name}: no chart of the dashboard has the column '{item.column}'"
+
+
+def _lint_menu(assets: Assets) -> Iterator[str]:
+    listed = [name for group in assets.menu.groups for name in group.dashboards]
+    own = {name for name, dashboard in assets.dashboards.items() if any(tab.menu for tab in dashboard.tabs)}
+    yield from (f"menu.yml: there is no dashboard '{name}'" for name in sorted(set(listed) - set(assets.dashboards)))
+    yield from (f"menu.yml: '{name}' is listed twice" for name in _repeated(listed))
+    yield from (f"menu.yml: '{name}' is not listed" for name in sorted(set(assets.dashboards) - set(listed) - own))
+
+
+def _known_datasets_of(dashboard: Dashboard, assets: Assets) -> set[str]:
+    read = {_dataset_of(name, assets) for name in dashboard.charts}
+    return read | {item.dataset for item in dashboard.filters.values() if item.dataset}
 
 
 def _repeated(values: list[str]) -> list[str]:

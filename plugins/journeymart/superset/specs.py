@@ -5,6 +5,7 @@ Text for people is written as `{ko: …, en: …}` wherever it occurs and become
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,6 +18,7 @@ from journeymart.settings import REPO
 ASSETS = REPO / "docker" / "superset" / "assets"
 LOCALES = ("ko", "en")
 GRID_COLUMNS = 12
+INCLUDE = re.compile(r"\{% include '(_\w+\.sql)' -?%\}")
 
 
 class AssetError(JourneymartError):
@@ -135,11 +137,12 @@ class Row(Spec):
 
 
 class Tab(Spec):
-    """Rows of charts, or the introduction of the generated help."""
+    """Rows of charts, then the generated help or the menu of all dashboards, each with its introduction."""
 
     title: Text
     rows: list[Row] = Field(default_factory=list)
     help: Text | None = None
+    menu: Text | None = None
 
 
 class Dashboard(Spec):
@@ -157,14 +160,33 @@ class Dashboard(Spec):
         return [name for tab in self.tabs for row in tab.rows for name in row.charts]
 
 
+class MenuGroup(Spec):
+    """Dashboards for one kind of task."""
+
+    title: Text
+    dashboards: list[str]
+
+
+class Menu(Spec):
+    """The order in which people find the dashboards."""
+
+    groups: list[MenuGroup]
+
+
 class Assets(Spec):
     """Everything under docker/superset/assets, by file name."""
 
     database: Database
+    menu: Menu
     datasets: dict[str, Dataset]
     queries: dict[str, str]
     charts: dict[str, Chart]
     dashboards: dict[str, Dashboard]
+
+    def datasets_of(self, dashboard: Dashboard) -> list[str]:
+        """Names of the datasets that a dashboard's charts and filters read, each once."""
+        read = [self.charts[name].dataset for name in dashboard.charts]
+        return list(dict.fromkeys([*read, *(item.dataset for item in dashboard.filters.values() if item.dataset)]))
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -197,10 +219,26 @@ def read_assets(directory: Path = ASSETS) -> Assets:
     datasets = read_all("datasets", Dataset)
     charts = read_all("charts", Chart)
     dashboards = read_all("dashboards", Dashboard)
-    queries = {path.name: path.read_text(encoding="utf-8") for path in sorted((directory / "datasets").glob("*.sql"))}
-    if problems or database is None:
+    menu = read(directory / "menu.yml", Menu)
+    queries = _read_queries(directory / "datasets", problems)
+    if problems or database is None or menu is None:
         raise AssetError("Superset assets cannot be used:\n  " + "\n  ".join(problems))
-    return Assets(database=database, datasets=datasets, queries=queries, charts=charts, dashboards=dashboards)
+    return Assets(
+        database=database, menu=menu, datasets=datasets, queries=queries, charts=charts, dashboards=dashboards
+    )
+
+
+def _read_queries(directory: Path, problems: list[str]) -> dict[str, str]:
+    """The queries by file name, with `{% include '_part.sql' %}` replaced by that file: Superset knows no files."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.sql"))}
+
+    def part(found: re.Match[str]) -> str:
+        if found[1] not in texts:
+            problems.append(f"datasets: there is no file {found[1]} to include")
+            return ""
+        return texts[found[1]].rstrip("\n")
+
+    return {name: INCLUDE.sub(part, text) for name, text in texts.items() if not name.startswith("_")}
 
 
 def localize(value: Any, locale: str) -> Any:

@@ -1,13 +1,15 @@
+-- Two versions of a definition are two different questions: only the current one is shown.
 select
-    entry_date,
-    funnel_id,
-    step_no,
-    step_no || '. ' || step_name as step,
-    entered,
-    dropped,
-    still_open
-from mart.funnel_step as f
-where
-    segment_id = 'all'
-    -- Two versions of a definition are two different questions: never add them up.
-    and version = (select max(latest.version) from mart.funnel_step as latest where latest.funnel_id = f.funnel_id)
+    step.entry_date,
+    step.funnel_id,
+    case {{ [language] | where_in }} when 'ko' then funnel.label_ko else funnel.label_en end as funnel,
+    step.step_no,
+    step.step_no || '. ' || step.step_name as step,
+    step.entered,
+    case when step.step_no = funnel.steps then step.converted end as finished,
+    step.dropped,
+    step.still_open,
+    step.median_seconds
+from mart.funnel_step as step
+inner join mart.funnel as funnel on step.funnel_id = funnel.funnel_id and step.version = funnel.version
+where step.segment_id = 'all'

@@ -1,5 +1,5 @@
 select
-    node.label as chosen_page,
+    node.label as step_page,
     coalesce(sum(edge.sessions), 0) as visits
 from mart.node as node
 left join (

@@ -1,0 +1,12 @@
+{{ config(materialized='mart_view') }}
+-- What is applied now: names for reports, which show the numbers of the current version.
+select
+    d.definition_id as funnel_id,
+    d.version,
+    d.content #>> '{label,ko}' as label_ko,
+    d.content #>> '{label,en}' as label_en,
+    d.content ->> 'owner' as owner,
+    jsonb_array_length(d.content -> 'steps') as steps,
+    (d.content ->> 'window_seconds')::double precision / 86400 as window_days
+from {{ source('config', 'definition') }} as d
+where d.kind = 'funnels' and d.retired_at is null

@@ -1,0 +1,118 @@
+-- The chosen anchor reaches the query only as a quoted literal (where_in), to be found among the known ones.
+{% include '_scope.sql' %},
+
+{% set anchors = filter_values('anchor') -%}
+{% set occurrences = filter_values('occurrence') -%}
+known as (
+    select
+        node as code,
+        case kind when 'transaction' then kind else 'page' end as kind,
+        label || ' · ' || case when kind = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end
+            as anchor,
+        label
+    from mart.node
+    union
+    select error_code, 'error', error_code || ' · ' || {{ [error] | where_in }}, error_code
+    from mart.error_page
+    where error_code <> '(none)'
+),
+
+chosen as (
+    select known.*, occurrence.occurrence, occurrence.occurrence_label
+    from known
+    cross join (
+        values
+        ('first', {{ [first] | where_in }}), ('last', {{ [last] | where_in }}), ('all', {{ [all] | where_in }})
+    ) as occurrence (occurrence, occurrence_label)
+    where
+        {% if anchors -%}
+        anchor in {{ anchors | where_in }}
+        {%- else -%}
+        kind = 'page'
+        and code = (select from_node from mart.path_edge group by from_node order by sum(sessions) desc, from_node limit 1)
+        {%- endif %}
+        {% if occurrences -%}
+        and occurrence_label in {{ occurrences | where_in }}
+        {%- else -%}
+        and occurrence = 'first'
+        {%- endif %}
+),
+
+edge as (
+    select
+        chosen.anchor,
+        chosen.occurrence_label as occurrence,
+        chosen.label,
+        scope.session_date,
+        scope.channel,
+        scope.domain,
+        path.step,
+        path.from_node,
+        path.to_node,
+        path.sessions
+    from chosen
+    cross join scope
+    cross join lateral mart.paths_around(
+        node => chosen.code, before => 2, after => 2, occurrence => chosen.occurrence, kind => chosen.kind,
+        from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain
+    ) as path
+),
+
+visit as (
+    select anchor, step, from_node as node, sum(sessions) as sessions
+    from edge
+    where step < 0 and from_node <> '유입'
+    group by anchor, step, from_node
+    union all
+    select anchor, step + 1, to_node, sum(sessions)
+    from edge
+    where step >= 0 and to_node <> '이탈'
+    group by anchor, step, to_node
+),
+
+ranked as (
+    select
+        anchor,
+        step,
+        node,
+        row_number() over (partition by anchor, step order by sessions desc, node) as place
+    from visit
+),
+
+shown as (
+    select ranked.anchor, ranked.step, ranked.node, coalesce(name.label, ranked.node) as label
+    from ranked
+    left join name on ranked.node = name.node
+    where ranked.place <= 6
+    union all
+    select visit.anchor, visit.step, word.node, word.label
+    from (select distinct anchor, generate_series(-2, 2) as step from edge) as visit
+    cross join (select node, label from name where node in ('유입', '이탈')) as word
+),
+
+link as (
+    select
+        edge.*,
+        case when edge.step = 0 then edge.label else coalesce(source.label, {{ [other] | where_in }}) end as source,
+        case when edge.step = -1 then edge.label else coalesce(target.label, {{ [other] | where_in }}) end as target
+    from edge
+    left join shown as source
+        on edge.anchor = source.anchor and edge.step = source.step and edge.from_node = source.node
+    left join shown as target
+        on edge.anchor = target.anchor and edge.step + 1 = target.step and edge.to_node = target.node
+)
+
+select
+    anchor,
+    occurrence,
+    session_date,
+    channel,
+    domain,
+    step,
+    case when step > 0 then '+' else '' end || step || ' · ' || link.source as source,
+    case when step + 1 > 0 then '+' else '' end || step + 1 || ' · ' || link.target as target,
+    link.source as from_page,
+    link.target as to_page,
+    sum(sessions) as sessions
+from link
+group by anchor, occurrence, session_date, channel, domain, step, link.source, link.target

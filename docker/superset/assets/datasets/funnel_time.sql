@@ -1,0 +1,34 @@
+select
+    entry.entry_date,
+    entry.funnel_id,
+    case {{ [language] | where_in }} when 'ko' then funnel.label_ko else funnel.label_en end as funnel,
+    spent.bucket_no,
+    case {{ [language] | where_in }} when 'ko' then spent.bucket_ko else spent.bucket_en end as bucket,
+    spent.seconds,
+    1 as people
+from mart.funnel_entry as entry
+inner join mart.funnel as funnel on entry.funnel_id = funnel.funnel_id and entry.version = funnel.version
+cross join lateral (
+    select date_part('epoch', entry.step_times[funnel.steps] - entry.step_times[1]) as seconds
+) as took
+cross join lateral (
+    select
+        bucket.bucket_no,
+        bucket.bucket_ko,
+        bucket.bucket_en,
+        took.seconds
+    from (
+        values
+        (1, 60, '1분 이내', 'Within 1 min'),
+        (2, 300, '5분 이내', 'Within 5 min'),
+        (3, 900, '15분 이내', 'Within 15 min'),
+        (4, 3600, '1시간 이내', 'Within 1 hour'),
+        (5, 86400, '1일 이내', 'Within 1 day'),
+        (6, 604800, '7일 이내', 'Within 7 days'),
+        (7, null, '7일 넘게', 'More than 7 days')
+    ) as bucket (bucket_no, up_to, bucket_ko, bucket_en)
+    where took.seconds <= bucket.up_to or bucket.up_to is null
+    order by bucket.bucket_no
+    limit 1
+) as spent
+where entry.status = 'converted'

@@ -1,0 +1,36 @@
+{% include '_scope.sql' %},
+
+{% set anchors = filter_values('anchor') -%}
+chosen as (
+    select
+        node as code,
+        case kind when 'transaction' then kind else 'page' end as kind,
+        min(label || ' · ' || case when kind = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end)
+            as anchor
+    from mart.node
+    where
+        {% if anchors -%}
+        label || ' · ' || case when kind = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end
+        in {{ anchors | where_in }}
+        {%- else -%}
+        kind <> 'transaction'
+        and node = (select from_node from mart.path_edge group by from_node order by sum(sessions) desc, from_node limit 1)
+        {%- endif %}
+    group by 1, 2
+)
+
+select
+    chosen.anchor,
+    scope.session_date,
+    scope.channel,
+    scope.domain,
+    coalesce(name.label, onward.to_node) as to_page,
+    onward.visits,
+    onward.median_dwell_seconds
+from chosen
+cross join scope
+cross join lateral mart.paths_next(
+    node => chosen.code, top_k => 15, kind => chosen.kind,
+    from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain
+) as onward
+left join name on onward.to_node = name.node
