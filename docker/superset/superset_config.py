@@ -4,8 +4,14 @@ SUPERSET_DB_PASSWORD, SUPERSET_SECRET_KEY and SUPERSET_HOME (state and caches) a
 Everything is served by this host: the content security policy allows no other origin.
 """
 
+import json
 import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+
+import yaml
 
 _HOME = os.environ["SUPERSET_HOME"]
 _URL = os.environ.get("JOURNEYMART_SUPERSET_URL", "http://127.0.0.1:54322")
@@ -35,6 +41,54 @@ SUPERSET_WEBSERVER_TIMEOUT = 120  # seconds, as gunicorn's
 BABEL_DEFAULT_LOCALE = "ko"
 LANGUAGES = {"ko": {"flag": "kr", "name": "한국어"}, "en": {"flag": "us", "name": "English"}}
 APP_NAME = "journeymart"
+# Where people begin, and where the logo leads.
+LOGO_TARGET_PATH = "/superset/welcome/"
+_START = {"ko": "/superset/dashboard/start/", "en": "/superset/dashboard/start-en/"}
+
+
+def _korean() -> dict[str, Any]:
+    """Superset's Korean texts with ours in place of those that are missing or wrong (ko.yml)."""
+    shipped = files("superset").joinpath("translations/ko/LC_MESSAGES/messages.json")
+    catalogue: dict[str, Any] = json.loads(shipped.read_text(encoding="utf-8"))
+    ours = yaml.safe_load(Path(__file__).with_name("ko.yml").read_text(encoding="utf-8"))
+    catalogue["locale_data"]["superset"] |= {text: [korean] for text, korean in ours.items()}
+    return catalogue
+
+
+def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
+    """Before every request: the start page instead of Superset's own, and the completed Korean texts."""
+    from flask import jsonify, redirect, request  # noqa: PLC0415 - this file is read before Flask is set up
+    from flask_babel import get_locale  # noqa: PLC0415
+
+    korean = _korean()
+
+    def respond() -> Any:
+        if request.endpoint == "Superset.language_pack" and (request.view_args or {}).get("lang") == "ko":
+            return jsonify(korean)
+        if request.endpoint == "Superset.welcome":
+            return redirect(_START.get(str(get_locale()), _START["ko"]))
+        return None
+
+    app.before_request(respond)
+
+
+# --- rows -----------------------------------------------------------------------------------------------
+def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
+    uri: Any, params: dict[str, Any], username: str, security_manager: Any, source: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Tell the database whose rows may be read: of the departments of the person who asks, or `*` for all.
+
+    A role of a department ends in @<department>. Who has none of our roles sees no department's rows.
+    """
+    names = [role.name for role in security_manager.get_user_roles()]
+    departments = {name.partition("@")[2] for name in names if name.startswith("journeymart_") and "@" in name}
+    if "Admin" in names or any(name.startswith("journeymart_") and "@" not in name for name in names):
+        departments = {"*"}
+    arguments = params.setdefault("connect_args", {})
+    option = f"-c journeymart.departments={','.join(sorted(departments))}"
+    arguments["options"] = f"{arguments.get('options', '')} {option}".strip()
+    return uri, params
+
 
 # --- appearance -----------------------------------------------------------------------------------------
 # Light enough for the dark labels that funnels write on their bars.

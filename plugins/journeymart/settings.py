@@ -25,6 +25,8 @@ WAREHOUSE_ROLES = (
     "jm_builder",
     "jm_publisher",
     "jm_dashboard",
+    "jm_report",
+    "jm_cs",
     "jm_campaign",
     "jm_auditor",
     "jm_privacy",

@@ -70,12 +70,13 @@ def ask(client: SupersetClient, chart: dict[str, Any], **filters: list[str]) -> 
     metrics = [[params["metric"]]] if "metric" in params else [params["metrics"]]
     if "metrics_b" in params:
         metrics.append(params["metrics_b"])
+    order = [[params["timeseries_limit_metric"], True]] if "timeseries_limit_metric" in params else []
     response = client.post(
         client.join_urls(client.base_url, "chart", "data"),
         json={
             "datasource": {"id": chart["dataset_id"], "type": "table"},
             "queries": [
-                {"columns": columns, "metrics": names, "filters": simple + chosen, "row_limit": 1000}
+                {"columns": columns, "metrics": names, "filters": simple + chosen, "orderby": order, "row_limit": 1000}
                 for names in metrics
             ],
             "form_data": {**params, "adhoc_filters": adhoc, "extra_form_data": {"filters": chosen}},
@@ -92,7 +93,7 @@ def test_applying_again_changes_nothing(client, platform, tmp_path):
     before = exported(client, tmp_path)
     ids = {kind: sorted(item["id"] for item in list_assets(client, kind)) for kind in asset_kinds()}
     again = apply(platform)
-    assert again.removed == {"dashboards": [], "charts": [], "datasets": []}
+    assert again.removed == {"dashboards": [], "charts": [], "datasets": [], "roles": []}
     assert exported(client, tmp_path) == before
     assert {kind: sorted(item["id"] for item in list_assets(client, kind)) for kind in asset_kinds()} == ids
 
@@ -116,6 +117,9 @@ def test_every_chart_is_on_its_dashboard(client, assets):
 
 def test_every_chart_answers_with_rows(client, charts):
     for name, chart in charts.items():
+        # One customer is shown on request only (test_roles.py).
+        if name.startswith("customer_view."):
+            continue
         for rows in ask(client, chart):
             assert rows, name
             assert any(value is not None for value in rows[0].values()), name
@@ -241,6 +245,8 @@ def test_what_is_gone_from_the_repository_goes_and_what_users_made_stays(client,
     (more / "dashboards" / "extra.yml").write_text(yaml.safe_dump(extra, allow_unicode=True))
     menu = more / "menu.yml"
     menu.write_text(menu.read_text().replace("[journey_overview]", "[journey_overview, extra]"))
+    roles = more / "roles.yml"
+    roles.write_text(roles.read_text() + "  extra: {title: {ko: 추가, en: Extra}, dashboards: [extra]}\n")
     (more / "charts" / "extra.yml").write_text((more / "charts" / "kpi_sessions.yml").read_text())
     dashboard.write_text(text.replace("kpi_sessions: 2", "kpi_sessions: 1\n          extra: 1"))
     apply(platform, more)
@@ -264,5 +270,6 @@ def test_what_is_gone_from_the_repository_goes_and_what_users_made_stays(client,
         "dashboards": ["Start", "시작"],
         "charts": ["Data status", "Sessions", "데이터 상태", "세션"],
         "datasets": ["extra.publication_latest.en", "extra.publication_latest.ko"],
+        "roles": ["journeymart_extra"],
     }
     assert "a user's own" in titles

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from journeymart.publish.access import PERSONAL
 from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, pack, render, slug_of
 from journeymart.superset.lint import check, lint, lint_query
 from journeymart.superset.specs import ASSETS, LOCALES, AssetError, read_assets
@@ -81,6 +82,13 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "datasets/step_choice.yml: step_choice.sql: reads raw.node: dashboards read schema mart only"),
         ("dashboards/main_paths.yml", "charts: {journey_map: 12}", "charts: {top_paths: 12}",
          "datasets/journey_map.yml: no dashboard uses it"),
+        ("roles.yml", "executive:", "boss: {title: {ko: 장, en: Boss}, dashboards: [desk]}\n  executive:",
+         "roles.yml: boss: there is no dashboard 'desk'"),
+        ("roles.yml", "[start, customer_view]", "[start]", "roles.yml: no role may open 'customer_view'"),
+        ("dashboards/customer_view.yml", "database: journeymart_cs", "database: journeymart",
+         "dashboards/customer_view.yml: dataset customer_device writes down who asks; journeymart forgets it"),
+        ("dashboards/customer_view.yml", "database: journeymart_cs", "database: elsewhere",
+         "dashboards/customer_view.yml: database: there is no database 'elsewhere'"),
         ("menu.yml", "funnels", "tunnels", "menu.yml: there is no dashboard 'tunnels'"),
         ("menu.yml", ", funnels", "", "menu.yml: 'funnels' is not listed"),
         ("menu.yml", "funnels", "path_steps", "menu.yml: 'path_steps' is listed twice"),
@@ -103,7 +111,14 @@ def test_a_broken_reference_is_found(broken, file, old, new, problem):
     ],
 )
 def test_a_template_may_not_print_or_read_what_is_not_safe(template):
-    assert list(lint_query(template, "mart"))
+    assert list(lint_query(template))
+
+
+def test_only_a_query_that_writes_down_who_asks_may_name_them():
+    template = "select 1 from mart.x(viewer => {{ [current_username()] | where_in }}) as x"
+    assert list(lint_query(template, is_logged=True)) == []
+    assert list(lint_query(template))
+    assert list(lint_query(template.replace(" | where_in", ""), is_logged=True))
 
 
 def test_the_safe_ways_are_accepted():
@@ -112,7 +127,7 @@ def test_the_safe_ways_are_accepted():
         select 1 from mart.x
         where {% if pages %} page in {{ pages | where_in }} and {% endif %} day < {{ period.to_expr }}
     """
-    assert list(lint_query(template, "mart")) == []
+    assert list(lint_query(template)) == []
 
 
 def test_an_unknown_key_is_an_error_with_its_file(tmp_path):
@@ -240,10 +255,28 @@ def test_help_explains_every_number_with_its_origin(assets, bundle):
 
 
 def test_no_password_is_in_the_bundle(bundle):
-    (database,) = of_kind(bundle, "databases").values()
-    assert database["sqlalchemy_uri"] == f"postgresql+psycopg2://jm_dashboard:{MASKED_PASSWORD}@{ADDRESS}"
-    assert database["allow_dml"] is False
-    assert "statement_timeout=60s" in database["extra"]["engine_params"]["connect_args"]["options"]
+    databases = {database["database_name"]: database for database in of_kind(bundle, "databases").values()}
+    for name, role in (("journeymart", "jm_report"), ("journeymart_cs", "jm_cs")):
+        database = databases[name]
+        assert database["sqlalchemy_uri"] == f"postgresql+psycopg2://{role}:{MASKED_PASSWORD}@{ADDRESS}"
+        assert database["allow_dml"] is False
+        assert "statement_timeout=60s" in database["extra"]["engine_params"]["connect_args"]["options"]
+
+
+def test_only_the_connection_of_look_ups_commits_and_its_results_are_not_cached(assets, bundle):
+    for name, database in of_kind(bundle, "databases").items():
+        commits = database["extra"]["engine_params"].get("isolation_level") == "AUTOCOMMIT"
+        assert commits == (name == "databases/journeymart_cs.yaml")
+    for path, content in [*of_kind(bundle, "datasets").items(), *of_kind(bundle, "charts").items()]:
+        name = path.rpartition("/")[2].removesuffix("_ko.yaml").removesuffix("_en.yaml").partition(".")[2]
+        spec = assets.datasets[name if path.startswith("datasets/") else assets.charts[name].dataset]
+        assert (content["cache_timeout"] == -1) == spec.is_logged, path
+
+
+def test_no_dataset_of_a_report_offers_a_personal_column(bundle):
+    for path, dataset in of_kind(bundle, "datasets").items():
+        if not path.startswith("datasets/journeymart_cs/"):
+            assert {column["column_name"] for column in dataset["columns"]}.isdisjoint(PERSONAL), path
 
 
 def test_a_filter_reaches_exactly_the_charts_that_know_its_column(assets, bundle):

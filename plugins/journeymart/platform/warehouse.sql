@@ -624,12 +624,16 @@ alter role jm_builder set work_mem = '512MB';
 alter role jm_builder set parallel_tuple_cost = 0.01;
 alter role jm_builder set synchronize_seqscans = off; -- facts are stored in the order later steps read them
 alter role jm_dashboard set default_transaction_read_only = on;
+alter role jm_report set default_transaction_read_only = on;
+grant insert on ops.access_log to jm_publisher;       -- whose functions show one customer and write down who looked
 alter role jm_auditor set default_transaction_read_only = on;
 
 grant usage on schema staging, build, next to jm_publisher;
 alter default privileges for role jm_builder in schema staging, build, next grant select on tables to jm_publisher;
 grant jm_builder to jm_publisher;                     -- publish takes over whole tables of a full build
-grant usage on schema mart to jm_builder, jm_dashboard;
+-- What jm_report may read is decided column by column when something is published (publish/access.py).
+grant usage on schema mart to jm_builder, jm_dashboard, jm_report;
+grant jm_report to jm_cs;
 alter default privileges for role jm_publisher in schema mart grant select on tables to jm_builder, jm_dashboard;
 grant usage on schema export to jm_campaign, jm_builder;
 grant select on export.ack to jm_builder, jm_publisher, jm_campaign;

@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from journeymart.db import connect
 from journeymart.errors import JourneymartError
+from journeymart.publish.access import access_digest, grant_access
 from journeymart.settings import Settings
 
 
@@ -58,6 +59,7 @@ def publish(settings: Settings, run_id: str) -> Publication:
                 )
         publication_id = _record(connection, run_id, removed, added)
         _publish_views(connection, models, settings, renew=scope == "all")
+        _publish_access(connection)
         files = _mark_files(connection, publication_id)
         connection.execute(
             "update ops.run set status = 'published', ended_at = clock_timestamp() where run_id = %s", (run_id,)
@@ -169,6 +171,14 @@ def _publish_functions(
     for text in texts:
         connection.execute(_trusted(text))
     _remember(connection, "mart_functions", digest)
+
+
+def _publish_access(connection: psycopg.Connection) -> None:
+    known = connection.execute("select sql_hash from ops.mart_view where name = 'access'").fetchone()
+    digest = access_digest(connection)
+    if known is None or known[0] != digest:
+        grant_access(connection)
+        _remember(connection, "access", digest)
 
 
 def _remember(connection: psycopg.Connection, name: str, digest: str) -> None:

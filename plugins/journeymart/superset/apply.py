@@ -20,6 +20,7 @@ from journeymart.settings import Settings
 from journeymart.superset.bundle import CERTIFIED_BY, asset_uuids, pack, render, slug_of
 from journeymart.superset.lint import check
 from journeymart.superset.manifest import Models, current_models
+from journeymart.superset.roles import apply_roles
 from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets
 
 ADMIN = "admin"
@@ -58,9 +59,14 @@ def apply(settings: Settings, directory: Path = ASSETS) -> Applied:
         client = connect(settings)
         _import(client, settings, assets, models)
         removed = {kind: _remove_gone(client, kind, assets) for kind in TITLES}
+        removed["roles"] = apply_roles(client, assets, list_assets(client, "datasets"))
     wanted = asset_uuids(assets)
     return Applied(
-        imported={"databases": 1, **{kind: len(wanted[kind]) for kind in reversed(TITLES)}},
+        imported={
+            "databases": len(assets.databases),
+            **{kind: len(wanted[kind]) for kind in reversed(TITLES)},
+            "roles": len(assets.roles),
+        },
         removed=removed,
         dashboards=[
             f"{settings.superset_url}/superset/dashboard/{slug_of(dashboard, locale)}/"
@@ -91,13 +97,13 @@ def superset_errors(settings: Settings) -> Iterator[None]:
 
 
 def _import(client: SupersetClient, settings: Settings, assets: Assets, models: Models) -> None:
-    database = assets.database
     address = f"{settings.pg_host}:{settings.pg_port}/{settings.pg_database}"
+    passwords = {f"databases/{name}.yaml": settings.password(item.role) for name, item in assets.databases.items()}
     # Not assets.import_file: it sends the passwords in a form that Superset does not read.
     response = client.post(
         client.assets.import_url,
         files={"bundle": ("assets.zip", pack(render(assets, models, address)), "application/zip")},
-        data={"passwords": json.dumps({f"databases/{database.name}.yaml": settings.password(database.role)})},
+        data={"passwords": json.dumps(passwords)},
     )
     raise_for_status(response)
 

@@ -18,7 +18,7 @@ import yaml
 from journeymart.superset.help import help_markdown
 from journeymart.superset.lint import METRIC_FIELDS, columns_of, is_date
 from journeymart.superset.manifest import Models
-from journeymart.superset.specs import LOCALES, Assets, Dashboard, Filter, Text, localize
+from journeymart.superset.specs import LOCALES, SCHEMA, Assets, Dashboard, Database, Filter, Text, localize
 
 NAMESPACE = uuid.UUID("5d2f4c1e-8f0b-5b7e-9a51-3c6e0d7f2a90")
 DEFAULT_LOCALE = LOCALES[0]
@@ -32,8 +32,10 @@ CERTIFIED_BY = "journeymart"
 COLOR_SCHEME = "journeymart"
 # Superset measures the dashboard's title before the Korean font is there, and cuts it off.
 TITLE_CSS = ".dynamic-title-input { field-sizing: content; width: auto !important; }"
-# Nodes that stand for no page are grey in every Sankey diagram.
 GREY = "#B8BEC6"
+GREY_WORDS = ("entry", "exit", "other")
+# What Superset takes for "do not cache".
+NEVER_CACHED = -1
 EPOCH = (2020, 1, 1, 0, 0, 0)
 
 
@@ -57,19 +59,17 @@ def render(assets: Assets, models: Models, address: str) -> dict[str, str]:
 
     The assets must have passed `lint.check`. The same input gives the same text.
     """
-    database = assets.database.name
     files: dict[str, Any] = {
         "metadata.yaml": {"version": VERSION, "type": "assets", "timestamp": "2020-01-01T00:00:00+00:00"},
-        f"databases/{database}.yaml": _database(assets, address),
+        **{f"databases/{name}.yaml": _database(name, database, address) for name, database in assets.databases.items()},
     }
     for locale in LOCALES:
         for name, dashboard in assets.dashboards.items():
             for dataset in assets.datasets_of(dashboard):
-                own = own_name(name, dataset)
-                files[f"datasets/{database}/{own}_{locale}.yaml"] = _dataset(own, dataset, assets, models, locale)
+                path = f"datasets/{dashboard.database}/{own_name(name, dataset)}_{locale}.yaml"
+                files[path] = _dataset(name, dataset, assets, models, locale)
             for chart in dashboard.charts:
-                own = own_name(name, chart)
-                files[f"charts/{own}_{locale}.yaml"] = _chart(name, chart, assets, locale)
+                files[f"charts/{own_name(name, chart)}_{locale}.yaml"] = _chart(name, chart, assets, locale)
             files[f"dashboards/{name}_{locale}.yaml"] = _dashboard(name, dashboard, assets, models, locale)
     return {path: yaml.safe_dump(content, allow_unicode=True, sort_keys=False) for path, content in files.items()}
 
@@ -99,41 +99,44 @@ def _common(kind: str, name: str, locale: str = "") -> dict[str, Any]:
     return {"uuid": asset_uuid(kind, name, locale), "version": VERSION, "is_managed_externally": True}
 
 
-def _database(assets: Assets, address: str) -> dict[str, Any]:
-    database = assets.database
-    options = " ".join(f"-c {name}={value}" for name, value in database.parameters.items())
+def _database(name: str, database: Database, address: str) -> dict[str, Any]:
+    options = " ".join(f"-c {option}={value}" for option, value in database.parameters.items())
+    engine = {"connect_args": {"options": options}}
     return {
-        "database_name": database.name,
+        "database_name": name,
         "sqlalchemy_uri": f"postgresql+psycopg2://{database.role}:{MASKED_PASSWORD}@{address}",
-        "expose_in_sqllab": True,
+        "expose_in_sqllab": not database.is_logging,
         "allow_dml": False,
         "allow_ctas": False,
         "allow_cvas": False,
-        "extra": {"engine_params": {"connect_args": {"options": options}}, "allows_virtual_table_explore": True},
-        **_common("databases", database.name),
+        "extra": {
+            "engine_params": engine | ({"isolation_level": "AUTOCOMMIT"} if database.is_logging else {}),
+            "allows_virtual_table_explore": True,
+        },
+        **_common("databases", name),
     }
 
 
-def _dataset(own: str, name: str, assets: Assets, models: Models, locale: str) -> dict[str, Any]:
+def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: str) -> dict[str, Any]:
     dataset = assets.datasets[name]
-    if dataset.query:
-        sql = assets.queries[dataset.query]
-    else:
-        # Superset takes a table for one dataset only.
-        sql = f"select * from {assets.database.schema_name}.{dataset.model}"  # noqa: S608 - a model's name
+    own = own_name(dashboard, name)
+    columns = columns_of(dataset, models)
+    # Superset takes a table for one dataset only; every dashboard has a query of its own.
+    whole_model = f"select {', '.join(columns)} from {SCHEMA}.{dataset.model}"  # noqa: S608 - names of the manifest
     return {
         "table_name": f"{own}.{locale}",
-        "schema": assets.database.schema_name,
+        "schema": SCHEMA,
         "catalog": None,
-        "sql": sql,
+        "sql": assets.queries[dataset.query] if dataset.query else whole_model,
         "description": dataset.description.get(locale) if dataset.description else dataset.title.get(locale),
         "main_dttm_col": dataset.time,
+        "cache_timeout": NEVER_CACHED if dataset.is_logged else None,
         "params": None,
         "template_params": {word: text.get(locale) for word, text in dataset.words.items()} or None,
         "filter_select_enabled": True,
         "normalize_columns": False,
         "always_filter_main_dttm": False,
-        "database_uuid": asset_uuid("databases", assets.database.name),
+        "database_uuid": asset_uuid("databases", assets.dashboards[dashboard].database),
         "metrics": [
             {
                 "metric_name": metric.label.get(locale),
@@ -154,7 +157,7 @@ def _dataset(own: str, name: str, assets: Assets, models: Models, locale: str) -
                 "groupby": True,
                 "filterable": True,
             }
-            for column in columns_of(dataset, models).values()
+            for column in columns.values()
         ],
         "extra": {"certification": {"certified_by": CERTIFIED_BY}},
         **_common("datasets", own, locale),
@@ -185,7 +188,7 @@ def _chart(dashboard: str, name: str, assets: Assets, locale: str) -> dict[str, 
         "viz_type": chart.type,
         "params": {"viz_type": chart.type, **params, "adhoc_filters": filters},
         "query_context": None,
-        "cache_timeout": None,
+        "cache_timeout": NEVER_CACHED if dataset.is_logged else None,
         "dataset_uuid": asset_uuid("datasets", own_name(dashboard, chart.dataset), locale),
         "certified_by": CERTIFIED_BY,
         **_common("charts", own_name(dashboard, name), locale),
@@ -220,17 +223,24 @@ def _dashboard(name: str, dashboard: Dashboard, assets: Assets, models: Models, 
             "cross_filters_enabled": False,
             "refresh_frequency": 0,
             "color_scheme": COLOR_SCHEME,
-            "label_colors": _grey_nodes(assets, locale),
+            "label_colors": _colors_of_words(dashboard, assets, locale),
         },
         "certified_by": CERTIFIED_BY,
         **_common("dashboards", name, locale),
     }
 
 
-def _grey_nodes(assets: Assets, locale: str) -> dict[str, str]:
-    words = {text.get(locale) for dataset in assets.datasets.values() for text in dataset.words.values()}
-    steps = ["-2", "-1", "0", *map(str, range(1, 6)), "+1", "+2"]
-    return {f"{step} · {word}": GREY for step in steps for word in sorted(words)}
+def _colors_of_words(dashboard: Dashboard, assets: Assets, locale: str) -> dict[str, str]:
+    """What stands for no page is grey at every step of a Sankey diagram; other words have the colours of their own."""
+    colors: dict[str, str] = {}
+    steps = [*map(str, range(-2, 7)), "+1", "+2"]
+    for dataset in (assets.datasets[name] for name in assets.datasets_of(dashboard)):
+        for key, word in dataset.words.items():
+            if key in dataset.colors:
+                colors[word.get(locale)] = dataset.colors[key]
+            elif key in GREY_WORDS:
+                colors |= {f"{step} · {word.get(locale)}": GREY for step in steps}
+    return colors
 
 
 def _position(
@@ -310,7 +320,7 @@ def _filter(
         },
         "cascadeParentIds": [],
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
-        "controlValues": {"enableEmptyFilter": False},
+        "controlValues": {"enableEmptyFilter": item.is_required},
     }
     if item.dataset:
         metrics = assets.datasets[item.dataset].metrics
@@ -318,7 +328,8 @@ def _filter(
         rendered["targets"] = [{"column": {"name": item.column}, "datasetUuid": dataset}]
         rendered["controlValues"] = {
             "multiSelect": item.multiple,
-            "enableEmptyFilter": False,
+            "enableEmptyFilter": item.is_required,
+            "creatable": item.is_open,
             # With a ranking, the first of the list is chosen until somebody chooses.
             "defaultToFirstItem": bool(item.sort_by),
             "sortAscending": not item.sort_by,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from journeymart.superset.lint import METRIC_FIELDS, columns_in, columns_of, names
 from journeymart.superset.manifest import Models
-from journeymart.superset.specs import Assets, Chart, Dashboard, Dataset, Text
+from journeymart.superset.specs import SCHEMA, Assets, Chart, Dashboard, Dataset, Text
 
 WORDS = {
     "charts": Text(ko="차트", en="Charts"),
@@ -62,12 +62,11 @@ def metrics_of(chart: Chart) -> list[str]:
 
 def _origin(dataset: Dataset, expression: str, assets: Assets, models: Models, locale: str) -> str:
     """Published tables behind a number, and the labels of the columns it is computed from."""
-    schema = assets.database.schema_name
     if dataset.model:
-        tables = [f"{schema}.{dataset.model}"]
+        tables = [f"{SCHEMA}.{dataset.model}"]
     else:
         sql = assets.queries[dataset.query or ""]
-        tables = sorted(set(re.findall(rf"\b{schema}\.[a-z_]+", sql)))
+        tables = sorted(set(re.findall(rf"\b{SCHEMA}\.[a-z_]+", sql)))
     columns = columns_of(dataset, models)
     labels = [columns[name].label[locale] for name in columns_in(expression, columns)]
     return " ".join(f"`{table}`" for table in tables) + " · " + ", ".join(labels)

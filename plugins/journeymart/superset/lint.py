@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from journeymart.publish.access import PERSONAL
 from journeymart.superset.manifest import ModelColumn, Models
-from journeymart.superset.specs import LOCALES, AssetError, Assets, Chart, Column, Dashboard, Dataset
+from journeymart.superset.specs import LOCALES, SCHEMA, AssetError, Assets, Chart, Column, Dashboard, Dataset
 
 # Form data fields whose values are names of metrics or of columns; a string or a list of strings.
 METRIC_FIELDS = ("metric", "metrics", "metrics_b", "timeseries_limit_metric")
-COLUMN_FIELDS = ("groupby", "groupby_b", "source", "target", "x_axis")
+COLUMN_FIELDS = ("all_columns", "groupby", "groupby_b", "source", "target", "x_axis")
 # PostgreSQL cuts longer names, after which Superset no longer finds its own columns.
 NAME_BYTES = 63
 DATE_TYPES = ("date", "timestamp")
@@ -29,14 +30,18 @@ _FILTER_CALLS = re.compile(r"(?:filter_values|get_time_filter)\('(\w+)'\)")
 _REFUSED = re.compile(
     r"\b(url_param|current_user\w*|cache_key_wrapper|get_filters|get_user_attribute|safe|dataset|metric)\b"
 )
+_WHO_ASKS = "{{ [current_username()] | where_in }}"
 _TABLES = re.compile(r"\b(?:from|join(?:\s+lateral)?)\s+([a-z_]+\.[a-z_]+)", re.IGNORECASE)
 _TAGS = re.compile(r"\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 
 
 def columns_of(dataset: Dataset, models: Models) -> dict[str, ModelColumn]:
-    """Columns of a dataset by name; raises KeyError if a model or column does not exist."""
+    """Columns of a dataset by name; raises KeyError if a model or column does not exist.
+
+    Of a model taken as it is, those that reports may read.
+    """
     if dataset.model:
-        return models[dataset.model]
+        return {name: column for name, column in models[dataset.model].items() if name not in PERSONAL}
     found = {}
     for name, column in dataset.columns.items():
         if isinstance(column, Column):
@@ -86,7 +91,7 @@ def lint(assets: Assets, models: Models) -> list[str]:
     problems += [f"datasets/{name}: no dataset uses it" for name in sorted(set(assets.queries) - used_queries)]
     slugs = [dashboard.slug for dashboard in assets.dashboards.values()]
     problems += [f"dashboards: slug '{slug}' is used twice" for slug in _repeated(slugs)]
-    problems += _lint_menu(assets)
+    problems += [*_lint_menu(assets), *_lint_roles(assets)]
     return problems
 
 
@@ -113,14 +118,19 @@ def _lint_dataset(dataset: Dataset, columns: dict[str, ModelColumn], assets: Ass
     if sql is None:
         yield f"query: there is no file {dataset.query}"
         return
-    yield from (f"{dataset.query}: {problem}" for problem in lint_query(sql, assets.database.schema_name))
+    yield from (f"{dataset.query}: {problem}" for problem in lint_query(sql, is_logged=dataset.is_logged))
     for name in _FILTER_CALLS.findall(sql):
         if name not in columns:
             yield f"{dataset.query}: filters by '{name}', which is not a column of the dataset"
 
 
-def lint_query(sql: str, schema: str) -> Iterator[str]:
-    """Problems of a query template: what it prints unquoted, what it reads outside the published schema."""
+def lint_query(sql: str, *, is_logged: bool = False) -> Iterator[str]:
+    """Problems of a query template: what it prints unquoted, what it reads outside the published schema.
+
+    A query that writes down who asked may print the user's name, quoted.
+    """
+    if is_logged:
+        sql = sql.replace(_WHO_ASKS, "null")
     templates = " ".join(_TAGS.findall(sql))
     for word in sorted(set(_REFUSED.findall(templates))):
         yield f"'{word}' must not be used in a template"
@@ -128,8 +138,8 @@ def lint_query(sql: str, schema: str) -> Iterator[str]:
         if not _SAFE_PRINT.match(printed):
             yield f"prints {printed.strip()}: only `… | where_in` and a period's from_expr or to_expr may be"
     for table in sorted(set(_TABLES.findall(sql))):
-        if not table.startswith(f"{schema}."):
-            yield f"reads {table}: dashboards read schema {schema} only"
+        if not table.startswith(f"{SCHEMA}."):
+            yield f"reads {table}: dashboards read schema {SCHEMA} only"
 
 
 def columns_in(expression: str, columns: dict[str, ModelColumn]) -> list[str]:
@@ -162,6 +172,12 @@ def _lint_chart(chart: Chart, assets: Assets, columns: dict[str, dict[str, Model
 
 
 def _lint_dashboard(dashboard: Dashboard, assets: Assets, columns: dict[str, dict[str, ModelColumn]]) -> Iterator[str]:
+    database = assets.databases.get(dashboard.database)
+    if database is None:
+        yield f"database: there is no database '{dashboard.database}'"
+    for name in _known_datasets_of(dashboard, assets) & set(assets.datasets):
+        if assets.datasets[name].is_logged and not (database and database.is_logging):
+            yield f"dataset {name} writes down who asks; {dashboard.database} forgets it"
     for name in dashboard.charts:
         if name not in assets.charts:
             yield f"tabs: there is no chart '{name}'"
@@ -185,6 +201,15 @@ def _lint_menu(assets: Assets) -> Iterator[str]:
     yield from (f"menu.yml: there is no dashboard '{name}'" for name in sorted(set(listed) - set(assets.dashboards)))
     yield from (f"menu.yml: '{name}' is listed twice" for name in _repeated(listed))
     yield from (f"menu.yml: '{name}' is not listed" for name in sorted(set(assets.dashboards) - set(listed) - own))
+
+
+def _lint_roles(assets: Assets) -> Iterator[str]:
+    for role, spec in assets.roles.items():
+        for name in spec.dashboards:
+            if name not in assets.dashboards:
+                yield f"roles.yml: {role}: there is no dashboard '{name}'"
+    opened = {name for spec in assets.roles.values() for name in spec.dashboards}
+    yield from (f"roles.yml: no role may open '{name}'" for name in sorted(set(assets.dashboards) - opened))
 
 
 def _known_datasets_of(dashboard: Dashboard, assets: Assets) -> set[str]:

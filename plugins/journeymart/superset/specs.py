@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +16,8 @@ from journeymart.errors import JourneymartError
 from journeymart.settings import REPO
 
 ASSETS = REPO / "docker" / "superset" / "assets"
+# The schema that dashboards read.
+SCHEMA = "mart"
 LOCALES = ("ko", "en")
 GRID_COLUMNS = 12
 INCLUDE = re.compile(r"\{% include '(_\w+\.sql)' -?%\}")
@@ -43,12 +45,12 @@ class Text(Spec):
 
 
 class Database(Spec):
-    """The connection of all datasets; address and password are the installation's."""
+    """A connection of datasets, named by its file; address and password are the installation's."""
 
-    name: str
     role: str
-    schema_name: str = Field(alias="schema")
     parameters: dict[str, str]
+    # Statements commit: what a look-up writes down has to stay.
+    is_logging: bool = False
 
 
 class Metric(Spec):
@@ -72,14 +74,19 @@ class Column(Spec):
 
 
 class Dataset(Spec):
-    """What charts read: a published model as it is, or a query over published models."""
+    """What charts read: a published model as it is, or a query over published models.
+
+    `is_logged`: reading writes down who asked, so the query may name the user, and results are never cached.
+    """
 
     model: str | None = None
     query: str | None = None
     title: Text
     description: Text | None = None
     time: str | None = None
+    is_logged: bool = False
     words: dict[str, Text] = Field(default_factory=dict)
+    colors: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, Column | str] = Field(default_factory=dict)
     metrics: dict[str, Metric]
 
@@ -89,6 +96,8 @@ class Dataset(Spec):
             raise ValueError("needs either model or query")
         if self.model and (self.columns or self.words):
             raise ValueError("columns and words belong to a query; a model brings its own columns")
+        if not set(self.colors) <= set(self.words):
+            raise ValueError("colors are those of words")
         if self.query and not (self.columns and self.description):
             raise ValueError("a query needs columns and a description")
         return self
@@ -115,6 +124,9 @@ class Filter(Spec):
     column: str | None = None
     multiple: bool = True
     sort_by: str | None = None
+    is_required: bool = False
+    # Whether a value that is not on the list may be typed.
+    is_open: bool = False
 
     @model_validator(mode="after")
     def _has_target(self) -> Filter:
@@ -151,6 +163,7 @@ class Dashboard(Spec):
     slug: str
     title: Text
     description: Text
+    database: str = "journeymart"
     filters: dict[str, Filter]
     tabs: list[Tab]
 
@@ -173,11 +186,30 @@ class Menu(Spec):
     groups: list[MenuGroup]
 
 
+class Role(Spec):
+    """What a group of people may open. Who is in it is decided where people log in.
+
+    With `departments` it is one role for each, whose people see the rows of their own department only.
+    """
+
+    title: Text
+    departments: list[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]] = Field(default_factory=list)
+    dashboards: list[str]
+    may: list[Literal["export"]] = Field(default_factory=list)
+
+
+class Roles(Spec):
+    """All of them, by name."""
+
+    roles: dict[str, Role]
+
+
 class Assets(Spec):
     """Everything under docker/superset/assets, by file name."""
 
-    database: Database
+    databases: dict[str, Database]
     menu: Menu
+    roles: dict[str, Role]
     datasets: dict[str, Dataset]
     queries: dict[str, str]
     charts: dict[str, Chart]
@@ -215,16 +247,23 @@ def read_assets(directory: Path = ASSETS) -> Assets:
         found = {path.stem: read(path, model) for path in sorted((directory / folder).glob("*.yml"))}
         return {name: spec for name, spec in found.items() if spec is not None}
 
-    database = read(directory / "database.yml", Database)
+    databases = read_all("databases", Database)
     datasets = read_all("datasets", Dataset)
     charts = read_all("charts", Chart)
     dashboards = read_all("dashboards", Dashboard)
     menu = read(directory / "menu.yml", Menu)
+    roles = read(directory / "roles.yml", Roles)
     queries = _read_queries(directory / "datasets", problems)
-    if problems or database is None or menu is None:
+    if problems or menu is None or roles is None:
         raise AssetError("Superset assets cannot be used:\n  " + "\n  ".join(problems))
     return Assets(
-        database=database, menu=menu, datasets=datasets, queries=queries, charts=charts, dashboards=dashboards
+        databases=databases,
+        menu=menu,
+        roles=roles.roles,
+        datasets=datasets,
+        queries=queries,
+        charts=charts,
+        dashboards=dashboards,
     )
 
 

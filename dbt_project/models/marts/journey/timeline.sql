@@ -23,7 +23,9 @@ select
     t.transacted_at as happened_at,
     'transaction' as kind,
     n.label as title,
-    concat_ws(' · ', t.amount::text, t.currency, t.result_code) as detail,
+    concat_ws(
+        ' · ', rtrim(to_char(t.amount, 'FM999,999,999,999,999,990.9999'), '.'), t.currency, t.result_code
+    ) as detail,
     s.session_id,
     t.channel,
     t.amount_krw,

@@ -42,9 +42,10 @@ way as (
         path.median_seconds
     from ends_chosen
     cross join scope
+    -- By position: an argument called end would lose its quotes on the way through Superset's parser.
     cross join lateral mart.paths_between(
-        start => ends_chosen.start_node, "end" => ends_chosen.end_node, top_k => 100,
-        from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain
+        ends_chosen.start_node, ends_chosen.end_node, 100, null,
+        scope.from_date, scope.to_date, scope.channel, scope.domain
     ) as path
 )
 

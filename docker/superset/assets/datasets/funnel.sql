@@ -2,6 +2,7 @@
 select
     step.entry_date,
     step.funnel_id,
+    funnel.owner,
     case {{ [language] | where_in }} when 'ko' then funnel.label_ko else funnel.label_en end as funnel,
     step.step_no,
     step.step_no || '. ' || step.step_name as step,

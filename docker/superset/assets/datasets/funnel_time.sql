@@ -1,6 +1,7 @@
 select
     entry.entry_date,
     entry.funnel_id,
+    funnel.owner,
     case {{ [language] | where_in }} when 'ko' then funnel.label_ko else funnel.label_en end as funnel,
     spent.bucket_no,
     case {{ [language] | where_in }} when 'ko' then spent.bucket_ko else spent.bucket_en end as bucket,

@@ -1,0 +1,34 @@
+{% set customers = filter_values('customer_id') -%}
+{% set purposes = filter_values('purpose') -%}
+{% set period = get_time_filter('happened_at') -%}
+select
+    timeline.happened_at,
+    to_char(timeline.happened_at, 'YYYY-MM-DD HH24:MI:SS') as happened,
+    case
+        when timeline.session_no is not null then {{ [session] | where_in }} || ' ' || timeline.session_no
+        else {{ [outside] | where_in }}
+    end as session,
+    case
+        when timeline.is_error then {{ [error] | where_in }}
+        when timeline.kind = 'behaviour' then {{ [behaviour] | where_in }}
+        when timeline.kind = 'transaction' then {{ [transaction] | where_in }}
+        when timeline.kind = 'consultation' then {{ [consultation] | where_in }}
+        when timeline.kind = 'campaign' then {{ [campaign] | where_in }}
+        when timeline.kind = 'subscription' then {{ [subscription] | where_in }}
+        when timeline.kind = 'survey' then {{ [survey] | where_in }}
+        else timeline.kind
+    end as kind_shown,
+    timeline.title,
+    timeline.detail,
+    timeline.channel,
+    timeline.amount_krw,
+    timeline.is_error,
+    {% if customers %}{{ [customers[0]] | where_in }}{% else %}null::text{% endif %} as customer_id,
+    {% if purposes %}{{ [purposes[0]] | where_in }}{% else %}null::text{% endif %} as purpose
+from mart.customer_timeline(
+    viewer => {{ [current_username()] | where_in }},
+    customer => {% if customers %}{{ [customers[0]] | where_in }}{% else %}null{% endif %},
+    purpose => {% if purposes %}{{ [purposes[0]] | where_in }}{% else %}null{% endif %},
+    from_at => {% if period.from_expr %}{{ period.from_expr }}{% else %}null{% endif %}::timestamptz,
+    to_at => {% if period.to_expr %}{{ period.to_expr }}{% else %}null{% endif %}::timestamptz
+) as timeline

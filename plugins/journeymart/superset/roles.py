@@ -1,0 +1,168 @@
+"""Roles as code: what each may open, and nothing else. A dashboard that no role lists is seen by administrators only.
+
+A role holds the permission to read the datasets of its dashboards, which are nobody else's (see bundle), and the few
+that looking at a dashboard needs. Who has a role is decided where people log in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from supersetapiclient.base import raise_for_status
+from supersetapiclient.client import SupersetClient
+
+from journeymart.errors import JourneymartError
+from journeymart.superset.bundle import asset_uuid, own_name
+from journeymart.superset.specs import LOCALES, Assets, Role
+
+# What tells our roles from Superset's own and an installation's.
+PREFIX = "journeymart_"
+PAGE_SIZE = 100
+# The column by which a dataset's rows belong to departments.
+OWNER = "owner"
+# To log in, choose a language, open dashboards and set their filters. No SQL Lab, no editing, no list of datasets.
+LOOK = (
+    ("can_dashboard", "Superset"),
+    ("can_language_pack", "Superset"),
+    ("can_log", "Superset"),
+    ("can_read", "AvailableDomains"),
+    ("can_read", "Chart"),
+    ("can_read", "CssTemplate"),
+    ("can_read", "CurrentUserRestApi"),
+    ("can_read", "Dashboard"),
+    ("can_read", "DashboardFilterStateRestApi"),
+    ("can_read", "DashboardPermalinkRestApi"),
+    ("can_read", "ExploreFormDataRestApi"),
+    ("can_read", "SecurityRestApi"),
+    ("can_read", "Theme"),
+    ("can_recent_activity", "Log"),
+    ("can_time_range", "Api"),
+    ("can_userinfo", "UserDBModelView"),
+    ("can_write", "DashboardFilterStateRestApi"),
+    ("can_write", "DashboardPermalinkRestApi"),
+    ("menu_access", "Dashboards"),
+    ("resetmypassword", "UserDBModelView"),
+)
+EXPORT = (("can_csv", "Superset"),)
+_ID_IN_PERMISSION = re.compile(r"\(id:(\d+)\)$")
+
+
+class RoleError(JourneymartError):
+    """A role cannot be set up as it is written."""
+
+
+def role_names(name: str, role: Role) -> dict[str, str | None]:
+    """What a role of roles.yml is called in Superset, with its department: one for each, or the one without."""
+    if role.departments:
+        return {f"{PREFIX}{name}@{department}": department for department in role.departments}
+    return {PREFIX + name: None}
+
+
+def apply_roles(client: SupersetClient, assets: Assets, datasets: list[dict[str, Any]]) -> list[str]:
+    """Bring Superset's roles to what roles.yml says; returns the names of ours that it no longer has and were removed.
+
+    `datasets` are those in Superset. Raises RoleError if Superset does not know a permission.
+    """
+    permissions = _permissions(client)
+    ids = {item["uuid"]: item["id"] for item in datasets}
+    existing = {item["name"]: item["id"] for item in _all(client, "security/roles") if item["name"].startswith(PREFIX)}
+    departments: dict[str, list[int]] = {}
+    wanted = set()
+    for name, role in assets.roles.items():
+        granted = [_find(permissions, key) for key in (*LOOK, *(EXPORT if "export" in role.may else ()))]
+        granted += [_find(permissions, ("datasource_access", str(ids[uuid]))) for uuid in _datasets_of(role, assets)]
+        for full_name, department in role_names(name, role).items():
+            wanted.add(full_name)
+            if full_name not in existing:
+                existing[full_name] = _send(client, "post", "security/roles/", {"name": full_name})["id"]
+            path = f"security/roles/{existing[full_name]}/permissions"
+            _send(client, "post", path, {"permission_view_menu_ids": sorted(granted)})
+            if department:
+                departments.setdefault(department, []).append(existing[full_name])
+    _apply_row_rules(client, assets, ids, departments)
+    gone = sorted(set(existing) - wanted)
+    for name in gone:
+        raise_for_status(client.delete(client.join_urls(client.base_url, f"security/roles/{existing[name]}")))
+    return gone
+
+
+def _apply_row_rules(
+    client: SupersetClient, assets: Assets, ids: dict[str, int], departments: dict[str, list[int]]
+) -> None:
+    """A department's own rows, in Superset too: its cache keeps results of one department apart from another's.
+
+    The database has the same rule (publish/access.py), which holds whatever Superset asks.
+    """
+    tables = [
+        ids[asset_uuid("datasets", own_name(name, dataset), locale)]
+        for name, dashboard in assets.dashboards.items()
+        for dataset in assets.datasets_of(dashboard)
+        if OWNER in assets.datasets[dataset].columns
+        for locale in LOCALES
+    ]
+    existing = {item["name"]: item["id"] for item in _all(client, "rowlevelsecurity")}
+    wanted = {f"{PREFIX}{department}": roles for department, roles in departments.items()}
+    for name, roles in wanted.items():
+        rule = {
+            "name": name,
+            "filter_type": "Regular",
+            "tables": sorted(tables),
+            "roles": sorted(roles),
+            "clause": f"{OWNER} = '{name.removeprefix(PREFIX)}'",  # of roles.yml, which allows letters, digits and -
+            "group_key": PREFIX + "department",
+        }
+        if name in existing:
+            _send(client, "put", f"rowlevelsecurity/{existing[name]}", rule)
+        else:
+            _send(client, "post", "rowlevelsecurity/", rule)
+    for name, number in existing.items():
+        if name.startswith(PREFIX) and name not in wanted:
+            raise_for_status(client.delete(client.join_urls(client.base_url, f"rowlevelsecurity/{number}")))
+
+
+def _datasets_of(role: Role, assets: Assets) -> list[str]:
+    return [
+        asset_uuid("datasets", own_name(name, dataset), locale)
+        for name in role.dashboards
+        for dataset in assets.datasets_of(assets.dashboards[name])
+        for locale in LOCALES
+    ]
+
+
+def _permissions(client: SupersetClient) -> dict[tuple[str, str], int]:
+    """Ids by permission and what it is on; of a dataset, by its id: its name in the permission may be an old one."""
+    found: dict[tuple[str, str], int] = {}
+    for item in _all(client, "security/permissions-resources"):
+        permission, target = item["permission"]["name"], item["view_menu"]["name"]
+        if permission == "datasource_access":
+            match = _ID_IN_PERMISSION.search(target)
+            target = match[1] if match else target
+        found[permission, target] = item["id"]
+    return found
+
+
+def _find(permissions: dict[tuple[str, str], int], key: tuple[str, str]) -> int:
+    if key not in permissions:
+        raise RoleError(f"Superset has no permission {key[0]} on {key[1]}")
+    return permissions[key]
+
+
+def _all(client: SupersetClient, path: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        query = {"page": len(found) // PAGE_SIZE, "page_size": PAGE_SIZE}
+        response = client.get(client.join_urls(client.base_url, path) + "/", params={"q": json.dumps(query)})
+        raise_for_status(response)
+        page = response.json()["result"]
+        found += page
+        if len(page) < PAGE_SIZE:
+            return found
+
+
+def _send(client: SupersetClient, verb: str, path: str, content: dict[str, Any]) -> dict[str, Any]:
+    response = getattr(client, verb)(f"{client.base_url.rstrip('/')}/{path}", json=content)
+    raise_for_status(response)
+    answer: dict[str, Any] = response.json()
+    return answer
