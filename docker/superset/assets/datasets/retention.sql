@@ -1,0 +1,12 @@
+select
+    cohort.owner,
+    case {{ [language] | where_in }} when 'ko' then cohort.name_ko else cohort.name_en end as cohort,
+    retention.cohort_start,
+    to_char(retention.cohort_start, 'YYYY-MM-DD') as started,
+    retention.age,
+    lpad(retention.age::text, 2, '0') as age_shown,
+    retention.size,
+    retention.returned,
+    retention.is_complete
+from mart.retention as retention
+inner join mart.cohort as cohort on retention.cohort_id = cohort.cohort_id and retention.version = cohort.version
