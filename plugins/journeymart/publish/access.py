@@ -35,7 +35,8 @@ _RELATIONS = """
     group by c.oid, c.relname, c.relkind
     order by c.relname
 """
-# What a function returns, by name: its table's columns (t) and out arguments (o).
+# What a function returns, by name: its table's columns (t) and out arguments (o). A function of one funnel reads as its
+# owner, past the row rules below: not for reports.
 _FUNCTIONS = """
     select
         p.oid::regprocedure::text,
@@ -47,6 +48,7 @@ _FUNCTIONS = """
         ) as returned
     from pg_proc as p
     where p.pronamespace = 'mart'::regnamespace and has_function_privilege('jm_dashboard', p.oid, 'execute')
+    and not coalesce('funnel_id' = any(p.proargnames), false)
     order by 1
 """
 # A department sees the numbers of its own funnels. Superset says whose they are (superset_config.py); when nobody does,

@@ -28,7 +28,7 @@ cross join lateral (
         (6, 604800, '7일 이내', 'Within 7 days'),
         (7, null, '7일 넘게', 'More than 7 days')
     ) as bucket (bucket_no, up_to, bucket_ko, bucket_en)
-    where took.seconds <= bucket.up_to or bucket.up_to is null
+    where took.seconds <= bucket.up_to or (took.seconds is not null and bucket.up_to is null)
     order by bucket.bucket_no
     limit 1
 ) as spent
