@@ -22,6 +22,7 @@ PERSONAL = (
     "detail",
     "evidence",
     "fields",
+    "hold_value",
     "person_id",
     "subject_id",
     "visitor_id",
