@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
@@ -17,7 +18,9 @@ from tests.pipeline.comparison import differences, mart_by_name, mart_tables
 
 from journeymart import pipeline
 from journeymart.db import connect
+from journeymart.definitions.transactions import length, placed
 from journeymart.sample.generate import Spec, generate
+from journeymart.sample.messages import Messages
 from journeymart.settings import Settings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # a dozen runs
@@ -25,6 +28,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # a dozen runs
 DEFINITIONS = Path(__file__).parent / "definitions"
 FILES = {"clickstream": 16, "transactions": 4}  # how many files the lines of a source are split into
 RUNS = 4
+MESSAGE_FILES = 3
 REPEATED_LINES = 0.03
 START = datetime(2026, 6, 1, 9, tzinfo=UTC)
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -35,8 +39,6 @@ ROBOT = "Mozilla/5.0 (compatible; Googlebot/2.1)"
 def sample_bank(landing: Path, seed: int) -> Path | None:
     """A bank with what real ones have: robots, duplicates, late files, broken lines."""
     generate(Spec(out=landing, customers=60, days=8, seed=seed, file_format="ndjson"))
-    for messages in landing.rglob("*.dat*"):  # have a header and a trailer: their lines cannot be dealt out
-        messages.unlink()
     return None
 
 
@@ -191,6 +193,30 @@ def rows(settings: Settings, query: LiteralString) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
+def lines_of(file: Path) -> list[bytes]:
+    with pa.input_stream(str(file), compression="detect") as stream:
+        return stream.read().splitlines()
+
+
+def dealt(lines: list[bytes], files: int, chance: random.Random) -> list[list[bytes]]:
+    """Lines in random order, each in one file or in two."""
+    parts: list[list[bytes]] = [[] for _ in range(files)]
+    for line in lines:
+        for part in chance.sample(parts, 2 if chance.random() < REPEATED_LINES else 1):
+            part.append(line)
+    for part in parts:
+        chance.shuffle(part)
+    return parts
+
+
+def amount_of(messages: list[bytes]) -> Decimal:
+    """What the amounts in the headers add up to, as a trailer says it."""
+    header = Messages().file.header
+    [(item, start)] = [(item, start) for item, start in placed(list(header)) if item.field == "amount"]
+    amounts = [message[start : start + item.length] for message in messages if len(message) >= length(header)]
+    return Decimal(sum(int(amount) for amount in amounts if amount.strip())).scaleb(-item.decimals)
+
+
 def shuffled(history: Path, directory: Path, chance: random.Random) -> list[Path]:
     """The files of `history`, those of FILES cut up and mixed, in random order."""
     arrivals = []
@@ -200,16 +226,15 @@ def shuffled(history: Path, directory: Path, chance: random.Random) -> list[Path
         if source not in FILES:
             arrivals += [Path(shutil.copy(file, directory / source)) for file in files]
             continue
-        parts: list[list[bytes]] = [[] for _ in range(FILES[source])]
-        for file in files:
-            with pa.input_stream(str(file), compression="detect") as stream:
-                for line in stream.read().splitlines():
-                    for part in chance.sample(parts, 2 if chance.random() < REPEATED_LINES else 1):
-                        part.append(line)
-        for number, part in enumerate(parts):
-            chance.shuffle(part)
+        messages = [file for file in files if ".dat" in file.suffixes]
+        lines = [line for file in files if file not in messages for line in lines_of(file)]
+        for number, part in enumerate(dealt(lines, FILES[source], chance)):
             arrivals.append(directory / source / f"part-{number:02}.ndjson")
             arrivals[-1].write_bytes(b"".join(line + b"\n" for line in part))
         arrivals.append(Path(shutil.copy(arrivals[-1], directory / source / "part-again.ndjson")))
+        lines = [line for file in messages for line in lines_of(file)[1:-1]]
+        for number, part in enumerate(dealt(lines, MESSAGE_FILES, chance) if lines else []):
+            arrivals.append(directory / source / f"part-{number:02}.dat")
+            arrivals[-1].write_bytes(b"".join(Messages().framed(part, amount_of(part), "2026-06-01")))
     chance.shuffle(arrivals)
     return arrivals

@@ -28,13 +28,17 @@ class Messages:
 
     def content(self, lines: Sequence[Line], date: str) -> list[bytes]:
         """The records of a file: leader, messages, trailer; each with its line end."""
+        return self.framed([self._message(line.record) for line in lines], amount_total(lines), date)
+
+    def framed(self, messages: Sequence[bytes], amount: Decimal, date: str) -> list[bytes]:
+        """Messages, whose amounts add up to `amount`, between leader and trailer; each with its line end."""
         leader = (self.leader.value + date.replace("-", "")).encode()
         trailer = self.trailer.value.encode()
-        numbers = {self.trailer.rows: Decimal(len(lines)), self.trailer.totals["amount"]: amount_total(lines)}
+        numbers = {self.trailer.rows: Decimal(len(messages)), self.trailer.totals["amount"]: amount}
         for number, value in numbers.items():
             if number is not None and number.offset is not None:
                 trailer = trailer.ljust(number.offset) + _number(number, value)
-        return [record + b"\n" for record in (leader, *(self._message(line.record) for line in lines), trailer)]
+        return [record + b"\n" for record in (leader, *messages, trailer)]
 
     def _message(self, record: dict[str, Any]) -> bytes:
         transaction = self.layout.transactions.get(record["transaction_code"])
