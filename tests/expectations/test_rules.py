@@ -42,6 +42,12 @@ DAMAGE = [
     ("DQ-RAW-TIME", "update raw.file set last_event_at = loaded_at + interval '25 hours' where file_id = 2"),
     ("DQ-RAW-TIME", "update raw.file set first_event_at = '1969-12-31' where file_id = 2"),
     (
+        "DQ-RAW-LATE",
+        """insert into config.definition values ('sources', 'expect_every', 1, '{"transactions": 3600}');"""
+        "update raw.file set last_event_at = last_event_at - interval '2 hours' where source = 'transactions'",
+    ),
+    ("DQ-RAW-LATE", """insert into config.definition values ('sources', 'expect_every', 1, '{"consents": 3600}')"""),
+    (
         "DQ-RAW-QUARANTINE-RATIO",
         "insert into raw.quarantine values (1, 8, 'clickstream', null, 'broken', 'x');"
         "update raw.file set rows_read = 8, rows_quarantined = 1 where file_id = 1",

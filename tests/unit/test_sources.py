@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from journeymart.definitions import SHIPPED, DefinitionError, DefinitionModel, load_yaml
+from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.pages import load_pages
 from journeymart.definitions.sources import load_sources
 from journeymart.landing.targets import TARGETS
@@ -179,3 +180,11 @@ def test_a_path_rule_must_compile(tmp_path: Path):
     write(tmp_path, "path_rules:\n  - {match: '/a', replace: ''}\n  - {match: '(?=x)', replace: ''}\n", "pages")
     with pytest.raises(DefinitionError, match=r"pages\.yml:3: path_rules\.1\.match: not a regular expression"):
         load_pages(tmp_path)
+
+
+def test_a_source_can_be_expected_every_so_often(tmp_path: Path) -> None:
+    (tmp_path / "sources.yml").write_text("sources: {clickstream: {expect_every: 90m}}")
+    assert ("sources", "expect_every") not in load_definitions().content
+    assert load_definitions(tmp_path).content["sources", "expect_every"] == {"clickstream": 5400}
+    plan = load_sources(tmp_path)
+    assert type(plan).model_validate_json(plan.model_dump_json(by_alias=True, exclude_none=True)) == plan

@@ -16,6 +16,7 @@ from journeymart.definitions.loader import Document, load_yaml, suggestion
 from journeymart.definitions.messages import MessagesFile
 from journeymart.definitions.rules import RulesFile, parse_rules
 from journeymart.definitions.sessions import SessionsFile
+from journeymart.definitions.sources import load_sources
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ def load_definitions(directory: Path | None = None) -> Definitions:
     sessions = load_yaml("sessions", directory).parse(SessionsFile).sessions
     content: dict[tuple[str, str], dict[str, Any]] = {("sessions", "sessions"): sessions.content()}
     conditions: dict[str, Condition] = {}
+    sources = load_sources(directory).sources
+    if every := {name: source.expect_every.total_seconds() for name, source in sources.items() if source.expect_every}:
+        content["sources", "expect_every"] = every
     for kind, file in KINDS.items():
         document = load_yaml(kind, directory)
         items = parse_rules(document) if kind == "rules" else getattr(document.parse(file), kind)

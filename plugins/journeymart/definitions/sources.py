@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import Field as ModelField
 from pydantic import field_validator, model_validator
 
+from journeymart.definitions.durations import Duration
 from journeymart.definitions.loader import (
     SHIPPED,
     DefinitionModel,
@@ -123,6 +124,7 @@ class Source(DefinitionModel):
     encoding: Encoding = "utf-8"  # of text files; .dat files have that of their layouts
     time_zone: str = "Asia/Seoul"
     require_done: bool = False
+    expect_every: Duration | None = None  # late when its newest event is older than this beside the newest of all
     fields: dict[str, Field]
 
     @field_validator("time_zone")
