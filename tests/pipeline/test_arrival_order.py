@@ -33,6 +33,7 @@ REPEATED_LINES = 0.03
 START = datetime(2026, 6, 1, 9, tzinfo=UTC)
 SEOUL = ZoneInfo("Asia/Seoul")
 VISITORS = "uvwxyz"
+CUSTOMER_DAYS = ("2026-01-01", "2026-03-01", "2026-06-02", "2026-06-03")  # on which their customer files are of effect
 ROBOT = "Mozilla/5.0 (compatible; Googlebot/2.1)"
 
 
@@ -49,7 +50,7 @@ def tangle(landing: Path, seed: int) -> Path | None:
     for source, lines in (
         ("clickstream", events(chance, clock)),
         ("transactions", transactions(chance, clock)),
-        *(("customers", customers(day)) for day in ("2026-01-01", "2026-03-01", "2026-06-02", "2026-06-03")),
+        *(("customers", customers(day)) for day in CUSTOMER_DAYS),
     ):
         (landing / source).mkdir(exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in lines)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.pipeline.comparison import differences, mart_by_name, mart_tables
-from tests.pipeline.test_arrival_order import REPEATED_LINES, customers, tangle
+from tests.pipeline.test_arrival_order import CUSTOMER_DAYS, REPEATED_LINES, customers, tangle
 from tests.pipeline.zone import Zone, event
 from typer.testing import CliRunner
 
@@ -100,7 +100,7 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     everything = {
         source: [json.loads(line) for line in (whole / source / "all.ndjson").read_text().splitlines()]
         for source in ("clickstream", "transactions")
-    } | {"customers": list(customers()), "consents": consents}
+    } | {"customers": [line for day in CUSTOMER_DAYS for line in customers(day)], "consents": consents}
     for line in everything["clickstream"]:  # a kind of action that no rule knows at first
         line["action_type"] = "jump" if chance.random() < 0.1 else line["action_type"]
     deal(everything, right, chance)

@@ -40,7 +40,7 @@ def errors(directory: Path, text: str, name: str = "funnels.yml") -> list[str]:
         ("  exclusions:\n  - {source: screen, where: {page_code: X}, from_step: 2}",
          "funnels.yml:10: funnels.0.exclusions.0: from_step must lie before to_step"),
         ("  exclusions:\n  - {source: transaction, where: {amount: {gte: 10, lt: 5}}}",
-         "funnels.yml:10: funnels.0.exclusions.0.where.amount: cannot be reached: nothing fulfils"),
+         "funnels.yml:10: funnels.0.exclusions.0.where.amount: amount: cannot be reached: nothing fulfils"),
         ("  hold: [fields.account]", "funnels.yml:9: funnels.0.hold: unknown field 'fields.account' of source"),
         ("  breakdown: {by: customer.grad}", "did you mean 'customer.grade'?"),
         ("  entry: best\n  count_by: attempt", "funnels.yml:10: funnels.0.count_by: attempt goes with entry:"),
