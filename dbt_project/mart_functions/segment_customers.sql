@@ -1,15 +1,31 @@
--- Keys of the customers who belong to a segment now. PL/pgSQL: the table may be younger than this function.
-create or replace function mart.segment_customers(segment text)
+-- Keys of the customers who belong to a segment: at the watermark, or at the end of a date. Refuses a segment that is
+-- not defined, which would otherwise look like one without customers.
+create or replace function mart.segment_customers(segment text, as_of date default null)
 returns setof integer
 language plpgsql stable parallel safe security definer set search_path = ''
 as $$
+declare
+    moment timestamptz;
 begin
+    if not exists (select from mart.segment as s where s.segment_id = segment_customers.segment) then
+        raise exception 'there is no segment ''%''', segment_customers.segment using errcode = '22023';
+    end if;
+    select least(
+        w.watermark_at,
+        (segment_customers.as_of + 1)::timestamp at time zone (
+            select d.content ->> 'time_zone' from config.definition as d
+            where d.kind = 'sessions' and d.retired_at is null
+        ) - interval '1 microsecond'
+    ) into moment
+    from mart.watermark as w;
     return query
-    select c.customer_key
-    from mart.segment_member as m
-    inner join raw.customer as c on m.customer_id = c.customer_id
-    where m.segment_id = segment_customers.segment and m.valid_to is null;
+    select v.customer_key
+    from mart.segment_validity as v
+    where
+        v.segment_id = segment_customers.segment
+        and v.valid_from <= moment
+        and (v.valid_to is null or v.valid_to > moment);
 end
 $$;
-revoke execute on function mart.segment_customers(text) from public;
-grant execute on function mart.segment_customers(text) to jm_builder;
+revoke execute on function mart.segment_customers(text, date) from public;
+grant execute on function mart.segment_customers(text, date) to jm_builder;

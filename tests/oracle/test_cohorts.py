@@ -1,8 +1,9 @@
-"""Cohort reports and life cycles agree with their reference on hundreds of random logs."""
+"""Cohort reports, life cycles and segments agree with their reference on hundreds of random logs."""
 
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.oracle import cohorts
+import yaml
+from tests.oracle import cohorts, segments
 from tests.oracle.cohorts import Cells, History, Report
 from tests.oracle.logs import BATCHES
 
@@ -155,3 +157,47 @@ def test_wrong_arguments_are_refused(bank: Bank, arguments: dict[str, Any], mess
     with pytest.raises(psycopg.DataError) as refused:
         bank.call("retention_cells", **{"cohort": "CH-DAY", **arguments})
     assert refused.value.diag.message_primary == message
+
+
+def test_segments(bank: Bank) -> None:
+    """Everyone belongs from and until exactly when they do, on what is known and on what will be."""
+    definitions = yaml.safe_load((DEFINITIONS / "segments.yml").read_text(encoding="utf-8"))["segments"]
+    found: dict[tuple[str, str], list[segments.Stay]] = defaultdict(list)
+    for segment_id, customer_id, valid_from, valid_to in bank.connection.execute(
+        "select v.segment_id, m.customer_id, v.valid_from, v.valid_to from mart.segment_validity as v"
+        " inner join (select distinct customer_key, customer_id from mart.segment_member) as m using (customer_key)"
+        " order by 3"
+    ):
+        found[segment_id, customer_id].append((valid_from, valid_to))
+    for number, history, _ in bank.cases():
+        persons = {who for _, who, _ in history.moments} | {who for who, _ in history.grades}
+        for person in persons - {f"{number}-p3"}:
+            customer = segments.Customer(history, person)
+            for segment in definitions:
+                wanted = customer.stays(segment)
+                assert found.pop((segment["id"], person), []) == wanted, (person, segment["id"])
+    assert found == {}
+
+
+def test_segments_now_then_and_together(bank: Bank) -> None:
+    """Members at the end of a date, sizes, and the filter that other analyses take."""
+    sizes = dict(bank.connection.execute("select segment_id, members from mart.segment").fetchall())
+    assert len(sizes) == 8
+    for segment_id, size in sizes.items():
+        assert len(bank.call("segment_members", segment=segment_id)) == size, segment_id
+    _, history = next((n, h) for n, h in enumerate(bank.histories) if h.grades)
+    (person, day), grade = min(history.grades.items(), key=lambda item: item[0][1])
+    members = {row[0] for row in bank.call("segment_members", segment="SG-GRADE", as_of=day)}
+    assert (person in members) == (grade == "V")
+    assert person not in {
+        row[0] for row in bank.call("segment_members", segment="SG-GRADE", as_of=day - timedelta(days=1))
+    }
+    for one, other, members_one, _, both, share in bank.call("segment_overlap"):
+        shared = bank.call("segment_members", segment=one, also_in=other)
+        assert (members_one, both) == (sizes[one], len(shared)), (one, other)
+        assert share == both / min(sizes[one], sizes[other])
+    everyone = {row[:2]: row[2] for row in bank.call("retention_cells", cohort="CH-DAY")}
+    within = {row[:2]: row[2] for row in bank.call("retention_cells", cohort="CH-DAY", segment="SG-EVER")}
+    assert 0 < sum(within.values()) < sum(everyone.values())
+    with pytest.raises(psycopg.DataError, match="there is no segment 'SG-NONE'"):
+        bank.call("retention_cells", cohort="CH-DAY", segment="SG-NONE")

@@ -305,6 +305,43 @@ def lifecycle(request: Request, cohort: Cohort, period: PeriodOption = None, as_
     })  # fmt: skip
 
 
+@analyze.command("segment")
+@analysis
+def segment_(
+    request: Request,
+    segment: Annotated[str, typer.Option("--id", help="The segment, as definitions/segments.yml names it.")],
+    members: Annotated[bool, typer.Option("--members", help="List the customers instead of counting them.")] = False,
+    as_of: AsOf = None,
+) -> Result:
+    """How many customers belong to a segment, now or at the end of a date; with --segment, those of both.
+
+    Example: `journeymart analyze segment --id SG-AGGRESSIVE --segment SG-FX-INTEREST --members`
+    """
+    scope = request.scope.arguments()
+    _not_here(scope, "segment", "channel", "domain", "from_date", "to_date")
+    found = call(request.settings, "segment_members", {
+        "segment": segment, "as_of": as_of and as_of.date(), "also_in": scope["segment"]
+    })  # fmt: skip
+    return found if members else Result(["segment_id", "members"], [(segment, len(found.rows))])
+
+
+@analyze.command("overlap")
+@analysis
+def overlap(
+    request: Request,
+    segments: Annotated[str | None, typer.Option(help="Segments, separated by commas.  [default: all]")] = None,
+    as_of: AsOf = None,
+) -> Result:
+    """How many customers two segments have in common, for each two of them.
+
+    Example: `journeymart analyze overlap --segments SG-AGGRESSIVE,SG-FX-INTEREST`
+    """
+    _not_here(request.scope.arguments(), "overlap", "channel", "domain", "from_date", "to_date", "segment")
+    return call(request.settings, "segment_overlap", {
+        "segments": segments and segments.split(","), "as_of": as_of and as_of.date()
+    })  # fmt: skip
+
+
 def _not_here(scope: dict[str, Any], name: str, *filters: str) -> None:
     """Take filters out that an analysis of persons does not have; refuse them when given."""
     for filter_name in filters:

@@ -15,6 +15,7 @@ from journeymart.definitions.funnels import FunnelsFile
 from journeymart.definitions.loader import Document, load_yaml, suggestion
 from journeymart.definitions.messages import MessagesFile
 from journeymart.definitions.rules import RulesFile, parse_rules
+from journeymart.definitions.segments import SegmentsFile
 from journeymart.definitions.sessions import SessionsFile
 from journeymart.definitions.sources import load_sources
 
@@ -29,7 +30,8 @@ class Definitions:
 
 # The definitions that have steps or conditions: their files, by kind.
 KINDS: dict[str, type[BaseModel]] = {
-    "funnels": FunnelsFile, "cohorts": CohortsFile, "messages": MessagesFile, "rules": RulesFile
+    "funnels": FunnelsFile, "cohorts": CohortsFile, "messages": MessagesFile, "rules": RulesFile,
+    "segments": SegmentsFile,
 }  # fmt: skip
 
 

@@ -113,6 +113,11 @@ CUSTOMER_FIELDS = {
     "birth_year": _NUMBER, "gender": _TEXT, "region": _TEXT, "grade": _TEXT, "investment_propensity": _TEXT,
     "joined_on": _DATE, "attributes": _ITEM,
 }  # fmt: skip
+# Of rows that are not events: a version of a customer, and what is known of where an event came from.
+ROW_FIELDS: dict[str, dict[str, tuple[str, str]]] = {
+    "customer": {name: (f"u.{name}", kind) for name, kind in CUSTOMER_FIELDS.items()},
+}
+FIELDS |= ROW_FIELDS
 # Of the session, as it began: (table, key, column).
 _AGENT, _INFLOW = ("raw", "agent", "agent_key"), ("raw", "inflow", "inflow_key")
 SESSION_FIELDS = {
@@ -254,6 +259,18 @@ class KeepingCondition(Condition):
             hold.as_string(None) if held else None,
             scope.text(self.breakdown).as_string(None) if self.breakdown else None,
         )
+
+
+def row_predicate(of: str, where: dict[str, Any]) -> str:
+    """A predicate on rows that are not events (ROW_FIELDS); raises ValueError naming the field that is not one."""
+    for name in _names(where):
+        column = name.partition(".")[0]
+        if column not in ROW_FIELDS[of]:
+            raise ValueError(f"unknown field '{name}' of {of}{suggestion(column, ROW_FIELDS[of])}")
+    contradiction = _contradiction(where)
+    if contradiction:
+        raise ValueError(contradiction)
+    return _Scope(of, "next", lenient=False).all(where).as_string(None)
 
 
 def _names(where: Any) -> Iterator[str]:

@@ -1,0 +1,59 @@
+-- Who belongs to a segment, at the watermark or at the end of a date; and who belongs to another segment as well.
+create or replace function mart.segment_members(segment text, as_of date default null, also_in text default null)
+returns table (customer_id text)
+language sql stable security definer set search_path = ''
+as $$
+    select c.customer_id
+    from mart.segment_customers(segment_members.segment, segment_members.as_of) as k (customer_key)
+    inner join raw.customer as c on c.customer_key = k.customer_key
+    where
+        segment_members.also_in is null
+        or k.customer_key in (
+            select o.customer_key
+            from mart.segment_customers(segment_members.also_in, segment_members.as_of) as o (customer_key)
+        )
+    order by c.customer_id
+$$;
+revoke execute on function mart.segment_members(text, date, text) from public;
+grant execute on function mart.segment_members(text, date, text) to jm_dashboard;
+
+-- Sizes of segments and of each two of them together (null: all segments), with the share of the smaller one.
+create or replace function mart.segment_overlap(segments text[] default null, as_of date default null)
+returns table (
+    segment_id text, other_segment_id text, members bigint, other_members bigint, in_both bigint, share double precision
+)
+language sql stable security definer set search_path = ''
+as $$
+    with member as materialized (
+        select s.segment_id, k.customer_key
+        from (
+            select unnest(coalesce(segment_overlap.segments, (select array_agg(g.segment_id) from mart.segment as g)))
+        ) as s (segment_id)
+        cross join lateral mart.segment_customers(s.segment_id, segment_overlap.as_of) as k (customer_key)
+    ),
+
+    size as (
+        select m.segment_id, count(*) as members
+        from member as m
+        group by 1
+    )
+
+    select
+        a.segment_id,
+        b.segment_id,
+        a.members,
+        b.members,
+        coalesce(i.in_both, 0),
+        coalesce(i.in_both, 0)::double precision / least(a.members, b.members)
+    from size as a
+    inner join size as b on a.segment_id < b.segment_id
+    left join (
+        select x.segment_id, y.segment_id as other_segment_id, count(*) as in_both
+        from member as x
+        inner join member as y on x.customer_key = y.customer_key and x.segment_id < y.segment_id
+        group by 1, 2
+    ) as i on i.segment_id = a.segment_id and i.other_segment_id = b.segment_id
+    order by 5 desc, 1, 2
+$$;
+revoke execute on function mart.segment_overlap(text[], date) from public;
+grant execute on function mart.segment_overlap(text[], date) to jm_dashboard;

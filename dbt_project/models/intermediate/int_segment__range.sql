@@ -1,0 +1,37 @@
+-- depends_on: {{ ref('customer') }} {{ ref('int_segment__customer') }}
+-- When each thing that segments ask for holds, for the customers computed in this run. At least n times within d holds
+-- from the n-th match on until the first of these n is d ago.
+{% set found = segments() %}
+with matched as (
+    select
+        l.leaf_id,
+        m.person_key as customer_key,
+        m.matched_at,
+        l.time_within,
+        lag(m.matched_at, l.at_least - 1) over (
+            partition by l.leaf_id, m.person_key order by m.matched_at, m.source_rank, m.row_id
+        ) as first_at
+    from {{ ref('int_segment__customer') }} as t
+    inner join {{ ref('step_match') }} as m on t.customer_key = m.person_key
+    inner join {{ ref('int_segment__leaf') }} as l on m.condition_id = l.condition_id
+)
+
+select
+    leaf_id,
+    customer_key,
+    tstzrange(matched_at, first_at + time_within) as valid
+from matched
+where first_at is not null and (time_within is null or matched_at < first_at + time_within)
+{%- for leaf in found.leaves if leaf.predicate %}
+union all
+select
+    '{{ leaf.leaf_id }}' as leaf_id,
+    u.customer_key,
+    tstzrange(
+        u.valid_from::timestamp at time zone '{{ session_policy().time_zone }}',
+        nullif(u.valid_to, date '9999-12-31')::timestamp at time zone '{{ session_policy().time_zone }}'
+    ) as valid
+from {{ ref('int_segment__customer') }} as t
+inner join {{ ref('customer') }} as u on t.customer_key = u.customer_key
+where {{ leaf.predicate }}
+{%- endfor %}

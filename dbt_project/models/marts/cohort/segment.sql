@@ -1,0 +1,14 @@
+{{ config(materialized='mart_view') }}
+select
+    d.definition_id as segment_id,
+    d.version,
+    d.content #>> '{label,ko}' as name_ko,
+    d.content #>> '{label,en}' as name_en,
+    d.content ->> 'owner' as owner,
+    (
+        select count(*)
+        from {{ ref('segment_member') }} as m
+        where m.segment_id = d.definition_id and m.valid_to is null
+    ) as members
+from {{ source('config', 'definition') }} as d
+where d.kind = 'segments' and d.retired_at is null

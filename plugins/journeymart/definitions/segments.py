@@ -1,0 +1,176 @@
+"""definitions/segments.yml: groups of customers by what they are and what they do, with validity over time.
+
+A segment compiles into an expression over multiranges of time: each thing it asks for (a leaf) holds during some
+ranges, and `all_of`, `any_of` and `none_of` are intersection, union and what is left. So it is known for every moment
+who belongs, also for moments to come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from psycopg import sql
+from pydantic import Field, WithJsonSchema, model_validator
+
+from journeymart.definitions.conditions import Condition, row_predicate
+from journeymart.definitions.durations import Duration
+from journeymart.definitions.loader import DefinitionModel, Label
+
+_ALWAYS = sql.SQL("'{(,)}'::tstzmultirange")
+_GROUPS = ("all_of", "any_of", "none_of")
+_KINDS = (*_GROUPS, "customer", "did", "did_not")
+MAX_TIMES = 1000
+
+
+class Times(DefinitionModel):
+    """How often: `gte`, `lte` or `eq`."""
+
+    gte: Annotated[int, Field(ge=1, le=MAX_TIMES)] | None = None
+    lte: Annotated[int, Field(ge=0, le=MAX_TIMES)] | None = None
+    eq: Annotated[int, Field(ge=0, le=MAX_TIMES)] | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Times:
+        if self.eq is None and self.gte is None and self.lte is None:
+            raise ValueError("say gte, lte or eq")
+        if self.eq is not None and (self.gte is not None or self.lte is not None):
+            raise ValueError("eq stands alone")
+        if self.gte is not None and self.lte is not None and self.gte > self.lte:
+            raise ValueError(f"cannot be reached: at least {self.gte} and at most {self.lte}")
+        return self
+
+
+class Clause(DefinitionModel):
+    """One thing a segment asks for: what a customer is, did, or did not do, or a group of such clauses."""
+
+    all_of: Annotated[tuple[Clause, ...], Field(min_length=1)] | None = None
+    any_of: Annotated[tuple[Clause, ...], Field(min_length=1)] | None = None
+    none_of: Annotated[tuple[Clause, ...], Field(min_length=1)] | None = None
+    customer: Annotated[dict[str, Any], WithJsonSchema({"type": "object"}), Field(min_length=1)] | None = None
+    did: Condition | None = None
+    did_not: Condition | None = None
+    times: Times | None = None  # of did; at least once, if not said
+    within: Duration | None = None  # of did and did_not: the time before now; none: ever
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Clause:
+        said = [name for name in _KINDS if getattr(self, name) is not None]
+        if len(said) != 1:
+            raise ValueError(f"a clause says exactly one of {', '.join(_KINDS)}, not {' and '.join(said) or 'nothing'}")
+        if self.times is not None and self.did is None:
+            raise ValueError("times belongs to did")
+        if self.within is not None and self.did is None and self.did_not is None:
+            raise ValueError("within belongs to did and did_not")
+        if self.within is not None and not self.within:
+            raise ValueError("within must be longer than nothing")
+        if self.customer is not None:
+            row_predicate("customer", self.customer)
+        return self
+
+    def conditions(self) -> Iterator[Condition]:
+        """Everything that must be matched."""
+        yield from (condition for condition in (self.did, self.did_not) if condition is not None)
+        for clause in self._clauses():
+            yield from clause.conditions()
+
+    def leaves(self) -> Iterator[dict[str, Any]]:
+        """Everything that holds or does not hold at a moment."""
+        for clause in self._clauses():
+            yield from clause.leaves()
+        if self.customer is not None:
+            yield _leaf({"predicate": row_predicate("customer", self.customer)})
+        for count in self._counts():
+            yield self._at_least(count)
+
+    def expression(self) -> sql.Composable:
+        """When the clause holds, over `r.leaf_id` and `r.valid` of the rows of one customer."""
+        parts = [clause.expression() for clause in self._clauses()]
+        if self.all_of is not None:
+            return _join(" * ", parts)
+        if self.any_of is not None:
+            return _join(" + ", parts)
+        if self.none_of is not None:
+            return _join(" - ", [_ALWAYS, _join(" + ", parts)])
+        if self.customer is not None:
+            return _holds(_leaf({"predicate": row_predicate("customer", self.customer)}))
+        if self.did_not is not None:
+            return _join(" - ", [_ALWAYS, _holds(self._at_least(1))])
+        least, most = self._bounds()
+        many = _holds(self._at_least(least)) if least else _ALWAYS
+        return many if most is None else _join(" - ", [many, _holds(self._at_least(most + 1))])
+
+    def _clauses(self) -> tuple[Clause, ...]:
+        return next((clauses for name in _GROUPS if (clauses := getattr(self, name)) is not None), ())
+
+    def _bounds(self) -> tuple[int, int | None]:
+        if self.times is None:
+            return 1, None
+        if self.times.eq is not None:
+            return self.times.eq, self.times.eq
+        return self.times.gte or 0, self.times.lte
+
+    def _counts(self) -> Iterator[int]:
+        if self.did_not is not None:
+            yield 1
+        elif self.did is not None:
+            least, most = self._bounds()
+            yield from ([least] if least else [])
+            yield from ([] if most is None else [most + 1])
+
+    def _at_least(self, count: int) -> dict[str, Any]:
+        condition = self.did or self.did_not
+        assert condition is not None, "only clauses about what was done are counted"  # noqa: S101
+        return _leaf({
+            "condition_id": condition.condition_id, "at_least": count,
+            "within_seconds": None if self.within is None else self.within.total_seconds(),
+        })  # fmt: skip
+
+
+class Segment(DefinitionModel):
+    """A group of customers; `all_of` must hold."""
+
+    id: Annotated[str, Field(pattern=r"^SG-[A-Z0-9-]{1,60}$")]
+    label: Label
+    owner: str
+    all_of: Annotated[tuple[Clause, ...], Field(min_length=1)]
+
+    def _clause(self) -> Clause:
+        return Clause(all_of=self.all_of)
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Everything the segment needs matched."""
+        return tuple(self._clause().conditions())
+
+    def content(self) -> dict[str, Any]:
+        """Plain values for `config.definition`."""
+        leaves = {leaf["leaf_id"]: leaf for leaf in self._clause().leaves()}
+        return {
+            "label": self.label.model_dump(),
+            "owner": self.owner,
+            "leaves": list(leaves.values()),
+            "expression": self._clause().expression().as_string(None),
+        }
+
+
+class SegmentsFile(DefinitionModel):
+    """The file as a whole."""
+
+    segments: tuple[Segment, ...] = ()
+
+
+def _leaf(what: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(what, sort_keys=True, ensure_ascii=False)
+    return {"leaf_id": hashlib.sha256(text.encode()).hexdigest()[:16], **what}
+
+
+def _holds(leaf: dict[str, Any]) -> sql.Composable:
+    return sql.SQL("coalesce(range_agg(r.valid) filter (where r.leaf_id = {}), '{{}}')").format(
+        sql.Literal(leaf["leaf_id"])
+    )
+
+
+def _join(operator: str, parts: list[sql.Composable]) -> sql.Composable:
+    return sql.SQL("({})").format(sql.SQL(operator).join(parts))

@@ -1,0 +1,59 @@
+"""Who belongs to a segment, in plain Python: the definition is asked again at every moment at which it could change."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from tests.oracle.cohorts import History
+from tests.oracle.logs import SEOUL
+
+Stay = tuple[datetime, datetime | None]
+
+
+class Customer:
+    """One customer of a log: what they do, and what is known of them from when on."""
+
+    def __init__(self, history: History, person: str) -> None:
+        self.acts = [(at, code) for at, who, code in history.moments if who == person]
+        self.grades = sorted(
+            (datetime.combine(day, time(), SEOUL), grade)
+            for (who, day), grade in history.grades.items()
+            if who == person
+        )
+        self.known_from = min(at for at, _ in [*self.acts, *self.grades])
+
+    def holds(self, clause: dict[str, Any], now: datetime) -> bool:
+        """Whether a clause of a definition is true at a moment."""
+        if "customer" in clause:
+            wanted = clause["customer"]["grade"]
+            known = [grade for since, grade in self.grades if since <= now]
+            return bool(known) and (known[-1] != wanted["ne"] if isinstance(wanted, dict) else known[-1] == wanted)
+        for name, combine in (("all_of", all), ("any_of", any)):
+            if name in clause:
+                return combine(self.holds(part, now) for part in clause[name])
+        if "none_of" in clause:
+            return not any(self.holds(part, now) for part in clause["none_of"])
+        condition = clause.get("did") or clause["did_not"]
+        [codes] = condition["where"].values()
+        within = timedelta(days=int(clause["within"].removesuffix("d"))) if "within" in clause else None
+        times = sum(code in codes and at <= now and (within is None or at > now - within) for at, code in self.acts)
+        if "did_not" in clause:
+            return times == 0
+        wanted = clause.get("times", {"gte": 1})
+        return wanted.get("eq", times) == times and wanted.get("gte", 0) <= times <= wanted.get("lte", times)
+
+    def stays(self, segment: dict[str, Any]) -> list[Stay]:
+        """When the customer belongs, from … until before."""
+        moments = {at for at, _ in [*self.acts, *self.grades]}
+        moments |= {at + timedelta(days=days) for at, _ in self.acts for days in (3, 7, 10, 14, 30)}
+        found: list[Stay] = []
+        since = None
+        for now in sorted(moment for moment in moments if moment >= self.known_from):
+            belongs = all(self.holds(clause, now) for clause in segment["all_of"])
+            if belongs and since is None:
+                since = now
+            elif not belongs and since is not None:
+                found.append((since, now))
+                since = None
+        return [*found, *([(since, None)] if since is not None else [])]
