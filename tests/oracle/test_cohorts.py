@@ -181,7 +181,7 @@ def test_segments(bank: Bank) -> None:
 
 def test_segments_now_then_and_together(bank: Bank) -> None:
     """Members at the end of a date, sizes, and the filter that other analyses take."""
-    sizes = dict(bank.connection.execute("select segment_id, members from mart.segment").fetchall())
+    sizes: dict[str, int] = dict(bank.connection.execute("select segment_id, members from mart.segment").fetchall())
     assert len(sizes) == 8
     for segment_id, size in sizes.items():
         assert len(bank.call("segment_members", segment=segment_id)) == size, segment_id

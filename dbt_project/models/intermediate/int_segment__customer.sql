@@ -1,5 +1,6 @@
 -- Customers whose segments are computed in this run, and since when they are known: those with anything that changes.
--- depends_on: {{ ref('int_session__changed') }} {{ ref('transaction_fact') }} {{ ref('customer') }} {{ ref('step_match') }}
+-- depends_on: {{ ref('int_session__changed') }} {{ ref('transaction_fact') }} {{ ref('customer') }}
+-- depends_on: {{ ref('step_match') }}
 with touched as (
     {%- if is_full() %}
     select customer_key from {{ source('raw', 'customer') }}

@@ -309,7 +309,7 @@ def lifecycle(request: Request, cohort: Cohort, period: PeriodOption = None, as_
 @analysis
 def segment_(
     request: Request,
-    segment: Annotated[str, typer.Option("--id", help="The segment, as definitions/segments.yml names it.")],
+    segment_id: Annotated[str, typer.Option("--id", help="The segment, as definitions/segments.yml names it.")],
     members: Annotated[bool, typer.Option("--members", help="List the customers instead of counting them.")] = False,
     as_of: AsOf = None,
 ) -> Result:
@@ -320,9 +320,9 @@ def segment_(
     scope = request.scope.arguments()
     _not_here(scope, "segment", "channel", "domain", "from_date", "to_date")
     found = call(request.settings, "segment_members", {
-        "segment": segment, "as_of": as_of and as_of.date(), "also_in": scope["segment"]
+        "segment": segment_id, "as_of": as_of and as_of.date(), "also_in": scope["segment"]
     })  # fmt: skip
-    return found if members else Result(["segment_id", "members"], [(segment, len(found.rows))])
+    return found if members else Result(["segment_id", "members"], [(segment_id, len(found.rows))])
 
 
 @analyze.command("overlap")
@@ -340,6 +340,31 @@ def overlap(
     return call(request.settings, "segment_overlap", {
         "segments": segments and segments.split(","), "as_of": as_of and as_of.date()
     })  # fmt: skip
+
+
+class Touch(StrEnum):
+    """Which session decides by which channel somebody came."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
+@analyze.command("channels")
+@analysis
+def channels(
+    request: Request,
+    funnel_id: Annotated[str, typer.Option("--id", help="The funnel, as definitions/funnels.yml names it.")],
+    touch: Annotated[Touch, typer.Option(help="The first session ever, or the last that did not come directly.")] = (
+        Touch.LAST
+    ),
+) -> Result:
+    """Conversion of a funnel by the inflow channel of those who enter it.
+
+    Example: `journeymart analyze channels --id FN-ACCOUNT-OPEN --touch first`
+    """
+    scope = request.scope.arguments()
+    _not_here(scope, "channels", "channel", "domain", "segment")
+    return call(request.settings, "channel_report", {"funnel": funnel_id, "touch": touch, **scope})
 
 
 def _not_here(scope: dict[str, Any], name: str, *filters: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.cohorts import CohortsFile
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.funnels import FunnelsFile
@@ -42,6 +43,7 @@ def load_definitions(directory: Path | None = None) -> Definitions:
     """
     sessions = load_yaml("sessions", directory).parse(SessionsFile).sessions
     content: dict[tuple[str, str], dict[str, Any]] = {("sessions", "sessions"): sessions.content()}
+    content["channels", "channels"] = load_yaml("channels", directory).parse(ChannelsFile).content()
     conditions: dict[str, Condition] = {}
     sources = load_sources(directory).sources
     if every := {name: source.expect_every.total_seconds() for name, source in sources.items() if source.expect_every}:

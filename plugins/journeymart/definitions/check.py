@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from journeymart.definitions.applied import KINDS, load_definitions
+from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.databases import load_pulls
 from journeymart.definitions.loader import SHIPPED, DefinitionError, Location, load_yaml, suggestion
 from journeymart.definitions.pages import load_pages
@@ -39,6 +40,7 @@ def check(directory: Path | None = None) -> Report:
             return None
 
     attempt(lambda: load_yaml("sessions", directory).parse(SessionsFile))
+    attempt(lambda: load_yaml("channels", directory).parse(ChannelsFile))
     attempt(lambda: load_pages(directory))
     sources = attempt(lambda: load_sources(directory))
     codes = None

@@ -116,6 +116,10 @@ CUSTOMER_FIELDS = {
 # Of rows that are not events: a version of a customer, and what is known of where an event came from.
 ROW_FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     "customer": {name: (f"u.{name}", kind) for name, kind in CUSTOMER_FIELDS.items()},
+    "inflow": {
+        name: (f"i.{name}", _TEXT)
+        for name in ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer_domain")
+    },
 }
 FIELDS |= ROW_FIELDS
 # Of the session, as it began: (table, key, column).

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from journeymart.definitions.applied import KINDS
+from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.conditions import where_schemas
 from journeymart.definitions.databases import Databases
 from journeymart.definitions.loader import SHIPPED
@@ -18,6 +19,7 @@ from journeymart.definitions.transactions import Transactions
 DIRECTORY = SHIPPED / "schemas"
 MODELS: dict[str, type[BaseModel]] = {
     "sessions": SessionsFile,
+    "channels": ChannelsFile,
     "pages": Pages,
     "transactions": Transactions,
     "databases": Databases,

@@ -141,3 +141,13 @@ def trigger_cap() -> str:
 def is_published(name: str) -> bool:
     """There is something in mart."""
     return True
+
+
+def segments() -> dict[str, Any]:
+    """One segment that asks for one thing."""
+    return {"rows": [("SG-1", 1, "'{}'::tstzmultirange")], "leaves": [{"leaf_id": "l1", "predicate": "true"}]}
+
+
+def channel_rules() -> list[dict[str, str]]:
+    """One rule."""
+    return [{"id": "paid", "predicate": "true"}]

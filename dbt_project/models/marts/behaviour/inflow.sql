@@ -1,6 +1,6 @@
 {{ config(key=['inflow_key']) }}
 -- depends_on: {{ ref('int_run__event') }}
--- The first pattern that matches the referrer decides; a campaign mark outweighs the referrer.
+-- The first rule of definitions/channels.yml that holds decides.
 select
     i.inflow_key,
     i.utm_source,
@@ -8,20 +8,13 @@ select
     i.utm_campaign,
     i.referrer_domain,
     case
-        when i.utm_medium ~* '^(cpc|ppc|paid.*|display|banner|cpm|retargeting)$' then 'paid'
-        when i.utm_medium ~* '^(e-?mail|push|sms|lms|kakao.*|alimtalk|message)$' then 'message'
-        when i.utm_source is not null or i.utm_campaign is not null then 'campaign'
-        when i.referrer_domain is not null then coalesce(p.inflow_channel, 'referral')
+        {%- for rule in channel_rules() %}
+        when {{ rule.predicate }} then '{{ rule.id }}'
+        {%- endfor %}
+        when false then null
         else 'direct'
     end as inflow_channel
 from {{ source('raw', 'inflow') }} as i
-left join lateral (
-    select r.inflow_channel
-    from {{ ref('referrer_pattern') }} as r
-    where i.referrer_domain ~* r.pattern
-    order by r.priority
-    limit 1
-) as p on true
 {%- if not is_full() %}
 where i.inflow_key in (select e.inflow_key from {{ new_lines('event') }} as e)
 {%- endif %}
