@@ -173,7 +173,8 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
         scope = "all" if is_full else "changes"
         with _landing_held(settings, when=scope == "all"):
             files, changes = _begin(connection, run_id, scope, digest)
-            if scope == "changes" and changes == 0 and not _definitions_wait(connection):
+            is_idle = scope == "changes" and changes == 0
+            if is_idle and not _definitions_wait(connection) and not _devices_wait(connection):
                 connection.execute(
                     "update ops.run set status = 'empty', ended_at = clock_timestamp() where run_id = %s", (run_id,)
                 )
@@ -337,6 +338,18 @@ def _definitions_wait(connection: psycopg.Connection) -> bool:
         select exists (
             (table applied except table published) union all (table published except table applied)
         )
+        """
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _devices_wait(connection: psycopg.Connection) -> bool:
+    """Whether a device was unlinked, or linked again, since the publication that mart shows."""
+    row = connection.execute(
+        """
+        with decided as (select visitor_key from config.unlinked_device),
+        published as (select visitor_key from mart.unlinked_device)
+        select exists ((table decided except table published) union all (table published except table decided))
         """
     ).fetchone()
     return row is not None and bool(row[0])

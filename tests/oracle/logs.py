@@ -188,12 +188,14 @@ def _sessions(number: int, screens: list[Line], transactions: list[Line]) -> lis
             begun = [place for place, run in enumerate(runs) if run[0][0] <= line[0] <= run[-1][0] + GAP]
             if begun:
                 made[begun[-1]].append(line)
-        result += [_session(number, run, its) for run, its in zip(runs, made, strict=True)]
+        users = {item.customer for _, _, item in screens if item.visitor == visitor and item.customer}
+        result += [_session(number, run, its, users) for run, its in zip(runs, made, strict=True)]
     return sorted(result, key=lambda session: (session.started_at, session.visitor))
 
 
-def _session(number: int, run: list[Line], transactions: list[Line]) -> Session:
-    customers = {item.customer for _, _, item in run if item.customer}
+def _session(number: int, run: list[Line], transactions: list[Line], users: set[int]) -> Session:
+    """A session belongs to the one customer who logs in during it; if nobody does, to the one user of the device."""
+    customers = {item.customer for _, _, item in run if item.customer} or set(users)
     first = run[0][2]
     session = Session(
         visitor=f"{number}-v{first.visitor}",

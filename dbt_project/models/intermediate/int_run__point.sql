@@ -4,14 +4,16 @@
 select
     visitor_key,
     customer_key,
-    event_at
+    event_at,
+    false as is_withdrawn
 from {{ source('raw', 'event') }}
 where false
 {%- else -%}
 select
     e.visitor_key,
     e.customer_key,
-    e.event_at
+    e.event_at,
+    false as is_withdrawn
 from {{ new_lines('event') }} as e
 where
     not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = e.row_id)
@@ -21,7 +23,8 @@ union all
 select
     e.visitor_key,
     e.customer_key,
-    e.event_at
+    e.event_at,
+    true as is_withdrawn
 from {{ computed('line_duplicate') }} as d
 inner join {{ source('raw', 'event') }} as e on d.row_id = e.row_id
 where not {{ is_new('e.row_id') }}
@@ -30,7 +33,8 @@ union all
 select
     e.visitor_key,
     e.customer_key,
-    e.event_at
+    e.event_at,
+    true as is_withdrawn
 from {{ gone_lines('event') }} as e
 {%- endif %}
 {%- endif %}

@@ -4,6 +4,7 @@ select
     started_at,
     max(event_at) as ended_at,
     case when min(customer_key) = max(customer_key) then min(customer_key) end as customer_key,
+    count(customer_key) > 0 as has_login,
     count(*)::integer as events,
     count(*) filter (where action_id = 1)::integer as pages,
     count(error_key)::integer as errors,

@@ -1,4 +1,5 @@
--- depends_on: {{ ref('int_run__transaction') }} {{ ref('line_duplicate') }}
+-- depends_on: {{ ref('int_run__transaction') }} {{ ref('line_duplicate') }} {{ ref('int_run__point') }}
+-- depends_on: {{ ref('unlinked_device') }}
 -- Published sessions computed again in this run: those near new events, and every one that could own
 -- a transaction whose session is decided anew.
 {% set policy = session_policy() %}
@@ -49,6 +50,39 @@ with recursive touched as (
     inner join {{ published('session_fact') }} as s
         on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at
     {%- endif %}
+    {%- if policy.get('device_days') is not none %}
+    union
+    -- whom a session without a login belongs to changes with the logins around it, unless they say what is known
+    select
+        s.visitor_key,
+        s.started_at,
+        s.ended_at
+    from {{ ref('int_run__point') }} as p
+    inner join {{ published('session_fact') }} as s
+        on
+            p.visitor_key = s.visitor_key
+            and s.session_date >= {{ business_date('p.event_at') }} - {{ policy.device_days }}
+            and s.session_date <= {{ business_date('p.event_at') }} + {{ policy.device_days }}
+    where
+        p.customer_key is not null
+        and s.identity_rule is distinct from 'login'
+        and (p.is_withdrawn or s.customer_key is distinct from p.customer_key)
+        and (p.is_withdrawn or s.identity_rule is null or s.identity_rule = 'device')
+    {%- endif %}
+    union
+    select
+        s.visitor_key,
+        s.started_at,
+        s.ended_at
+    from {{ published('session_fact') }} as s
+    where
+        s.identity_rule in ('device', 'shared', 'unlinked')
+        and s.visitor_key in (
+            select coalesce(u.visitor_key, m.visitor_key)
+            from {{ ref('unlinked_device') }} as u
+            full join {{ published('unlinked_device') }} as m on u.visitor_key = m.visitor_key
+            where u.visitor_key is null or m.visitor_key is null
+        )
     {%- endif %}
 )
 {%- if policy.cut_at_campaign and not is_full() %},

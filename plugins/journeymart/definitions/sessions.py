@@ -35,6 +35,7 @@ class SessionPolicy(DefinitionModel):
     exclude_bots: bool = True
     collapse_repeats: bool = True
     path_depth: Annotated[int, Field(ge=1)] | None = 10
+    device_days: Annotated[int, Field(ge=0, le=365)] | None = None
     transactions: TransactionPolicy = TransactionPolicy()
 
     def content(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class SessionPolicy(DefinitionModel):
             "exclude_bots": self.exclude_bots,
             "collapse_repeats": self.collapse_repeats,
             "path_depth": self.path_depth,
+            "device_days": self.device_days,
             "transaction_channels": list(self.transactions.channels),
             "transaction_tolerance_seconds": self.transactions.tolerance.total_seconds(),
         }

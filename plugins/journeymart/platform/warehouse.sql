@@ -574,6 +574,11 @@ alter table config.condition add column if not exists uses_session boolean not n
 alter table config.condition drop constraint if exists condition_pkey;
 alter table config.condition add primary key (condition_id, source);        -- a condition of any source is one of each
 
+create table if not exists config.unlinked_device (   -- whose sessions without a login shall belong to nobody
+    visitor_key integer primary key references raw.visitor,
+    unlinked_at timestamptz not null default now(),
+    reason      text not null
+);
 -- ───────────────────────────── export: what campaign systems answer ─────────────────────────────
 -- What they read are views and tables that publish keeps.
 create table if not exists export.ack (

@@ -47,6 +47,7 @@ def session_policy() -> dict[str, Any]:
         "collapse_repeats": True,
         "exclude_bots": True,
         "path_depth": 10,
+        "device_days": 30,
     }
 
 

@@ -24,7 +24,8 @@ select
     s.amount_krw,
     length(s.path) as path_length,
     s.visitor_key,
-    s.customer_key
+    s.customer_key,
+    s.identity_rule
 from {{ ref('session_fact') }} as s
 left join {{ source('raw', 'visitor') }} as v on s.visitor_key = v.visitor_key
 left join {{ source('raw', 'customer') }} as c on s.customer_key = c.customer_key

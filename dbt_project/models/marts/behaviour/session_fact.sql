@@ -3,6 +3,8 @@
     replaces="exists (select from build.int_session__touched as t where t.visitor_key = m.visitor_key and t.started_at = m.started_at)",
     indexes=[['customer_key', 'started_at'], ['session_date']],
 ) }}
+-- depends_on: {{ ref('device_login') }} {{ ref('unlinked_device') }}
+{% set days = session_policy().get('device_days') %}
 -- Transactions are nodes of the path like pages; only sessions that have any are put together again.
 with linked as (
     select
@@ -79,13 +81,40 @@ travelled as (
     group by visitor_key, started_at
 ),
 
+-- A login labels the session it happens in. What was done on a device without one belongs to the customer who used it
+-- within the look-back, if it was exactly one, and nobody said that it does not.
+device as (
+    select
+        s.visitor_key,
+        s.started_at,
+        min(l.customer_key) as customer_key,
+        case
+            when count(u.visitor_key) > 0 then 'unlinked'
+            when min(l.customer_key) = max(l.customer_key) then 'device'
+            else 'shared'
+        end as identity_rule
+    from {{ ref('int_session__aggregated') }} as s
+    inner join {{ ref('device_login') }} as l
+        on
+            s.visitor_key = l.visitor_key
+            and l.login_date >= {{ business_date('s.started_at') }} - {{ days or 0 }}
+            and l.login_date <= {{ business_date('s.started_at') }} + {{ days or 0 }}
+    left join {{ ref('unlinked_device') }} as u on s.visitor_key = u.visitor_key
+    where {{ 'false' if days is none else 'not s.has_login' }}
+    group by s.visitor_key, s.started_at
+),
+
 complete as (
     select
         s.*,
         coalesce(t.transactions, 0) as transactions,
         coalesce(t.amount_krw, 0)::numeric(20, 2) as amount_krw,
-        coalesce(p.path, s.path) as full_path
+        coalesce(p.path, s.path) as full_path,
+        case d.identity_rule when 'device' then d.customer_key else s.customer_key end as person_customer_key,
+        case when s.customer_key is not null then 'login' when s.has_login then 'shared' else d.identity_rule end
+            as identity_rule
     from {{ ref('int_session__aggregated') }} as s
+    left join device as d on s.visitor_key = d.visitor_key and s.started_at = d.started_at
     left join total as t on s.visitor_key = t.visitor_key and s.started_at = t.started_at
     left join travelled as p on s.visitor_key = p.visitor_key and s.started_at = p.started_at
 )
@@ -96,7 +125,7 @@ select
     c.started_at,
     c.ended_at,
     {{ business_date('c.started_at') }} as session_date,
-    c.customer_key,
+    c.person_customer_key as customer_key,
     c.events,
     c.pages,
     c.errors,
@@ -106,6 +135,7 @@ select
     raw.char_node(right(c.full_path, 1)) as exit_node_id,
     c.agent_key,
     c.inflow_key,
-    c.full_path as path
+    c.full_path as path,
+    c.identity_rule
 from complete as c
 inner join {{ source('raw', 'visitor') }} as v on c.visitor_key = v.visitor_key

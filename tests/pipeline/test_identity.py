@@ -1,0 +1,85 @@
+"""Whom sessions belong to: proved by logins, never guessed on a shared device, and undone without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pipeline.comparison import differences, mart_by_name
+from tests.pipeline.zone import Zone, event
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.identity import IdentityError, link, unlink
+from journeymart.settings import Settings
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+# own: only A logs in. kiosk: A, later B. late: A, but longer ago than 30 days. both: A and B in one session.
+ANONYMOUS = [("own", 10), ("kiosk", 10), ("late", 10), ("both", 10)]
+LOGINS = [("own", 12, "A"), ("kiosk", 12, "A"), ("late", 41, "A"), ("both", 12, "A"), ("both", 12, "B")]
+
+
+def visit(number: int, device: str, day: int, customer: str | None = None) -> dict[str, Any]:
+    at = f"2026-0{3 + day // 32}-{day - day // 32 * 31:02}T12:00:{number:02}+09:00"
+    return event(number, event_time=at, visitor_id=device, customer_id=customer)
+
+
+def whose(settings: Settings, day: str = "2026-03-10") -> dict[str, tuple[str | None, str | None]]:
+    """Customer and rule of the sessions of a date, by device."""
+    with connect("jm_dashboard", settings=settings) as connection:
+        rows = connection.execute(
+            "select visitor_id, customer_id, identity_rule from mart.session where session_date = %s", (day,)
+        ).fetchall()
+    return {device: (customer, rule) for device, customer, rule in rows}
+
+
+def test_sessions_find_their_customer_and_lose_them_again(
+    new_warehouse: Callable[[], Settings], tmp_path: Path
+) -> None:
+    settings = new_warehouse()
+    zone = Zone(tmp_path / "landing", settings)
+    zone.put("clickstream/1.ndjson", [visit(n, *item) for n, item in enumerate(ANONYMOUS)])
+    pipeline.run(settings, zone.directory)
+    assert set(whose(settings).values()) == {(None, None)}
+
+    zone.put("clickstream/2.ndjson", [visit(n, *item) for n, item in enumerate(LOGINS, start=10)])
+    pipeline.run(settings, zone.directory)
+    nobody = (None, None)
+    shared = (None, "shared")
+    assert whose(settings) == {"own": ("A", "device"), "kiosk": ("A", "device"), "late": nobody, "both": shared}
+    assert whose(settings, "2026-03-12")["own"] == ("A", "login")
+    with connect("jm_dashboard", settings=settings) as connection:
+        evidence = connection.execute(
+            "select customer_id, identity_rule, evidence_customer_id, evidence_date::text, line_no from mart.identity"
+            " where visitor_id = 'own' and started_at < '2026-03-11'"
+        ).fetchall()
+    assert evidence == [("A", "device", "A", "2026-03-12", 1)]
+
+    # the guard: as soon as a second customer logs in, nobody's earlier sessions are shown to anybody
+    zone.put("clickstream/3.ndjson", [visit(20, "kiosk", 14, "B")])
+    pipeline.run(settings, zone.directory)
+    assert whose(settings)["kiosk"] == shared
+    stitched = mart_by_name(settings)
+
+    unlink(settings, "own", "lent to a colleague")
+    assert pipeline.run(settings, zone.directory).build.scope == "changes"
+    assert whose(settings)["own"] == (None, "unlinked")
+    undone = mart_by_name(settings)
+    pipeline.run(settings, zone.directory, full=True)
+    assert differences(mart_by_name(settings), undone) == {}, "as if the device had never been linked"
+
+    link(settings, "own")
+    pipeline.run(settings, zone.directory)
+    assert differences(mart_by_name(settings), stitched) == {}
+
+
+def test_what_cannot_be_decided(server: Settings) -> None:
+    with pytest.raises(IdentityError, match="no visitor 'nobody' has landed"):
+        unlink(server, "nobody", "because")
+    with pytest.raises(IdentityError, match="say why"):
+        unlink(server, "own", " ")
+    with pytest.raises(IdentityError, match="is not unlinked"):
+        link(server, "nobody")
