@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from journeymart.db import connect
+from journeymart.quality.later import postpone
 from journeymart.quality.result import Check, QualityError, ValidationResult
 from journeymart.quality.rules import Rulebook
 from journeymart.settings import REPO, Settings
@@ -52,6 +53,10 @@ def validate(
     facts = _run_facts(settings, run_id)
     # Great Expectations prints; standard output belongs to the command line's own result.
     with contextlib.redirect_stdout(sys.stderr):
+        # A third of the time of its imports, for expectations with charts and statistics, of which no rule is one.
+        postpone("altair", "scipy.stats")
+        # It reports its own workings in hundreds of lines, which would end up in the log of the Airflow task.
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
         from journeymart.quality.engine import evaluate  # noqa: PLC0415 (4 s: only where a validation really runs)
 
         checks = evaluate(settings, rulebook, facts, kept_runs)
