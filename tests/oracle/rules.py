@@ -48,7 +48,8 @@ def hits(rule: Rule, log: list[Event], watermark: datetime) -> list[Hit]:
     for person in sorted({event.person for event in log}):
         own = [event for event in log if event.person == person]
         found: list[tuple[datetime, Event, Event, bool]] = []
-        for channel in sorted({event.channel for event in own}) if rule.hold else [None]:
+        channels: list[str | None] = [*sorted({event.channel for event in own})] if rule.hold else [None]
+        for channel in channels:
             history = [event for event in own if channel is None or event.channel == channel]
             found += _matches(rule, history, log, watermark)
         last: datetime | None = None

@@ -97,7 +97,7 @@ def test_the_funnel_of_a_rule_knows_the_same_people(bank: Bank) -> None:
         (hit, "select rule_id, subject_key from mart.detection"),
         (converted, "select funnel_id, subject_key from mart.funnel_entry where status = 'converted'"),
     ):
-        for rule_id, subject_key in bank.connection.execute(query):  # type: ignore[call-overload]
+        for rule_id, subject_key in bank.connection.execute(query):
             people[rule_id].add(subject_key)
     equal = 0
     for rule in bank.definitions:

@@ -219,8 +219,10 @@ class Rule(DefinitionModel):
         for step in self.steps:
             condition = step.condition
             if step.not_ is not None:
-                place = {"from_step": len(steps), "to_step": len(steps) + self._after(step).times.gte}
-                exclusions.append(Exclusion.model_construct(source=condition.source, where=condition.where, **place))
+                exclusions.append(Exclusion.model_construct(
+                    source=condition.source, where=condition.where,
+                    from_step=len(steps), to_step=len(steps) + self._after(step).times.gte,
+                ))  # fmt: skip
                 continue
             for number in range(1, step.times.gte + 1):
                 name = f"{step.name} {number}" if step.times.gte > 1 else step.name

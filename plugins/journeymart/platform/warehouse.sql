@@ -573,12 +573,17 @@ alter table config.condition add column if not exists uses_customer boolean not 
 alter table config.condition add column if not exists uses_session boolean not null default false;
 alter table config.condition drop constraint if exists condition_pkey;
 alter table config.condition add primary key (condition_id, source);        -- a condition of any source is one of each
-
 create table if not exists config.unlinked_device (   -- whose sessions without a login shall belong to nobody
     visitor_key integer primary key references raw.visitor,
     unlinked_at timestamptz not null default now(),
     reason      text not null
 );
+create table if not exists config.transaction_code (  -- definitions/transactions.yml as applied: names for the catalogue
+    transaction_code text primary key,
+    content          jsonb not null,
+    applied_at       timestamptz not null default now()
+);
+
 -- ───────────────────────────── export: what campaign systems answer ─────────────────────────────
 -- What they read are views and tables that publish keeps.
 create table if not exists export.ack (
@@ -592,12 +597,6 @@ create table if not exists export.ack (
     check ((trigger_id is null) <> (export_id is null))
 );
 create index if not exists ack_trigger on export.ack (trigger_id);
-
-create table if not exists config.transaction_code (  -- definitions/transactions.yml as applied: names for the catalogue
-    transaction_code text primary key,
-    content          jsonb not null,
-    applied_at       timestamptz not null default now()
-);
 
 -- ───────────────────────────── roles ─────────────────────────────
 grant usage on schema raw to jm_loader, jm_builder, jm_publisher, jm_auditor;

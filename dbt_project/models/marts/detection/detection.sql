@@ -27,7 +27,13 @@ named as (
         i.*,
         m.matched_at,
         m.visitor_key,
-        (array['{{ sources | join("', '") }}'])[m.source_rank + 1] as source,
+        (
+            array[
+                {%- for source in sources %}
+                '{{ source }}'{{ ',' if not loop.last }}
+                {%- endfor %}
+            ]
+        )[m.source_rank + 1] as source,
         coalesce(
             c.event_id, t.transaction_id, o.consultation_id, p.send_id, b.subscription_id, v.response_id
         ) as id

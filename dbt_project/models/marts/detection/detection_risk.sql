@@ -4,8 +4,8 @@ select
     d.customer_id,
     d.detection_date,
     round((100 * (1 - exp(sum(ln(1 - d.score / 100.0)))))::numeric)::integer as score,
-    array_agg(d.label_ko order by d.score desc, d.rule_id) as reasons,
-    array_agg(d.rule_id order by d.score desc, d.rule_id) as rule_ids
+    array_agg(d.label_ko order by d.score desc, d.rule_id asc) as reasons,
+    array_agg(d.rule_id order by d.score desc, d.rule_id asc) as rule_ids
 from (
     select distinct
         h.customer_id,
