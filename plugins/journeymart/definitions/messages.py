@@ -35,7 +35,7 @@ class Message(DefinitionModel):
 
     def content(self) -> dict[str, Any]:
         """Plain values for `config.definition`."""
-        return {"label": self.title.model_dump(), "owner": None, **self.model_dump(exclude={"id"})}
+        return {"label": self.title.model_dump(), "owner": None, **self.model_dump(mode="json", exclude={"id"})}
 
 
 class MessagesFile(DefinitionModel):
