@@ -64,10 +64,10 @@ def ask(client: SupersetClient, chart: dict[str, Any], **filters: list[str]) -> 
     simple = [{"col": item["subject"], "op": item["operator"], "val": item["comparator"]} for item in adhoc]
     columns = [
         column
-        for field in ("x_axis", "source", "target", "groupby")
+        for field in ("x_axis", "source", "target", "groupby", "all_columns")
         for column in ([params[field]] if isinstance(params.get(field), str) else params.get(field, []))
     ]
-    metrics = [[params["metric"]]] if "metric" in params else [params["metrics"]]
+    metrics = [[params["metric"]]] if "metric" in params else [params.get("metrics", [])]
     if "metrics_b" in params:
         metrics.append(params["metrics_b"])
     order = [[params["timeseries_limit_metric"], True]] if "timeseries_limit_metric" in params else []
