@@ -57,14 +57,19 @@ def _korean() -> dict[str, Any]:
 
 def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     """Before every request: the start page instead of Superset's own, and the completed Korean texts."""
-    from flask import jsonify, redirect, request  # noqa: PLC0415 - this file is read before Flask is set up
+    from flask import Response, jsonify, redirect, request  # noqa: PLC0415 - this file is read before Flask is set up
     from flask_babel import get_locale  # noqa: PLC0415
+    from flask_login import current_user  # noqa: PLC0415
 
     korean = _korean()
 
     def respond() -> Any:
         if request.endpoint == "Superset.language_pack" and (request.view_args or {}).get("lang") == "ko":
             return jsonify(korean)
+        if request.endpoint == "Superset.log" and not current_user.is_authenticated:
+            # The login page reports that it was opened. The answer to that, a redirect with a session of its own, may
+            # come after the login and undo it.
+            return Response(status=204)
         if request.endpoint == "Superset.welcome":
             return redirect(_START.get(str(get_locale()), _START["ko"]))
         return None
