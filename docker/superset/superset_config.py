@@ -56,7 +56,7 @@ def _korean() -> dict[str, Any]:
 
 
 def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
-    """Before every request: the start page instead of Superset's own, and the completed Korean texts."""
+    """Before every request: the start page instead of Superset's own, the completed Korean texts, safe logins."""
     from flask import Response, jsonify, redirect, request  # noqa: PLC0415 - this file is read before Flask is set up
     from flask_babel import get_locale  # noqa: PLC0415
     from flask_login import current_user  # noqa: PLC0415
