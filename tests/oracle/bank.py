@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -28,6 +30,19 @@ class Bank:
     funnels: list[Funnel]
     content: dict[str, dict[str, Any]]  # as it stands in funnels.yml, by id
     settings: Settings
+
+    @cached_property
+    def entries(self) -> dict[str, list[funnels.Entry]]:
+        """What the reference says of all logs, by funnel."""
+        return {
+            funnel.id: [entry for log in self.events for entry in funnels.entries(funnel, log)]
+            for funnel in self.funnels
+        }
+
+    @cached_property
+    def watermark(self) -> datetime:
+        """The latest event."""
+        return max(event.at for log in self.events for event in log)
 
     def cases(self) -> Iterator[Case]:
         """Each log with a source of chance of its own for the arguments."""

@@ -16,18 +16,8 @@ from tests.oracle.bank import Bank
 from tests.oracle.funnels import Entry
 
 from journeymart.analysis import Scope, adhoc, call
-from journeymart.definitions.funnels import Funnel
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
-
-def entries_of(bank: Bank, funnel: Funnel) -> list[Entry]:
-    """What the reference says of all logs."""
-    return [entry for log in bank.events for entry in funnels.entries(funnel, log)]
-
-
-def watermark(bank: Bank) -> datetime:
-    return max(event.at for log in bank.events for event in log)
 
 
 def test_everyone_in_a_funnel_is_where_the_reference_says(bank: Bank) -> None:
@@ -43,12 +33,11 @@ def test_everyone_in_a_funnel_is_where_the_reference_says(bank: Bank) -> None:
         """
     ):
         found[row[0]].append((row[1], row[2], tuple(row[3]), *row[4:]))
-    latest = watermark(bank)
     for funnel in bank.funnels:
         wanted = [
-            (session_name(e.subject), e.entered_at, e.step_times, status(e, latest), e.open_until, e.breakdown,
+            (session_name(e.subject), e.entered_at, e.step_times, status(e, bank.watermark), e.open_until, e.breakdown,
              e.attempt_no)
-            for e in entries_of(bank, funnel)
+            for e in bank.entries[funnel.id]
         ]  # fmt: skip
         assert sorted(found[funnel.id], key=str) == sorted(wanted, key=str), funnel
 
@@ -74,10 +63,10 @@ def test_steps_are_counted_by_the_date_of_entry(bank: Bank) -> None:
     wanted = {}
     for funnel in bank.funnels:
         by_date = defaultdict(list)
-        for entry in entries_of(bank, funnel):
+        for entry in bank.entries[funnel.id]:
             by_date[entry.entered_at.astimezone(logs.SEOUL).date()].append(entry)
         for entry_date, entered in by_date.items():
-            wanted[funnel.id, entry_date] = funnels.steps_of(funnel, entered, watermark(bank))
+            wanted[funnel.id, entry_date] = funnels.steps_of(funnel, entered, bank.watermark)
     assert found.keys() == wanted.keys()
     for key, steps in wanted.items():
         assert found[key].keys() == steps.keys()
@@ -90,13 +79,13 @@ def test_steps_are_counted_by_the_date_of_entry(bank: Bank) -> None:
 def test_the_report_and_the_people_behind_it(bank: Bank) -> None:
     """mart.funnel() over all dates is the reference over all logs, and each of its numbers is a list of people."""
     for funnel in bank.funnels:
-        entered = entries_of(bank, funnel)
-        everyone = funnels.steps_of(funnel, [replace(entry, breakdown="all") for entry in entered], watermark(bank))
+        entered = bank.entries[funnel.id]
+        everyone = funnels.steps_of(funnel, [replace(entry, breakdown="all") for entry in entered], bank.watermark)
         rows = bank.call("funnel", None, funnel_id=funnel.id)
         assert {("all", row[1]): row[3:7] for row in rows} == {key: value[:4] for key, value in everyone.items()}
         by_value = bank.call("funnel", None, funnel_id=funnel.id, by_breakdown=True)
         assert {(row[0], row[1]): row[3:7] for row in by_value} == {
-            key: value[:4] for key, value in funnels.steps_of(funnel, entered, watermark(bank)).items()
+            key: value[:4] for key, value in funnels.steps_of(funnel, entered, bank.watermark).items()
         }
         for row in rows[:: len(rows) - 1 or 1]:
             for outcome, count in zip(("entered", "converted", "dropped", "still_open"), row[3:7], strict=True):
