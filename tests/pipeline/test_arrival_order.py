@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # a dozen runs
 
 DEFINITIONS = Path(__file__).parent / "definitions"
 FILES = {"clickstream": 16, "transactions": 4}  # how many files the lines of a source are split into
-RUNS = 4
+RUNS = 2
 MESSAGE_FILES = 3
 REPEATED_LINES = 0.03
 START = datetime(2026, 6, 1, 9, tzinfo=UTC)
@@ -157,7 +157,7 @@ def cut(file: Path) -> set[tuple[str, datetime, datetime, int]]:
 def test_random_arrival(
     new_warehouse: Callable[[], Settings], tmp_path: Path, history: Callable[[Path, int], Path | None], seed: int
 ) -> None:
-    """Lines dealt at random to 20 files, some of them twice, files once more under other names, in four runs.
+    """Lines dealt at random to 20 files, some of them twice, files once more under other names, in two runs.
 
     The mart is that of one full load, row for row, and computing it anew from raw changes nothing, not even keys.
     """

@@ -244,7 +244,7 @@ def test_what_is_gone_from_the_repository_goes_and_what_users_made_stays(client,
     del extra["tabs"][0]["menu"]
     (more / "dashboards" / "extra.yml").write_text(yaml.safe_dump(extra, allow_unicode=True))
     menu = more / "menu.yml"
-    menu.write_text(menu.read_text().replace("[journey_overview]", "[journey_overview, extra]"))
+    menu.write_text(menu.read_text().replace("[journey_overview,", "[journey_overview, extra,"))
     roles = more / "roles.yml"
     roles.write_text(roles.read_text() + "  extra: {title: {ko: 추가, en: Extra}, dashboards: [extra]}\n")
     (more / "charts" / "extra.yml").write_text((more / "charts" / "kpi_sessions.yml").read_text())
