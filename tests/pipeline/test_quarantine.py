@@ -29,7 +29,7 @@ def test_the_list_shows_shape_and_reason_but_no_value(zone: Zone):
     ]
     assert found[1].line == (
         '{"event_id": "xx", "event_time": "xxxx-xx-xxxxx:xx:xx+xx:xx", "visitor_id": "xx", "page_code": "xx",'
-        ' "action_type": "xxxxx", "click_text": "xxx xxx-xxxx-xxxx"}'
+        ' "action_type": "xxxxx", "click_text": "xxx *xxxxx*"}'
     )
     for chosen, lines in (
         (Filter(source="transactions"), 1),
