@@ -293,7 +293,8 @@ def steps_of(funnel: Funnel, found: list[Entry], watermark: datetime) -> dict[tu
         for step in range(1, len(funnel.steps) + 1):
             there = [e for e in of if len(e.step_times) >= step and e.step_times[step - 1]]
             after = [n for n in range(step + 1, len(funnel.steps) + 1) if not funnel.steps[n - 1].optional][:1]
-            on, away = [], []
+            on: list[Entry] = []
+            away: list[Entry] = []
             for e in there:
                 goes_on = not after or (len(e.step_times) >= after[0] and e.step_times[after[0] - 1])
                 (on if goes_on else away).append(e)
