@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from tests.oracle import funnels, logs
+from tests.oracle.funnels import Entry
 from tests.oracle.logs import Session
 
 from journeymart.definitions.funnels import Funnel
@@ -32,7 +33,7 @@ class Bank:
     settings: Settings
 
     @cached_property
-    def entries(self) -> dict[str, list[funnels.Entry]]:
+    def entries(self) -> dict[str, list[Entry]]:
         """What the reference says of all logs, by funnel."""
         return {
             funnel.id: [entry for log in self.events for entry in funnels.entries(funnel, log)]
