@@ -38,6 +38,9 @@
         select {{ columns }} from {{ build }} as b where {{ config.get('keep', 'true') }};
         {%- endif %}
         alter table {{ build }} add primary key ({{ config.require('key') | join(', ') }});
+        {%- if not full and config.get('replaces') %}
+        {{ assert_grain(build, mart) }}
+        {%- endif %}
         analyze {{ build }};
         {{ record_model(delta_replaces(model), config.get('keep', 'true')) }}
     {%- endcall %}
@@ -45,6 +48,27 @@
     {{ adapter.commit() }}
     {{ return({'relations': [next]}) }}
 {% endmaterialization %}
+
+{# No key twice in the coming state. The primary key of build.x covers the rows of this run, that of mart.x the untouched
+   ones; here they are compared with each other. Where a model replaces by its key they cannot meet. #}
+{% macro assert_grain(build, mart) -%}
+    {%- set key = config.get('key') -%}
+    do $grain$
+    declare
+        twice record;
+    begin
+        select {% for column in key %}b.{{ column }}{{ ', ' if not loop.last }}{% endfor %} into twice
+        from {{ build }} as b
+        inner join {{ mart }} as m
+            on {% for column in key %}m.{{ column }} = b.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+        where {{ config.get('keep', 'true') }} and not ({{ delta_replaces(model) }})
+        limit 1;
+        if found then
+            raise exception 'grain of {{ mart }}: % is computed by this run and among the rows it leaves', twice;
+        end if;
+    end
+    $grain$;
+{%- endmacro %}
 
 {# What publish must know of a model, left in the database because publish may run elsewhere. #}
 {% macro record_model(replaces=none, keep=none) -%}

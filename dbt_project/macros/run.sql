@@ -1,23 +1,23 @@
-{# True when this run computes everything from raw; false when it computes what new files touch.
-   Decided before dbt starts (build.run_scope), so the compiled SQL of a run is a fact, not a guess. #}
+{# What was decided before dbt starts (pipeline.py): read once for the whole run, not once for every model that asks.
+   `unknown` stands for it while the project is parsed. #}
+{% macro run_fact(name, unknown) %}
+    {{ return(var('run')[name] if execute else unknown) }}
+{% endmacro %}
+
+{# True when this run computes everything from raw; false when it computes what new files touch. #}
 {% macro is_full() %}
-    {%- if not execute -%}{{ return(true) }}{%- endif -%}
-    {{ return(run_query("select is_full from build.run_scope").columns[0].values()[0]) }}
+    {{ return(run_fact('is_full', true)) }}
 {% endmacro %}
 
 {# The applied policy of definitions/sessions.yml: seconds, time zone and switches. #}
 {% macro session_policy() %}
-    {%- if not execute -%}{{ return({}) }}{%- endif -%}
-    {%- set found = run_query("select content from config.definition where kind = 'sessions' and retired_at is null") -%}
-    {%- set content = found.columns[0].values()[0] -%}
-    {{ return(fromjson(content) if content is string else content) }}
+    {{ return(run_fact('sessions', {})) }}
 {% endmacro %}
 
 {# Whether this run takes files away that others have corrected (supersedes in their .done); rare, so models carry the
    conditions for it only then. #}
 {% macro has_gone() %}
-    {%- if not execute -%}{{ return(false) }}{%- endif -%}
-    {{ return(run_query("select exists (select from build.run_gone)").columns[0].values()[0]) }}
+    {{ return(run_fact('has_gone', false)) }}
 {% endmacro %}
 
 {# Whether a row of raw or mart is of a file that this run takes away. #}

@@ -14,22 +14,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from journeymart.db import connect
-from journeymart.definitions.applied import load_definitions
+from journeymart.definitions.applied import Definitions, load_definitions
 from journeymart.definitions.transactions import load_transactions
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, land
-from journeymart.landing.pull import PullResult, pull
 from journeymart.publish import Publication, publish
 from journeymart.quality import ValidationResult
 from journeymart.quality import validate as run_checks
 from journeymart.settings import Settings
-from journeymart.superset.cache import refresh
 from journeymart.transform.dbt import Dbt, NodeResult
+
+if TYPE_CHECKING:
+    from journeymart.landing.pull import PullResult
 
 # A change of these kinds of definitions computes what they define, over the whole history, and nothing else.
 BACK_FILLED = frozenset({"funnels", "messages", "rules"})
@@ -89,6 +91,8 @@ def run(
 
     A rejected file and a database out of reach do not stop the others. Raises JourneymartError if a step fails.
     """
+    from journeymart.landing.pull import pull  # noqa: PLC0415 - brings SQLAlchemy, which most steps can do without
+
     run_id = run_id or new_run_id()
     pulls = pull(landing, definitions=definitions, settings=settings)
     files = land(landing, run_id, definitions=definitions, settings=settings)
@@ -154,6 +158,8 @@ def is_pending(settings: Settings) -> bool:
 
 def deliver(settings: Settings) -> bool:
     """Tell Superset that its cached numbers are old; false when no Superset runs here."""
+    from journeymart.superset.cache import refresh  # noqa: PLC0415 - brings Superset's client
+
     return refresh(settings)
 
 
@@ -167,11 +173,12 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
     dbt = Dbt(settings)
     dbt.parse()
     with connect("jm_builder", settings=settings, autocommit=True) as connection, _alone(connection):
-        digest = _apply_definitions(connection, definitions, dbt.project_hash())
+        applied = load_definitions(definitions)
+        digest = _apply_definitions(connection, applied, dbt.project_hash())
         _apply_transaction_codes(connection, definitions)
         is_full = full or not _is_current(connection, dbt, digest) or _watermark_falls(connection)
         scope = "all" if is_full else "changes"
-        with _landing_held(settings, when=scope == "all"):
+        with _landing_held(settings, when=is_full):
             files, changes = _begin(connection, run_id, scope, digest)
             is_idle = scope == "changes" and changes == 0
             if is_idle and not _definitions_wait(connection) and not _devices_wait(connection):
@@ -179,7 +186,14 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
                     "update ops.run set status = 'empty', ended_at = clock_timestamp() where run_id = %s", (run_id,)
                 )
                 return Build(run_id, "empty", 0, 0)
-            results = dbt.build()
+            gone = connection.execute("select exists (select from build.run_gone)").fetchone()
+            results = dbt.build(
+                {
+                    "is_full": is_full,
+                    "has_gone": gone == (True,),
+                    "sessions": applied.content["sessions", "sessions"],
+                }
+            )
         _record(connection, run_id, results)
         return Build(run_id, scope, files, len(results))
 
@@ -291,9 +305,8 @@ def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResul
         raise PipelineError(f"{len(failed)} of {len(results)} models and tests failed: {error}")
 
 
-def _apply_definitions(connection: psycopg.Connection, directory: Path | None, project_hash: str) -> str:
+def _apply_definitions(connection: psycopg.Connection, definitions: Definitions, project_hash: str) -> str:
     """Version what changed in config.definition; returns a hash of what decides all of the mart's numbers."""
-    definitions = load_definitions(directory)
     current = definitions.content
     with connection.transaction():
         stored = {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from journeymart.settings import Settings
@@ -33,18 +31,10 @@ def current_models(settings: Settings) -> Models:
     from journeymart.transform.dbt import Dbt  # noqa: PLC0415 - brings dbt, which is slow to import
 
     # In a folder of its own: a run of the pipeline may be reading the project at the same moment.
-    home = settings.home / "dashboards"
-    Dbt(replace(settings, home=home)).parse()
-    return read_models(home / "dbt" / "target" / "manifest.json")
-
-
-def read_models(path: Path) -> Models:
-    """The described columns of every model in a manifest that dbt wrote."""
-    nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"].values()
+    dbt = Dbt(replace(settings, home=settings.home / "dashboards"))
+    dbt.parse()
     return {
-        node["name"]: {name: _column(column) for name, column in node["columns"].items()}
-        for node in nodes
-        if node["resource_type"] == "model"
+        model["name"]: {name: _column(column) for name, column in model["columns"].items()} for model in dbt.models()
     }
 
 

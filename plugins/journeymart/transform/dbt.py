@@ -56,6 +56,11 @@ class Dbt:
         """Read the project; raises DbtError where it is not valid."""
         self._manifest = self._invoke(["parse"]).result
 
+    def models(self) -> list[dict[str, Any]]:
+        """Every model as dbt describes it in its manifest: name, description, columns with types, labels and so on."""
+        assert self._manifest is not None, "parse() comes first"  # noqa: S101 - a programming error, not an input
+        return [node.to_dict() for node in self._manifest.nodes.values() if node.resource_type.value == "model"]
+
     def mart_tables(self) -> list[MartTable]:
         """The tables that publish will keep in schema mart."""
         assert self._manifest is not None, "parse() comes first"  # noqa: S101 - a programming error, not an input
@@ -80,9 +85,12 @@ class Dbt:
         ]
         return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
-    def build(self) -> list[NodeResult]:
-        """Seeds, models and data tests, in dependency order. Failures are results, not exceptions."""
-        outcome = self._invoke(["build", "--exclude-resource-type", "unit_test"], check=False)
+    def build(self, facts: dict[str, Any]) -> list[NodeResult]:
+        """Seeds, models and data tests, in dependency order, for a run of these facts (macros/run.sql).
+
+        Failures are results, not exceptions.
+        """
+        outcome = self._invoke(["build", "--exclude-resource-type", "unit_test"], check=False, vars={"run": facts})
         if outcome.exception is not None:
             raise DbtError(f"dbt could not run: {outcome.exception}") from outcome.exception
         return [
@@ -96,17 +104,20 @@ class Dbt:
             for result in outcome.result.results
         ]
 
-    def _invoke(self, arguments: list[str], *, check: bool = True) -> Any:
+    def _invoke(self, arguments: list[str], *, check: bool = True, **parameters: Any) -> Any:
         from dbt.cli.main import dbtRunner  # noqa: PLC0415 - two seconds of imports, needed here only
 
         project = self._settings.repo / "dbt_project"
         state = self._settings.home / "dbt"
         outcome = dbtRunner(manifest=self._manifest).invoke(
             [
-                "--quiet", "--no-use-colors", "--log-path", str(state / "logs"),
+                # Results and messages are kept in ops.model_result; writing them down twice more takes a second of CPU.
+                "--quiet", "--no-use-colors", "--log-path", str(state / "logs"), "--log-level-file", "none",
+                "--no-write-json",
                 *arguments,
                 "--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(state / "target"),
-            ]
+            ],
+            **parameters,
         )  # fmt: skip
         if check and not outcome.success:
             raise DbtError(f"dbt {arguments[0]} failed: {outcome.exception}") from outcome.exception
