@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from journeymart.db import connect
 from journeymart.platform import local
 from journeymart.platform.postgres import Postgres
 from journeymart.settings import Settings
@@ -59,26 +60,62 @@ def server() -> Iterator[Settings]:
         os.environ["JOURNEYMART_HOME"] = before
 
 
-@pytest.fixture(scope="session")
-def new_warehouse(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Settings]:
-    """Creates empty warehouses: databases of their own on the one server."""
-    numbers = itertools.count(1)
+class Warehouses:
+    """Empty warehouses: databases of their own on one server. Names are used again, and with them what dbt has read of
+    the project, because reading takes it seconds and depends on the name."""
 
-    def create() -> Settings:
-        number = next(numbers)
-        home = tmp_path_factory.mktemp(f"home{number}")
-        settings = replace(server, pg_database=f"warehouse_{number}", home=home)
+    def __init__(self, server: Settings, directory: Path) -> None:
+        self._server = server
+        self._directory = directory
+        self._free: list[str] = []
+        self._homes = itertools.count(1)
+
+    def create(self) -> Settings:
+        name = self._free.pop() if self._free else f"warehouse_{next(self._homes)}"
+        home = self._directory / f"home{next(self._homes)}"
+        home.mkdir()
+        parsed = self._directory / name
+        parsed.mkdir(exist_ok=True)
+        (home / "dbt").symlink_to(parsed)
+        settings = replace(self._server, pg_database=name, home=home)
         # the server's own home keeps its processes; only addresses and state differ
-        Postgres(replace(server, pg_database=settings.pg_database)).provision()
+        Postgres(replace(self._server, pg_database=name)).provision()
         return settings
 
-    return create
+    def drop(self, settings: Settings) -> None:
+        """Set the name free. To drop the database would cost a checkpoint; it goes with the server."""
+        name = settings.pg_database
+        with connect("jm_admin", database="postgres", settings=self._server, autocommit=True) as connection:
+            connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+            connection.execute(f"alter database {name} rename to {name}_until_{next(self._homes)}".encode())
+        self._free.append(name)
+
+
+@pytest.fixture(scope="session")
+def warehouses(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Warehouses:
+    return Warehouses(server, tmp_path_factory.mktemp("warehouses"))
+
+
+@pytest.fixture(scope="module")
+def new_warehouse(warehouses: Warehouses) -> Iterator[Callable[[], Settings]]:
+    """Creates empty warehouses that are there until the end of the module."""
+    created: list[Settings] = []
+
+    def create() -> Settings:
+        created.append(warehouses.create())
+        return created[-1]
+
+    yield create
+    for settings in created:
+        warehouses.drop(settings)
 
 
 @pytest.fixture
-def warehouse(new_warehouse: Callable[[], Settings]) -> Settings:
-    """An empty warehouse."""
-    return new_warehouse()
+def warehouse(warehouses: Warehouses) -> Iterator[Settings]:
+    """An empty warehouse, for one test."""
+    settings = warehouses.create()
+    yield settings
+    warehouses.drop(settings)
 
 
 @pytest.fixture(scope="session")

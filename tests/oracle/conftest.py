@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from tests.conftest import Warehouses
 from tests.oracle import funnels, logs
 from tests.oracle.bank import Bank
 
 from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.definitions.funnels import Funnel
-from journeymart.settings import Settings
 
 FUNNELS = 40  # per batch
 
 
 @pytest.fixture(scope="package", params=range(logs.BATCHES))
 def bank(
-    request: pytest.FixtureRequest, new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bank]:
     batch: int = request.param
     landing, directory = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("definitions")
@@ -29,7 +29,7 @@ def bank(
     chance = random.Random(batch)
     content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)]
     (directory / "funnels.yml").write_text(json.dumps({"funnels": content}), encoding="utf-8")
-    warehouse = new_warehouse()
+    warehouse = warehouses.create()
     pipeline.run(warehouse, landing, definitions=directory)
     with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
         yield Bank(
@@ -41,3 +41,4 @@ def bank(
             {item["id"]: item for item in content},
             warehouse,
         )
+    warehouses.drop(warehouse)

@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['subject_key']}]) }}
+{{ config(indexes=[['subject_key']]) }}
 -- depends_on: {{ ref('consent') }} {{ ref('int_trigger__action') }}
 -- Whose hits are computed in this run, by rule: those whose matches change, those whose time has run out since, and
 -- everyone for a rule that is new.

@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['subject_key']}]) }}
+{{ config(indexes=[['subject_key']]) }}
 -- Whose funnels are computed in this run: those whose matches change, those whose time has run out since, and everyone
 -- for a funnel that is new. A subject is a customer, minus a visitor, or a session of minus a visitor.
 with changed as (

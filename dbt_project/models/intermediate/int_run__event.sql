@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['event_hash']}]) }}
+{{ config(indexes=[['event_hash']]) }}
 -- Clickstream lines that are new in a run of changes, as a small table of known size: the planner then looks up what
 -- they touch instead of reading whole tables. One index range of raw per file or replayed line.
 select

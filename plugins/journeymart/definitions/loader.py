@@ -147,6 +147,7 @@ def read_document(kind: str, path: Path) -> Document:
         raise DefinitionError([f"{path}: is larger than {MAX_BYTES:,} bytes"])
     loader = _Loader(text)
     try:
+        _limit_depth(path, text)
         node = loader.get_single_node()
         reader = _Reader(path, loader)
         data = {} if node is None else reader.read(node, ())
@@ -162,8 +163,17 @@ def read_document(kind: str, path: Path) -> Document:
     return Document(kind, path, data, reader.lines)
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with the scalars of YAML 1.2: null, true/false, decimal numbers and text."""
+def _limit_depth(path: Path, text: str) -> None:
+    """Refuse what libyaml would follow until the stack of the process ends."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise DefinitionError([f"{path}:{event.start_mark.line + 1}: too deeply nested values"])
+
+
+class _Loader(yaml.CSafeLoader):
+    """CSafeLoader with the scalars of YAML 1.2: null, true/false, decimal numbers and text."""
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -190,7 +200,7 @@ class _Reader:
         line = node.start_mark.line + 1
         self.lines.setdefault(location, (self.path, line))
         self.values += 1
-        if self.values > MAX_VALUES or len(location) > MAX_DEPTH:
+        if self.values > MAX_VALUES or len(location) > MAX_DEPTH:  # deep by aliases, too
             raise DefinitionError([f"{self.path}:{line}: too many or too deeply nested values"])
         if node.tag not in PLAIN_TAGS:
             raise DefinitionError([f"{self.path}:{line}: only plain values are read, not {node.tag}"])

@@ -108,6 +108,6 @@ class Rulebook:
 
 def _read(path: Path) -> Suite:
     try:
-        return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Suite.model_validate(yaml.load(path.read_text("utf-8"), yaml.CSafeLoader))
     except (yaml.YAMLError, ValidationError, OSError) as error:
         raise RuleError(f"{path}: {error}") from error

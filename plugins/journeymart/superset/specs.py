@@ -233,7 +233,7 @@ def read_assets(directory: Path = ASSETS) -> Assets:
 
     def read(path: Path, model: type[Model]) -> Model | None:
         try:
-            return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            return model.model_validate(yaml.load(path.read_text("utf-8"), yaml.CSafeLoader))
         except ValidationError as error:
             problems.extend(
                 f"{path.relative_to(directory)}: {'.'.join(map(str, found['loc']))}: {found['msg']}"

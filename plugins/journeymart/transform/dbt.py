@@ -112,7 +112,7 @@ class Dbt:
         outcome = dbtRunner(manifest=self._manifest).invoke(
             [
                 # Results and messages are kept in ops.model_result; writing them down twice more takes a second of CPU.
-                "--quiet", "--no-use-colors", "--log-path", str(state / "logs"), "--log-level-file", "none",
+                "--quiet", "--no-use-colors", "--log-path", str(state / "logs"), "--log-level-file", "none", "--no-populate-cache",
                 "--no-write-json",
                 *arguments,
                 "--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(state / "target"),
