@@ -112,8 +112,8 @@ class Dbt:
         outcome = dbtRunner(manifest=self._manifest).invoke(
             [
                 # Results and messages are kept in ops.model_result; writing them down twice more takes a second of CPU.
-                "--quiet", "--no-use-colors", "--log-path", str(state / "logs"), "--log-level-file", "none", "--no-populate-cache",
-                "--no-write-json",
+                "--quiet", "--no-use-colors", "--log-path", str(state / "logs"), "--log-level-file", "none",
+                "--no-write-json", "--no-populate-cache",
                 *arguments,
                 "--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(state / "target"),
             ],
