@@ -152,3 +152,13 @@ def segments() -> dict[str, Any]:
 def channel_rules() -> list[dict[str, str]]:
     """One rule."""
     return [{"id": "paid", "predicate": "true"}]
+
+
+def is_new_definition(kind: str = "d.kind", definition_id: str = "d.definition_id", version: str = "d.version") -> str:
+    """A condition on a definition."""
+    return f"not exists (select from mart.definition as p where (p.kind, p.version) = ({kind}, {version}))"
+
+
+def days_of_touched(days: str) -> str:
+    """A query."""
+    return f"select d.* from {days} as d"
