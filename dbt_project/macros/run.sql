@@ -128,3 +128,39 @@
     {%- if not execute -%}{{ return(false) }}{%- endif -%}
     {{ return(run_query("select to_regclass('mart." ~ name ~ "') is not null").columns[0].values()[0]) }}
 {% endmacro %}
+
+{# Whether what is published does not follow this version of an applied definition yet. #}
+{% macro is_new_definition(kind='d.kind', definition_id='d.definition_id', version='d.version') -%}
+    {%- if is_full() -%}
+    true
+    {%- else -%}
+    not exists (
+        select from {{ published('definition') }} as p
+        where p.kind = {{ kind }} and p.definition_id = {{ definition_id }} and p.version = {{ version }}
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{# All days of the persons whose cohorts this run touches, in a relation like cohort_day, of the versions that are
+   applied; none in a full build. #}
+{% macro days_of_touched(days) -%}
+    select d.*
+    from {{ days }} as d
+    where
+        {%- if is_full() %}
+        false
+        {%- else %}
+        (d.cohort_id, d.person_key) in (
+            select
+                t.cohort_id,
+                t.person_key
+            from {{ ref('int_cohort__touched') }} as t
+        )
+        and (d.cohort_id, d.version) in (
+            select
+                c.cohort_id,
+                c.version
+            from {{ ref('cohort') }} as c
+        )
+        {%- endif %}
+{%- endmacro %}

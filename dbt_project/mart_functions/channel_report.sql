@@ -1,9 +1,10 @@
--- Those who enter a funnel and those who convert, by the inflow channel of their first or last touch.
+-- Those who enter a funnel and those who convert, by the inflow channel of their first or last touch. It reads with the
+-- rights of whoever asks: a department sees its own funnels.
 create or replace function mart.channel_report(
     funnel text, touch text default 'last', from_date date default null, to_date date default null
 )
 returns table (inflow_channel text, entered bigint, converted bigint, conversion double precision)
-language plpgsql stable security definer set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
 #variable_conflict use_column
 begin
@@ -11,8 +12,7 @@ begin
         raise exception 'touch must be first or last, not %', channel_report.touch using errcode = '22023';
     end if;
     if not exists (
-        select from config.definition as d
-        where d.kind = 'funnels' and d.definition_id = channel_report.funnel and d.retired_at is null
+        select from mart.funnel as f where f.funnel_id = channel_report.funnel
     ) then
         raise exception 'there is no funnel ''%''', channel_report.funnel using errcode = '22023';
     end if;

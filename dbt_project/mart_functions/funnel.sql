@@ -1,8 +1,10 @@
 -- A funnel by step, everything by the date of entry: both dates are included. from_previous is the share of those who
--- took the step before that is not optional. One row per step; with by_breakdown one per value and step.
+-- took the step before that is not optional. One row per step; with breakdown_by one per group and step: breakdown (the
+-- value that the definition keeps), channel (of the session of the entry), segment (each of `segments`, null for all).
 create or replace function mart.funnel(
     funnel_id text, from_date date default null, to_date date default null, channel text default null,
-    domain text default null, segment text default null, by_breakdown boolean default false
+    domain text default null, segment text default null, breakdown_by text default null,
+    segments text[] default null
 )
 returns table (
     breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
@@ -17,9 +19,9 @@ begin
     select r.*
     from mart.funnel_report(
         'mart.funnel_entry', funnel.funnel_id, mart.funnel_definition(funnel.funnel_id), funnel.from_date, funnel.to_date,
-        funnel.channel, funnel.domain, funnel.segment, funnel.by_breakdown
+        funnel.channel, funnel.domain, funnel.segment, funnel.breakdown_by, funnel.segments
     ) as r;
 end
 $$;
-revoke execute on function mart.funnel(text, date, date, text, text, text, boolean) from public;
-grant execute on function mart.funnel(text, date, date, text, text, text, boolean) to jm_dashboard;
+revoke execute on function mart.funnel(text, date, date, text, text, text, text, text[]) from public;
+grant execute on function mart.funnel(text, date, date, text, text, text, text, text[]) to jm_dashboard;

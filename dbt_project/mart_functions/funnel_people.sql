@@ -2,7 +2,8 @@
 -- still may (still_open). `outcome` entered: all of them.
 create or replace function mart.funnel_people(
     funnel_id text, step integer, outcome text default 'entered', from_date date default null,
-    to_date date default null, of_breakdown text default null
+    to_date date default null, of_breakdown text default null,
+    channel text default null, domain text default null, segment text default null
 )
 returns table (
     subject_id text, entered_at timestamptz, step_reached integer, status text, step_at timestamptz, breakdown text
@@ -33,6 +34,20 @@ begin
         and e.entry_date >= coalesce(funnel_people.from_date, '-infinity')
         and e.entry_date <= coalesce(funnel_people.to_date, 'infinity')
         and (funnel_people.of_breakdown is null or e.breakdown = funnel_people.of_breakdown)
+        and (
+            (funnel_people.channel is null and funnel_people.domain is null)
+            or exists (
+                select
+                from mart.session_selected(null, null, funnel_people.channel, funnel_people.domain, null) as s
+                where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+            )
+        )
+        and (
+            funnel_people.segment is null
+            or e.subject_key in (
+                select c.customer_key from mart.segment_customers(funnel_people.segment) as c (customer_key)
+            )
+        )
         and e.step_times[funnel_people.step] is not null
         and case
             when funnel_people.outcome = 'entered' then true
@@ -43,5 +58,9 @@ begin
     order by e.entered_at, e.subject_id, e.attempt_no;
 end
 $$;
-revoke execute on function mart.funnel_people(text, integer, text, date, date, text) from public;
-grant execute on function mart.funnel_people(text, integer, text, date, date, text) to jm_dashboard;
+revoke execute on function mart.funnel_people(
+    text, integer, text, date, date, text, text, text, text
+) from public;
+grant execute on function mart.funnel_people(
+    text, integer, text, date, date, text, text, text, text
+) to jm_dashboard;

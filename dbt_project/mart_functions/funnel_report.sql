@@ -1,9 +1,11 @@
 -- Entries of a funnel counted by step. `entries` is a relation with the columns of mart.funnel_entry, `funnel_id` the
 -- funnel's name there, `definition` its content as config.definition keeps it. channel and domain are those of the
--- session of the entry; a segment is of customers. Not for readers: they call mart.funnel().
+-- session of the entry; a segment is of customers. breakdown_by: null, breakdown (the value that the definition keeps),
+-- channel (of the session of the entry), or segment (one group per segment, in which people may be several times). Not
+-- for readers: they call mart.funnel().
 create or replace function mart.funnel_report(
     entries regclass, funnel_id text, definition jsonb, from_date date, to_date date, channel text, domain text,
-    segment text, by_breakdown boolean
+    segment text, breakdown_by text, segments text[]
 )
 returns table (
     breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
@@ -14,6 +16,10 @@ language plpgsql stable
 set search_path = ''
 as $$
 begin
+    if funnel_report.breakdown_by not in ('breakdown', 'channel', 'segment') then
+        raise exception 'breakdown_by must be breakdown, channel or segment, not %', funnel_report.breakdown_by
+            using errcode = '22023';
+    end if;
     return query execute format($sql$
         with step as (
             select
@@ -27,9 +33,33 @@ begin
             from jsonb_array_elements($1 -> 'steps') with ordinality as s (step, step_no)
         ),
 
+        member as materialized (
+            select s.segment_id, k.customer_key
+            from unnest(coalesce($9, (select array_agg(g.segment_id) from mart.segment as g))) as s (segment_id)
+            cross join lateral mart.segment_customers(s.segment_id) as k (customer_key)
+            where $7 = 'segment'
+        ),
+
         entry as (
-            select e.*
+            select e.*, g.group_name
             from %s as e
+            cross join lateral (
+                select 'all' as group_name
+                where $7 is null
+                union all
+                select e.breakdown
+                where $7 = 'breakdown'
+                union all
+                select coalesce(max(a.channel), '(none)')
+                from mart.session_fact as s
+                inner join raw.agent as a on s.agent_key = a.agent_key
+                where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+                having $7 = 'channel'
+                union all
+                select m.segment_id
+                from member as m
+                where m.customer_key = e.subject_key
+            ) as g
             where
                 e.funnel_id = $8
                 and e.entry_date >= coalesce($2, '-infinity') and e.entry_date <= coalesce($3, 'infinity')
@@ -52,7 +82,7 @@ begin
 
         taken as (
             select
-                case when $7 then e.breakdown else 'all' end as breakdown,
+                e.group_name as breakdown,
                 e.status,
                 s.step_no,
                 s.name,
@@ -106,12 +136,13 @@ begin
         from counted as c
         order by c.breakdown, c.step_no
     $sql$, entries) using
-        definition, from_date, to_date, channel, domain, segment, by_breakdown, funnel_id;
+        definition, from_date, to_date, channel, domain, segment, breakdown_by, funnel_id,
+        segments;
 end
 $$;
 revoke execute on function mart.funnel_report(
-    regclass, text, jsonb, date, date, text, text, text, boolean
+    regclass, text, jsonb, date, date, text, text, text, text, text[]
 ) from public;
 grant execute on function mart.funnel_report(
-    regclass, text, jsonb, date, date, text, text, text, boolean
+    regclass, text, jsonb, date, date, text, text, text, text, text[]
 ) to jm_builder;

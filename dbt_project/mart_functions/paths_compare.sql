@@ -1,7 +1,5 @@
 -- Main paths of two segments side by side (null: all customers): the share of each move among all sessions of a side,
--- the difference a - b, and its 95 % confidence interval by Newcombe's hybrid score method (Statistics in Medicine
--- 1998, 17:873-890, method 10), which holds for small numbers and shares near 0 too. It treats the sides as
--- independent samples: compare segments that do not overlap.
+-- the difference a - b, and its 95 % confidence interval (mart.share_difference): compare segments that do not overlap.
 create or replace function mart.paths_compare(
     segment_a text, segment_b text, depth integer default 5,
     from_date date default null, to_date date default null, channel text default null, domain text default null
@@ -37,39 +35,26 @@ as $$
             to_node,
             coalesce(a.sessions, 0) as sessions_a,
             coalesce(b.sessions, 0) as sessions_b,
-            coalesce(a.total, (select max(x.total) from a as x))::double precision as total_a,
-            coalesce(b.total, (select max(x.total) from b as x))::double precision as total_b
+            coalesce(a.total, (select max(x.total) from a as x)) as total_a,
+            coalesce(b.total, (select max(x.total) from b as x)) as total_b
         from a
         full join b using (step_no, from_node, to_node)
-    ),
-
-    wilson as (
-        select
-            s.*,
-            s.sessions_a / s.total_a as share_a,
-            s.sessions_b / s.total_b as share_b,
-            wa.low as low_a,
-            wa.high as high_a,
-            wb.low as low_b,
-            wb.high as high_b
-        from both_sides as s
-        cross join lateral mart.wilson_interval(s.sessions_a, s.total_a) as wa
-        cross join lateral mart.wilson_interval(s.sessions_b, s.total_b) as wb
     )
 
     select
-        w.step_no,
-        w.from_node,
-        w.to_node,
-        w.sessions_a,
-        w.sessions_b,
-        w.share_a,
-        w.share_b,
-        w.share_a - w.share_b,
-        w.share_a - w.share_b - sqrt((w.share_a - w.low_a) ^ 2 + (w.high_b - w.share_b) ^ 2),
-        w.share_a - w.share_b + sqrt((w.high_a - w.share_a) ^ 2 + (w.share_b - w.low_b) ^ 2)
-    from wilson as w
-    order by w.step_no, abs(w.share_a - w.share_b) desc, w.from_node, w.to_node
+        s.step_no,
+        s.from_node,
+        s.to_node,
+        s.sessions_a,
+        s.sessions_b,
+        d.share_a,
+        d.share_b,
+        d.difference,
+        d.difference_low,
+        d.difference_high
+    from both_sides as s
+    cross join lateral mart.share_difference(s.sessions_a, s.total_a, s.sessions_b, s.total_b) as d
+    order by s.step_no, abs(d.difference) desc, s.from_node, s.to_node
 $$;
 revoke execute on function mart.paths_compare(text, text, integer, date, date, text, text) from public;
 grant execute on function mart.paths_compare(text, text, integer, date, date, text, text) to jm_dashboard;

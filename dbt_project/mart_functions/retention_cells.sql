@@ -16,7 +16,6 @@ declare
         retention_cells.cohort, retention_cells.period, retention_cells.mode, retention_cells.entry,
         retention_cells.ages, retention_cells.brackets
     );
-    today constant date := least(retention_cells.as_of, mart.watermark_date());
 begin
     if retention_cells.as_of is null and retention_cells.segment is null
         and plan = (select c from mart.cohort as c where c.cohort_id = plan.cohort_id) then
@@ -31,43 +30,11 @@ begin
         return;
     end if;
     return query
-    with person as materialized (
-        select p.cohort_start, p.age
-        from raw.retention_person(
-            'mart.cohort_day', plan.cohort_id, plan.period, plan.mode, plan.entry, plan.ages, plan.brackets, today
-        ) as p
-        where
-            p.cohort_start >= coalesce(retention_cells.from_date, '-infinity')
-            and p.cohort_start <= coalesce(retention_cells.to_date, 'infinity')
-            and (
-                retention_cells.segment is null
-                or p.person_key in (
-                    select c.customer_key from mart.segment_customers(retention_cells.segment) as c (customer_key)
-                )
-            )
-    ),
-
-    counted as (
-        select
-            p.cohort_start,
-            coalesce(p.age, 0) as age,
-            count(*) filter (where p.age is null) as started,
-            count(p.age) as returned
-        from person as p
-        group by 1, 2
-    )
-
-    select s.cohort_start, a.age, s.started, coalesce(sum(n.returned), 0)::bigint, a.is_complete
-    from counted as s
-    cross join lateral raw.retention_age(
-        plan.mode, plan.ages, plan.brackets,
-        raw.period_no(plan.period, today) - raw.period_no(plan.period, s.cohort_start)
-    ) as a
-    left join counted as n
-        on n.cohort_start = s.cohort_start and (n.age = a.age or (plan.mode = 'unbounded' and n.age > a.age))
-    where s.age = 0 and s.started > 0
-    group by 1, 2, 3, 5
-    order by 1, 2;
+    select r.*
+    from mart.retention_report(
+        'mart.cohort_day', plan, retention_cells.from_date, retention_cells.to_date, retention_cells.as_of,
+        retention_cells.segment
+    ) as r;
 end
 $$;
 revoke execute on function mart.retention_cells(

@@ -51,3 +51,4 @@ as $$
     where d.kind = 'sessions' and d.retired_at is null
 $$;
 revoke execute on function mart.watermark_date() from public;
+grant execute on function mart.watermark_date() to jm_builder;

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from journeymart.landing.pull import PullResult
 
 # A change of these kinds of definitions computes what they define, over the whole history, and nothing else.
-BACK_FILLED = frozenset({"funnels", "messages", "rules"})
+BACK_FILLED = frozenset({"cohorts", "funnels", "messages", "rules", "segments"})
 FAILED = frozenset({"error", "fail", "runtime error"})
 
 
@@ -167,8 +167,8 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
     """Compute what the files landed since the last publication change, into schemas build and next.
 
     Everything is computed anew (scope `all`) on the first run, when the session policy, a model or the shape of a mart
-    table has changed, or when asked to; a changed funnel computes that funnel. Raises PipelineError if a model or a
-    test fails, or if another run is being built.
+    table has changed, or when asked to; a changed funnel, cohort, segment or rule is computed by itself. Raises
+    PipelineError if a model or a test fails, or if another run is being built.
     """
     dbt = Dbt(settings)
     dbt.parse()

@@ -22,6 +22,7 @@ from journeymart.settings import REPO, Settings
 MODELS = (
     "session_event", "session_fact", "transaction_fact", "session_daily", "path_count", "path_edge",
     "line_duplicate", "line_bot", "file_balance", "funnel_entry", "funnel_step",
+    "step_match",
 )  # fmt: skip
 RUN = "manual__2026-03-10T12-00-00"
 DAY = "2026-03-10"
@@ -77,6 +78,7 @@ def _create_models(settings: Settings) -> None:
             "create table build.run_line (row_id bigint, is_single boolean);"
             "create table build.touched_date (session_date date)"
             ";create table build.int_funnel__date (funnel_id text, entry_date date)"
+            ";create table build.int_funnel__subject (funnel_id text, subject_key integer)"
         )
 
 
@@ -107,7 +109,8 @@ def _fill(connection: psycopg.Connection) -> None:
     insert(
         "config.definition", "kind, definition_id, version, content",
         ("sessions", "sessions", 1, '{"time_zone": "Asia/Seoul", "path_depth": 10}'),
-        ("funnels", "FN-1", 1, '{"steps": [{"name": "a"}, {"name": "b", "optional": true}, {"name": "c"}]}'),
+        ("funnels", "FN-1", 1, '{"count_by": "person", "order": "ordered", "exclusion_mode": "end_attempt", "hold": [],'
+         ' "steps": [{"name": "a", "condition_id": "k1"}, {"name": "b", "optional": true}, {"name": "c"}]}'),
     )  # fmt: skip
     insert("raw.visitor", "visitor_key, visitor_id", (1, "v-1"), (2, "v-2"))
     insert("raw.customer", "customer_key, customer_id", (1, "c-1"), (2, "c-2"))
@@ -225,6 +228,11 @@ def _fill(connection: psycopg.Connection) -> None:
         "build.funnel_entry", "funnel_id, subject_key, entry_date, breakdown, status",
         *(("FN-1", who, DAY, "all", status)
           for who, status in enumerate(("converted", "converted", "dropped", "open"), start=1)),
+    )  # fmt: skip
+    insert("build.int_funnel__subject", "funnel_id, subject_key", *(("FN-1", who) for who in range(1, 6)))
+    insert(
+        "build.step_match", "condition_id, row_id, person_key",
+        *(("k1", no, no) for no in range(1, 5)), ("k1", 9, 1), ("k2", 5, 5),
     )  # fmt: skip
     insert(
         "build.funnel_step",

@@ -109,7 +109,9 @@ DAMAGE = [
     ("DQ-NEXT-CUSTOMER", "update build.session_fact set customer_key = 9 where customer_key = 2"),
     ("DQ-NEXT-CUSTOMER DQ-NEXT-HASH", "update build.transaction_fact set customer_key = 9 where customer_key = 2"),
     ("DQ-NEXT-EXCHANGE", "update build.transaction_fact set amount_krw = null where currency = 'USD'"),
-    ("DQ-NEXT-FUNNEL", "delete from build.funnel_entry where subject_key = 3"),
+    ("DQ-NEXT-FUNNEL DQ-NEXT-PEOPLE", "delete from build.funnel_entry where subject_key = 3"),
+    ("DQ-NEXT-PEOPLE", "update build.funnel_entry set subject_key = 5 where subject_key = 3"),
+    ("DQ-NEXT-PEOPLE", "delete from build.step_match where person_key = 2"),
     ("DQ-NEXT-FUNNEL", "delete from build.funnel_step"),
     ("DQ-NEXT-FUNNEL", "update build.funnel_step set still_open = 0 where step_no = 1"),
     ("DQ-NEXT-FUNNEL", "update build.funnel_entry set status = 'dropped' where subject_key = 1"),
@@ -205,6 +207,6 @@ def test_an_empty_run_has_nothing_to_object_to(warehouse: psycopg.Connection, ho
     warehouse.execute(
         "truncate build.run_file, build.touched_date, build.session_event, build.session_fact, build.transaction_fact,"
         " build.session_daily, build.path_count, build.path_edge, build.line_duplicate, build.line_bot,"
-        " build.file_balance, build.funnel_entry, build.funnel_step, build.int_funnel__date"
+        " build.file_balance, build.funnel_entry, build.funnel_step, build.int_funnel__date, build.int_funnel__subject"
     )
     assert failed(home) == set()

@@ -16,6 +16,28 @@ from journeymart.db import connect
 from journeymart.definitions.funnels import Funnel
 
 FUNNELS = 40  # per batch
+LABEL = {"ko": "시험", "en": "Test"}
+# What means the same as the segments and the steps of paths that test_agreement.py asks for.
+AGREEING = [
+    {
+        "id": f"FN-{count_by.upper()}", "label": LABEL, "owner": "tests", "window": None, "count_by": count_by,
+        "steps": [{"name": page, "source": "screen", "where": {"page_code": page}} for page in "BCD"],
+    }
+    for count_by in ("person", "session")
+]  # fmt: skip
+SEGMENTS = [
+    {"id": f"SG-{name}", "label": LABEL, "owner": "tests", "all_of": [clause]}
+    for name, clause in {
+        "B": {"did": {"source": "screen", "where": {"page_code": "B"}}},
+        "C": {"did": {"source": "screen", "where": {"page_code": "C"}}},
+        "THROUGH": {"path": {"through": ["B", "C"]}},
+        "DIRECTLY": {"path": {"through": ["B", "C"], "directly": True}},
+        "LEFT": {"path": {"through": ["B"], "not_then": "C"}},
+        "ENDS": {"path": {"through": ["B"], "ends": True}},
+        "SECOND": {"path": {"through": ["B", "C"], "directly": True, "at_step": 2}},
+        "TWICE": {"path": {"through": ["B"]}, "times": {"gte": 2}},
+    }.items()
+]
 
 
 @pytest.fixture(scope="package", params=range(logs.BATCHES))
@@ -27,8 +49,9 @@ def bank(
     items = logs.generate(batch)
     sessions = logs.land(items, landing, batch)
     chance = random.Random(batch)
-    content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)]
+    content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)] + AGREEING
     (directory / "funnels.yml").write_text(json.dumps({"funnels": content}), encoding="utf-8")
+    (directory / "segments.yml").write_text(json.dumps({"segments": SEGMENTS}), encoding="utf-8")
     warehouse = warehouses.create()
     pipeline.run(warehouse, landing, definitions=directory)
     with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:

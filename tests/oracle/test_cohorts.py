@@ -17,6 +17,7 @@ from tests.oracle.cohorts import Cells, History, Report
 from tests.oracle.logs import BATCHES
 
 from journeymart import pipeline
+from journeymart.analysis import AnalysisError, Scope, adhoc
 from journeymart.db import connect
 from journeymart.settings import Settings
 
@@ -34,8 +35,10 @@ Case = tuple[int, History, random.Random]
 class Bank:
     """A batch of logs in a published mart."""
 
-    def __init__(self, connection: psycopg.Connection, histories: list[History], number: int) -> None:
-        self.connection, self.histories, self.number = connection, histories, number
+    def __init__(
+        self, connection: psycopg.Connection, histories: list[History], number: int, settings: Settings
+    ) -> None:
+        self.connection, self.histories, self.number, self.settings = connection, histories, number, settings
 
     def cases(self) -> Iterator[Case]:
         """Each log with a source of chance of its own for the arguments."""
@@ -66,7 +69,7 @@ def bank(
     warehouse = new_warehouse()
     pipeline.run(warehouse, landing, definitions=DEFINITIONS)
     with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
-        yield Bank(connection, histories, request.param)
+        yield Bank(connection, histories, request.param, warehouse)
 
 
 def any_report(chance: random.Random) -> Report:
@@ -99,6 +102,26 @@ def test_reports_drawn_up_on_the_spot(bank: Bank) -> None:
         as_of = cohorts.first_day(number) + timedelta(days=chance.randrange(8, 110))
         wanted = cohorts.retention(history, cohort, report, min(as_of, bank.watermark()))
         assert bank.cells(number, cohort=cohort, as_of=as_of, **asked(report)) == wanted, (number, cohort, report)
+
+
+def test_what_is_not_applied_has_the_same_numbers(bank: Bank) -> None:
+    scope = Scope(from_date=cohorts.first_day(0), segment="SG-EVER")
+    file = DEFINITIONS / "cohorts.yml"
+    for cohort, instead in (("CH-DAY", {}), ("CH-MONTH", {}), ("CH-WEEK", {"period": "month", "mode": "exact"})):
+        wanted = bank.call(
+            "retention_cells", cohort=cohort, from_date=scope.from_date, segment=scope.segment, **instead
+        )
+        assert adhoc.retention(bank.settings, file, scope, cohort_id=cohort, instead=instead).rows == wanted, cohort
+    with pytest.raises(AnalysisError, match="brackets"):
+        adhoc.retention(bank.settings, file, Scope(), cohort_id="CH-DAY", instead={"mode": "bracket"})
+    with pytest.raises(AnalysisError, match="there is no segment 'SG-NONE'"):
+        adhoc.retention(bank.settings, file, Scope(segment="SG-NONE"), cohort_id="CH-DAY")
+
+    file, day = DEFINITIONS / "segments.yml", cohorts.first_day(1) + timedelta(days=20)
+    for segment_id in ("SG-GRADE", "SG-QUIET", "SG-ONCE"):
+        wanted = bank.call("segment_members", segment=segment_id, as_of=day, also_in="SG-EVER")
+        found = adhoc.segment(bank.settings, file, as_of=day, also_in="SG-EVER", segment_id=segment_id)
+        assert found.rows == wanted, segment_id
 
 
 def test_people_are_those_of_the_cell(bank: Bank) -> None:

@@ -16,6 +16,7 @@ from tests.oracle.bank import Bank
 from tests.oracle.funnels import Entry
 
 from journeymart.analysis import Scope, adhoc, call
+from journeymart.db import connect
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -84,7 +85,7 @@ def test_the_report_and_the_people_behind_it(bank: Bank) -> None:
         everyone = funnels.steps_of(funnel, [replace(entry, breakdown="all") for entry in entered], bank.watermark)
         rows = bank.call("funnel", None, funnel_id=funnel.id)
         assert {("all", row[1]): row[3:7] for row in rows} == {key: value[:4] for key, value in everyone.items()}
-        by_value = bank.call("funnel", None, funnel_id=funnel.id, by_breakdown=True)
+        by_value = bank.call("funnel", None, funnel_id=funnel.id, breakdown_by="breakdown")
         assert {(row[0], row[1]): row[3:7] for row in by_value} == {
             key: value[:4] for key, value in funnels.steps_of(funnel, entered, bank.watermark).items()
         }
@@ -96,13 +97,74 @@ def test_the_report_and_the_people_behind_it(bank: Bank) -> None:
         assert sum(row[2] for row in times) == sum(row[3] for row in rows[-1:])
 
 
+def test_groups_are_what_the_filters_of_the_same_name_leave(bank: Bank) -> None:
+    """By channel and by segment, in the report, in the comparison and among the people behind it."""
+    segments = [row[0] for row in bank.connection.execute("select segment_id from mart.segment where members > 0")]
+    for funnel in bank.funnels[:8]:
+        everyone = bank.call("funnel", None, funnel_id=funnel.id)
+        by_channel = bank.call("funnel", None, funnel_id=funnel.id, breakdown_by="channel")
+        for channel in ("web", "app"):
+            wanted = [row[1:] for row in bank.call("funnel", None, funnel_id=funnel.id, channel=channel)]
+            assert [row[1:] for row in by_channel if row[0] == channel] == wanted, (funnel.id, channel)
+            people = bank.call("funnel_people", None, funnel_id=funnel.id, step=1, channel=channel)
+            assert len(people) == sum(row[2] for row in wanted[:1]), (funnel.id, channel)
+        for step in everyone:
+            assert sum(row[3] for row in by_channel if row[1] == step[1]) == step[3], funnel.id
+        by_segment = bank.call("funnel", None, funnel_id=funnel.id, breakdown_by="segment", segments=segments)
+        for segment in segments:
+            wanted = [row[1:] for row in bank.call("funnel", None, funnel_id=funnel.id, segment=segment)]
+            assert [row[1:] for row in by_segment if row[0] == segment] == wanted, (funnel.id, segment)
+            compared = bank.call("funnel_compare", None, funnel_id=funnel.id, segment_a=segment, segment_b=None)
+            assert [(row[0], row[2], row[3]) for row in compared] == [
+                (step[1], next((row[2] for row in wanted if row[0] == step[1]), 0), step[3]) for step in everyone
+            ]
+    for row in bank.call("funnel_compare", None, funnel_id=funnel.id, segment_a=None, segment_b=None):
+        assert row[6] == 0 and (row[0] == 1 or row[7] < 0 < row[8])
+
+
+def test_the_interval_of_a_difference_is_newcombes(bank: Bank) -> None:
+    """The worked examples of the paper, table II: (56/70, 48/80) and (0/20, 0/10), method 10."""
+    query = "select * from mart.share_difference(%s, %s, %s, %s)"
+    with connect("jm_admin", settings=bank.settings) as connection:
+        for counts, low, high in (((56, 70, 48, 80), 0.0524, 0.3339), ((0, 20, 0, 10), -0.2775, 0.1611)):
+            row = connection.execute(query, counts).fetchone()
+            assert row is not None
+            assert row[3:] == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
 def test_a_funnel_that_is_not_applied_has_the_same_numbers(bank: Bank, tmp_path: Path) -> None:
     for funnel in random.Random(bank.number).sample(bank.funnels, 4):
         path = tmp_path / "one.yml"
         path.write_text(json.dumps({"funnels": [bank.content[funnel.id]]}), encoding="utf-8")
         scope = Scope(channel="web", from_date=logs.date_of(5), to_date=logs.date_of(200))
-        rows = adhoc.funnel(bank.settings, path, scope, by_breakdown=True).rows
+        rows = adhoc.funnel(bank.settings, path, scope, breakdown_by="breakdown").rows
         applied = call(
-            bank.settings, "funnel", {"funnel_id": funnel.id, "by_breakdown": True, **scope.arguments()}
+            bank.settings, "funnel", {"funnel_id": funnel.id, "breakdown_by": "breakdown", **scope.arguments()}
         ).rows
         assert rows == applied, funnel
+
+
+def test_a_department_sees_no_report_of_another_ones_funnels(bank: Bank) -> None:
+    owner = bank.funnels[0].owner
+    wanted = {item.id: bank.call("channel_report", None, funnel=item.id) for item in bank.funnels}
+    assert any(wanted.values())
+    with connect("jm_report", settings=bank.settings, autocommit=True) as connection:
+        for department, seen in ((owner, True), ("*", True), ("elsewhere", False), ("", False)):
+            connection.execute("select set_config('journeymart.departments', %s, false)", (department,))
+            for funnel_id, rows in wanted.items():
+                found = connection.execute("select * from mart.channel_report(%s)", (funnel_id,)).fetchall()
+                assert found == (rows if seen else []), (department, funnel_id)
+        past_the_rules = connection.execute(
+            """
+            select p.oid::regprocedure::text
+            from pg_proc as p
+            where
+                p.pronamespace = 'mart'::regnamespace and p.prosecdef
+                and has_function_privilege(p.oid, 'execute')
+                and exists (
+                    select from pg_policies as r
+                    where r.schemaname = 'mart' and p.prosrc ~ ('mart\\.' || r.tablename || '\\M')
+                )
+            """
+        ).fetchall()
+        assert past_the_rules == []

@@ -53,6 +53,31 @@ def funnel(name: str, window: str, steps: list[str]) -> str:
 ALL = funnel("ALL", "1d", [f"{{name: step, {condition}}}" for condition in STEPS])
 FIRST = ALL + funnel("CHANGED", "1d", [FX, FX]) + funnel("GONE", "1d", [FX, FX])
 SECOND = ALL + funnel("CHANGED", "1m", [FX, FX]) + funnel("NEW", "1d", [FX, ERROR])
+DID = {page: f"{{source: screen, where: {{page_code: {page}}}}}" for page in ("FX010", "ERR")}
+HEAD = "label: {ko: 시험, en: Test}, owner: tests"
+
+
+def cohort(name: str, page: str, period: str) -> str:
+    """A cohort as it stands in cohorts.yml."""
+    return f"  - {{id: CH-{name}, {HEAD}, period: {period}, start: {DID[page]}}}\n"
+
+
+def segment(name: str, page: str, within: str) -> str:
+    """A segment as it stands in segments.yml."""
+    return f"  - {{id: SG-{name}, {HEAD}, all_of: [{{did: {DID[page]}, within: {within}}}]}}\n"
+
+
+# funnels.yml, cohorts.yml, segments.yml before and after: what stays, what changes, what goes and what is new
+BEFORE = (
+    FIRST,
+    cohort("SAME", "FX010", "day") + cohort("CHANGED", "FX010", "day") + cohort("GONE", "FX010", "day"),
+    segment("SAME", "FX010", "9d") + segment("CHANGED", "FX010", "9d") + segment("GONE", "FX010", "9d"),
+)
+AFTER = (
+    SECOND,
+    cohort("SAME", "FX010", "day") + cohort("CHANGED", "FX010", "month") + cohort("NEW", "ERR", "day"),
+    segment("SAME", "FX010", "9d") + segment("CHANGED", "ERR", "8d") + segment("NEW", "ERR", "9d"),
+)
 
 
 @pytest.fixture
@@ -103,7 +128,7 @@ def bank(new_warehouse: Callable[[], Settings], tmp_path: Path) -> Zone:
 
 def matches(zone: Zone) -> dict[str, list[str]]:
     """Ids by condition of the funnel with all of them."""
-    steps = load_yaml("funnels", define(zone, ALL)).parse(FunnelsFile).funnels[0].steps
+    steps = load_yaml("funnels", define(zone, (ALL, "", ""))).parse(FunnelsFile).funnels[0].steps
     by_condition = {
         Condition(source=step.source, where=step.where).condition_id: text
         for step, text in zip(steps, STEPS, strict=True)
@@ -129,8 +154,10 @@ def matches(zone: Zone) -> dict[str, list[str]]:
     return found
 
 
-def define(zone: Zone, funnels: str) -> Path:
-    return zone.define(f"funnels:\n{funnels}", "funnels")
+def define(zone: Zone, definitions: tuple[str, str, str]) -> Path:
+    for kind, text in zip(("funnels", "cohorts", "segments"), definitions, strict=True):
+        zone.define(f"{kind}:\n{text}" if text else f"{kind}: []", kind)
+    return zone.define("rules: []", "rules")
 
 
 def entries(zone: Zone) -> list[tuple[Any, ...]]:
@@ -142,7 +169,7 @@ def entries(zone: Zone) -> list[tuple[Any, ...]]:
 
 def test_every_source_and_every_field_can_be_a_step(bank: Zone) -> None:
     """Also when more becomes known of a customer later, and when definitions change: only what changes is computed."""
-    pipeline.run(bank.settings, bank.directory, definitions=define(bank, FIRST))
+    pipeline.run(bank.settings, bank.directory, definitions=define(bank, BEFORE))
     assert matches(bank) == STEPS
     assert bank.value("select count(*) from mart.step_match where person_key is null") == 0
     assert entries(bank) == [(f"FN-{name}", 1, person, 1) for name in ("CHANGED", "GONE") for person in ("c1", "c2")]
@@ -150,18 +177,28 @@ def test_every_source_and_every_field_can_be_a_step(bank: Zone) -> None:
     # c1 has been a VIP from the day of the events on
     bank.put("customers/b.ndjson", [{"customer_id": "c1", "effective_date": "2026-03-02", "grade": "VIP"}])
     bank.land()
-    applied = pipeline.apply(bank.settings, define(bank, SECOND))
+    applied = pipeline.apply(bank.settings, define(bank, AFTER))
     assert applied.build.scope == "changes"
-    assert [(c.what, c.definition_id, c.version) for c in applied.changes] == [
-        ("changed", "FN-CHANGED", 2), ("new", "FN-NEW", 1), ("retired", "FN-GONE", 1)
-    ]  # fmt: skip
+    assert {(c.what, c.definition_id, c.version) for c in applied.changes} == {
+        (what, f"{kind}-{name}", version)
+        for kind in ("FN", "CH", "SG")
+        for what, name, version in (("changed", "CHANGED", 2), ("new", "NEW", 1), ("retired", "GONE", 1))
+    }
     assert matches(bank) == STEPS | {VIP: ["e1", "e4"]}
     assert entries(bank) == [
         ("FN-CHANGED", 2, "c1", 1), ("FN-CHANGED", 2, "c2", 1), ("FN-NEW", 1, "c1", 2), ("FN-NEW", 1, "c2", 1)
     ]  # fmt: skip
     assert applied.publication is not None
     assert applied.publication.added["step_match"] == 2, "c1 as a VIP, and the only match of what is new"
+    assert bank.query("select cohort_id, version, period, size from mart.cohort inner join mart.retention"
+                      " using (cohort_id, version) where age = 0 order by 1") == [
+        ("CH-CHANGED", 2, "month", 2), ("CH-NEW", 1, "day", 1), ("CH-SAME", 1, "day", 2)
+    ]  # fmt: skip
+    assert bank.query("select segment_id, version, customer_id from mart.segment_member order by 1, 3") == [
+        ("SG-CHANGED", 2, "c1"), ("SG-NEW", 1, "c1"), ("SG-SAME", 1, "c1"), ("SG-SAME", 1, "c2")
+    ]  # fmt: skip
+    assert applied.publication.added["cohort_day"] == 3, "cohorts that stay as they are are not computed"
     stored = mart_tables(bank.settings)
-    pipeline.run(bank.settings, bank.directory, definitions=define(bank, SECOND), full=True)
+    pipeline.run(bank.settings, bank.directory, definitions=define(bank, AFTER), full=True)
     assert differences(mart_tables(bank.settings), stored) == {}
-    assert pipeline.apply(bank.settings, define(bank, SECOND)).build.scope == "empty"
+    assert pipeline.apply(bank.settings, define(bank, AFTER)).build.scope == "empty"

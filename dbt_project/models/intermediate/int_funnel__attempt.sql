@@ -1,6 +1,11 @@
 {{ config(pre_hook="{{ funnel_walk() }}") }}
 -- The attempts that count, of every subject computed in this run: each history is walked once.
+{% set subjects = [
+    ("'person', 'attempt'", 's.subject_key = m.person_key'),
+    ("'visitor', 'session'", "-s.subject_key = m.visitor_key and (f.count_by = 'visitor' or s.session_at = m.started_at)"),
+] %}
 with matched as (
+    {%- for count_by, is_of in subjects %}
     select
         s.funnel_id,
         s.subject_key,
@@ -14,30 +19,13 @@ with matched as (
         m.hold_value,
         m.breakdown_value
     from {{ ref('int_funnel__subject') }} as s
-    inner join {{ ref('int_funnel__definition') }} as f on s.funnel_id = f.funnel_id
+    inner join {{ ref('int_funnel__definition') }} as f on s.funnel_id = f.funnel_id and f.count_by in ({{ count_by }})
     inner join {{ ref('int_funnel__condition') }} as c on s.funnel_id = c.funnel_id
-    inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id and s.subject_key = m.person_key
-    where f.count_by in ('person', 'attempt')
+    inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id and {{ is_of }}
+    {%- if not loop.last %}
     union all
-    select
-        s.funnel_id,
-        s.subject_key,
-        s.session_at,
-        c.bits,
-        m.matched_at,
-        m.source_rank,
-        m.row_id,
-        m.visitor_key,
-        m.started_at,
-        m.hold_value,
-        m.breakdown_value
-    from {{ ref('int_funnel__subject') }} as s
-    inner join {{ ref('int_funnel__definition') }} as f on s.funnel_id = f.funnel_id
-    inner join {{ ref('int_funnel__condition') }} as c on s.funnel_id = c.funnel_id
-    inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id and -s.subject_key = m.visitor_key
-    where
-        f.count_by in ('visitor', 'session')
-        and (f.count_by = 'visitor' or s.session_at = m.started_at)
+    {%- endif %}
+    {%- endfor %}
 ),
 
 -- what happened once is one event, however many steps it could be

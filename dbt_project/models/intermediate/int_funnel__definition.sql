@@ -15,14 +15,7 @@ select
     s.step_windows,
     x.exclusion_from,
     x.exclusion_to,
-    {% if is_full() -%}
-    true
-    {%- else -%}
-    not exists (
-        select from {{ published('definition') }} as p
-        where p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
-    )
-    {%- endif %} as is_new
+    {{ is_new_definition() }} as is_new
 from {{ source('config', 'definition') }} as d
 cross join lateral (
     select

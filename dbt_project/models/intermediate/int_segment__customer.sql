@@ -1,4 +1,5 @@
--- Customers whose segments are computed in this run, and since when they are known: those with anything that changes.
+-- Customers whose segments are computed in this run, and since when they are known: those with anything that changes;
+-- everyone when a segment is new.
 -- depends_on: {{ ref('int_session__changed') }} {{ ref('transaction_fact') }} {{ ref('customer') }}
 -- depends_on: {{ ref('step_match') }}
 with touched as (
@@ -16,6 +17,13 @@ with touched as (
     select person_key from {{ computed('step_match') }}
     union
     select person_key from {{ replaced('step_match', 'person_key') }} as gone
+    union
+    select customer_key from {{ source('raw', 'customer') }}
+    where
+        exists (
+            select from {{ source('config', 'definition') }} as d
+            where d.kind = 'segments' and d.retired_at is null and {{ is_new_definition() }}
+        )
     {%- endif %}
 )
 

@@ -1,9 +1,38 @@
--- What the applied segments ask for, each thing once.
-select distinct
+-- What the applied segments ask for, each thing once. pattern: of the paths of sessions, by the characters of their
+-- nodes; null if it asks for none, or for a node that nobody has ever been at. forbidden: what they must not match.
+with leaf as (
+    select distinct l.leaf
+    from {{ source('config', 'definition') }} as d
+    cross join lateral jsonb_array_elements(d.content -> 'leaves') as l (leaf)
+    where d.kind = 'segments' and d.retired_at is null
+)
+
+select
     l.leaf ->> 'leaf_id' as leaf_id,
     l.leaf ->> 'condition_id' as condition_id,
     (l.leaf ->> 'at_least')::integer as at_least,
-    make_interval(secs => (l.leaf ->> 'within_seconds')::double precision) as time_within
-from {{ source('config', 'definition') }} as d
-cross join lateral jsonb_array_elements(d.content -> 'leaves') as l (leaf)
-where d.kind = 'segments' and d.retired_at is null
+    make_interval(secs => (l.leaf ->> 'within_seconds')::double precision) as time_within,
+    coalesce('^.{' || (l.leaf #>> '{path,at_step}')::integer - 1 || '}', '')
+    || w.walk
+    || case when (l.leaf #>> '{path,ends}')::boolean then '$' else '' end as pattern,
+    coalesce('^.{' || (l.leaf #>> '{path,at_step}')::integer - 1 || '}', '') || w.walk || '.*' || n.nodes as forbidden
+from leaf as l
+left join lateral (
+    select
+        case when bool_and(c.nodes is not null) then
+            string_agg(
+                c.nodes, case when (l.leaf #>> '{path,directly}')::boolean then '' else '.*' end order by t.step_no
+            )
+        end as walk
+    from jsonb_array_elements_text(l.leaf #> '{path,through}') with ordinality as t (code, step_no)
+    left join lateral (
+        select '[' || string_agg(raw.node_char(k.node_id), '') || ']' as nodes
+        from {{ source('raw', 'node') }} as k
+        where k.code = t.code
+    ) as c on true
+) as w on true
+left join lateral (
+    select '[' || string_agg(raw.node_char(k.node_id), '') || ']' as nodes
+    from {{ source('raw', 'node') }} as k
+    where k.code = l.leaf #>> '{path,not_then}'
+) as n on true

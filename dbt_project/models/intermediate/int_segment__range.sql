@@ -1,19 +1,37 @@
--- depends_on: {{ ref('customer') }} {{ ref('int_segment__customer') }}
+-- depends_on: {{ ref('customer') }} {{ ref('int_segment__customer') }} {{ ref('session_fact') }}
 -- When each thing that segments ask for holds, for the customers computed in this run. At least n times within d holds
 -- from the n-th match on until the first of these n is d ago.
 {% set found = segments() %}
-with matched as (
+with happened as (
     select
         l.leaf_id,
-        m.person_key as customer_key,
-        m.matched_at,
-        l.time_within,
-        lag(m.matched_at, l.at_least - 1) over (
-            partition by l.leaf_id, m.person_key order by m.matched_at, m.source_rank, m.row_id
-        ) as first_at
+        t.customer_key,
+        m.matched_at
     from {{ ref('int_segment__customer') }} as t
     inner join {{ ref('step_match') }} as m on t.customer_key = m.person_key
     inner join {{ ref('int_segment__leaf') }} as l on m.condition_id = l.condition_id
+    union all
+    select
+        l.leaf_id,
+        t.customer_key,
+        s.ended_at as matched_at
+    from {{ ref('int_segment__leaf') }} as l
+    inner join {{ ref('session_fact') }} as s on s.path ~ l.pattern and coalesce(s.path !~ l.forbidden, true)
+    inner join {{ ref('int_segment__customer') }} as t on s.customer_key = t.customer_key
+    where l.pattern is not null
+),
+
+matched as (
+    select
+        h.leaf_id,
+        h.customer_key,
+        h.matched_at,
+        l.time_within,
+        lag(h.matched_at, l.at_least - 1) over (
+            partition by h.leaf_id, h.customer_key order by h.matched_at
+        ) as first_at
+    from happened as h
+    inner join {{ ref('int_segment__leaf') }} as l on h.leaf_id = l.leaf_id
 )
 
 select

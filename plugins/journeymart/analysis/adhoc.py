@@ -1,4 +1,4 @@
-"""A funnel or a rule drawn up on the spot: the models that compute defined ones, run over the published mart for this.
+"""Funnels, cohorts, segments and rules drawn up on the spot: the models that compute defined ones, run over the mart.
 
 Nothing is written twice: the SQL is that of dbt_project, rendered so that what is computed goes to temporary tables and
 what it is computed from is schema mart.
@@ -7,7 +7,9 @@ what it is computed from is schema mart.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any, LiteralString, TypeVar
 
@@ -16,15 +18,20 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from psycopg import sql
 from psycopg.types.json import Jsonb
+from pydantic import ValidationError
 
 from journeymart.analysis import AnalysisError, Result, Scope
 from journeymart.db import connect
+from journeymart.definitions.cohorts import Cohort, CohortsFile
 from journeymart.definitions.funnels import Funnel, FunnelsFile
 from journeymart.definitions.loader import DefinitionError, Document, read_document, suggestion
 from journeymart.definitions.rules import Rule, parse_rules
+from journeymart.definitions.segments import Segment, SegmentsFile
 from journeymart.settings import Settings
 
-Definition = TypeVar("Definition", Funnel, Rule)
+AnyDefinition = Funnel | Cohort | Segment | Rule
+Definition = TypeVar("Definition", Funnel, Cohort, Segment, Rule)
+KINDS: dict[type[AnyDefinition], str] = {Funnel: "funnels", Cohort: "cohorts", Segment: "segments", Rule: "rules"}
 FUNNEL_MODELS = (
     "intermediate/int_funnel__definition",
     "intermediate/int_funnel__condition",
@@ -32,6 +39,19 @@ FUNNEL_MODELS = (
     "intermediate/int_funnel__subject",
     "intermediate/int_funnel__attempt",
     "marts/journey/funnel_entry",
+)
+COHORT_MODELS = (
+    "marts/journey/step_match",
+    "marts/cohort/cohort",
+    "intermediate/int_cohort__condition",
+    "marts/cohort/cohort_day",
+)
+SEGMENT_MODELS = (
+    "marts/journey/step_match",
+    "intermediate/int_segment__leaf",
+    "intermediate/int_segment__customer",
+    "intermediate/int_segment__range",
+    "marts/cohort/segment_validity",
 )
 RULE_MODELS = (
     "intermediate/int_detection__rule",
@@ -49,7 +69,13 @@ _REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark",
 
 
 def funnel(
-    settings: Settings, path: Path, scope: Scope, *, by_breakdown: bool = False, funnel_id: str | None = None
+    settings: Settings,
+    path: Path,
+    scope: Scope,
+    *,
+    breakdown_by: str | None = None,
+    segments: Sequence[str] | None = None,
+    funnel_id: str | None = None,
 ) -> Result:
     """The rows of mart.funnel() for a funnel of a file that need not be applied.
 
@@ -57,25 +83,87 @@ def funnel(
     """
     document = read_document("funnels", path)
     definition = _chosen(document, document.parse(FunnelsFile).funnels, funnel_id)
-    with connect("jm_builder", settings=settings) as connection:
+    with _drafted(settings, definition, FUNNEL_MODELS) as connection:
+        arguments = scope.arguments() | {
+            "entries": "pg_temp.funnel_entry",
+            "funnel_id": definition.id,
+            "definition": Jsonb(definition.content()),
+            "breakdown_by": breakdown_by,
+            "segments": segments and list(segments),
+        }
+        names = sql.SQL(", ").join(
+            sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
+        )
+        return _result(connection.execute(sql.SQL("select * from mart.funnel_report({})").format(names), arguments))
+
+
+def retention(
+    settings: Settings,
+    path: Path,
+    scope: Scope,
+    *,
+    as_of: date | None = None,
+    instead: Mapping[str, Any] | None = None,
+    cohort_id: str | None = None,
+) -> Result:
+    """The rows of mart.retention_cells() for a cohort of a file that need not be applied; `instead` replaces its keys.
+
+    Raises DefinitionError for mistakes in the file, AnalysisError if it has several cohorts and none is named.
+    """
+    document = read_document("cohorts", path)
+    definition = _chosen(document, document.parse(CohortsFile).cohorts, cohort_id)
+    if instead:
+        content = definition.model_dump(by_alias=True, mode="json", exclude_none=True) | dict(instead)
         try:
-            connection.execute("set transaction isolation level repeatable read")
-            _compute(connection, settings, definition, FUNNEL_MODELS)
-            arguments = scope.arguments() | {
-                "entries": "pg_temp.funnel_entry",
-                "funnel_id": definition.id,
-                "definition": Jsonb(definition.content()),
-                "by_breakdown": by_breakdown,
-            }
-            names = sql.SQL(", ").join(
-                sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
+            definition = Cohort.model_validate(content)
+        except ValidationError as error:
+            raise AnalysisError("; ".join(item["msg"] for item in error.errors())) from error
+    with _drafted(settings, definition, COHORT_MODELS) as connection:
+        return _result(
+            connection.execute(
+                "select r.* from pg_temp.cohort as c cross join lateral mart.retention_report('pg_temp.cohort_day',"
+                " row(c.*)::mart.cohort, %(from_date)s, %(to_date)s, %(as_of)s, %(segment)s) as r",
+                scope.arguments() | {"as_of": as_of},
             )
-            cursor = connection.execute(sql.SQL("select * from mart.funnel_report({})").format(names), arguments)
-            return Result([column.name for column in cursor.description or ()], cursor.fetchall())
-        except psycopg.errors.UndefinedTable as error:
-            raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
-        finally:
-            connection.rollback()
+        )
+
+
+def segment(
+    settings: Settings,
+    drafted: Path | Segment,
+    *,
+    as_of: date | None = None,
+    also_in: str | None = None,
+    segment_id: str | None = None,
+) -> Result:
+    """The rows of mart.segment_members() for a segment that need not be applied, or one of a file of such.
+
+    Raises DefinitionError for mistakes in the file, AnalysisError if it has several segments and none is named.
+    """
+    if isinstance(drafted, Path):
+        document = read_document("segments", drafted)
+        definition = _chosen(document, document.parse(SegmentsFile).segments, segment_id)
+    else:
+        definition = drafted
+    with _drafted(settings, definition, SEGMENT_MODELS) as connection:
+        return _result(
+            connection.execute(
+                """
+                select c.customer_id
+                from pg_temp.segment_validity as v
+                inner join raw.customer as c using (customer_key)
+                cross join mart.segment_moment(%(as_of)s) as m (moment)
+                where
+                    v.valid_from <= m.moment and (v.valid_to is null or v.valid_to > m.moment)
+                    and (
+                        %(also_in)s::text is null
+                        or v.customer_key in (select mart.segment_customers(%(also_in)s, %(as_of)s))
+                    )
+                order by c.customer_id
+                """,
+                {"as_of": as_of, "also_in": also_in},
+            )
+        )
 
 
 def rule(settings: Settings, path: Path, scope: Scope, *, summary: bool = False, rule_id: str | None = None) -> Result:
@@ -85,15 +173,8 @@ def rule(settings: Settings, path: Path, scope: Scope, *, summary: bool = False,
     """
     document = read_document("rules", path)
     definition = _chosen(document, parse_rules(document), rule_id)
-    with connect("jm_builder", settings=settings) as connection:
-        try:
-            connection.execute("set transaction isolation level repeatable read")
-            _compute(connection, settings, definition, RULE_MODELS)
-            return hits(connection, "pg_temp.detection", definition.id, scope, summary=summary)
-        except psycopg.errors.UndefinedTable as error:
-            raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
-        finally:
-            connection.rollback()
+    with _drafted(settings, definition, RULE_MODELS) as connection:
+        return hits(connection, "pg_temp.detection", definition.id, scope, summary=summary)
 
 
 def hits(
@@ -140,8 +221,7 @@ def hits(
             order by d.detected_at, d.customer_id, d.visitor_id
         """
     arguments = {"rule_id": rule_id, "from": scope.from_date, "to": scope.to_date}
-    cursor = connection.execute(sql.SQL(query).format(relation=sql.SQL(detections)), arguments)
-    return Result([column.name for column in cursor.description or ()], cursor.fetchall())
+    return _result(connection.execute(sql.SQL(query).format(relation=sql.SQL(detections)), arguments))
 
 
 def live_rule(settings: Settings, rule_id: str, scope: Scope, *, summary: bool = False) -> Result:
@@ -158,6 +238,26 @@ def live_rule(settings: Settings, rule_id: str, scope: Scope, *, summary: bool =
             raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
 
 
+def _result(cursor: psycopg.Cursor[Any]) -> Result:
+    return Result([column.name for column in cursor.description or ()], cursor.fetchall())
+
+
+@contextmanager
+def _drafted(settings: Settings, definition: AnyDefinition, models: Sequence[str]) -> Iterator[psycopg.Connection]:
+    """A connection in which the models of a definition are temporary tables, as of one moment."""
+    with connect("jm_builder", settings=settings) as connection:
+        try:
+            connection.execute("set transaction isolation level repeatable read")
+            _compute(connection, settings, definition, models)
+            yield connection
+        except psycopg.DataError as error:
+            raise AnalysisError(error.diag.message_primary or str(error)) from error
+        except psycopg.errors.UndefinedTable as error:
+            raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
+        finally:
+            connection.rollback()
+
+
 def _chosen(document: Document, definitions: Sequence[Definition], wanted: str | None) -> Definition:
     known = {item.id: item for item in definitions}
     if not known:
@@ -171,13 +271,13 @@ def _chosen(document: Document, definitions: Sequence[Definition], wanted: str |
 
 
 def _compute(
-    connection: psycopg.Connection, settings: Settings, definition: Funnel | Rule, models: Sequence[str]
+    connection: psycopg.Connection, settings: Settings, definition: AnyDefinition, models: Sequence[str]
 ) -> None:
     """Fill a temporary table for each of the models."""
     connection.execute(
         "create temporary table definition on commit drop as select %s::text as kind, %s::text as definition_id,"
         " 0 as version, %s::jsonb as content, null::timestamptz as retired_at",
-        ("rules" if isinstance(definition, Rule) else "funnels", definition.id, Jsonb(definition.content())),
+        (KINDS[type(definition)], definition.id, Jsonb(definition.content())),
     )
     policy = connection.execute(
         "select content from config.definition where kind = 'sessions' and retired_at is null"
@@ -195,7 +295,7 @@ def _compute(
         connection.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
 
 
-def _renderer(project: Path, policy: dict[str, Any], definition: Funnel | Rule, models: Sequence[str]) -> Any:
+def _renderer(project: Path, policy: dict[str, Any], definition: AnyDefinition, models: Sequence[str]) -> Any:
     """A function that renders the text of a model."""
     computed = {model.rpartition("/")[2] for model in models}
 
@@ -222,6 +322,10 @@ def _renderer(project: Path, policy: dict[str, Any], definition: Funnel | Rule, 
         is_full=lambda: True,
         session_policy=lambda: policy,
         conditions=conditions,
+        segments=lambda: {
+            "rows": [(definition.id, 0, definition.content().get("expression"))],
+            "leaves": [{"predicate": None, **leaf} for leaf in definition.content().get("leaves", ())],
+        },
         is_published=lambda _name: False,
         watermark=lambda: "(select max(p.watermark_at) from ops.publication as p)",
         **{"return": lambda value: value},

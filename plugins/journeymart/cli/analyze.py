@@ -225,6 +225,40 @@ def paths_people(
     return call(request.settings, "paths_people", {**arguments, **request.scope.arguments()})
 
 
+@paths.command("segment")
+@analysis
+def paths_segment(  # noqa: PLR0913, PLR0917 - each one is an option
+    request: Request,
+    segment_id: Annotated[str, typer.Option("--id", help="Identifier of the new segment, SG-….")],
+    through: Annotated[str, typer.Option(help="Pages or transactions in order, separated by commas.")],
+    directly: Annotated[bool, typer.Option("--directly", help="Each right after the one before.")] = False,
+    at_step: Annotated[int | None, typer.Option(help="The first is this step of the session.")] = None,
+    ends: Annotated[bool, typer.Option("--ends", help="The session ends there: a cell of 이탈.")] = False,
+    not_then: Annotated[str | None, typer.Option(help="And does not come here afterwards.")] = None,
+    label: Annotated[str | None, typer.Option(help="What people read.  [default: the identifier]")] = None,
+    owner: Annotated[str, typer.Option(help="Which department it belongs to.")] = "analysis",
+    save: Annotated[Path | None, typer.Option(help="Add it to this segments.yml.")] = None,
+) -> Result:
+    """Customers with a session that takes a way, as `paths main` and `paths steps` show it; saved as a segment.
+
+    Example: `journeymart analyze paths segment --id SG-LEFT-OPENING --through ACO010,ACO020 --not-then ACO050`
+    """
+    from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
+    from journeymart.definitions import segments  # noqa: PLC0415 - keeps --help quick
+
+    scope = request.scope.arguments()
+    _not_here(scope, "paths segment", "channel", "domain", "from_date", "to_date")
+    walk = {"through": through.split(","), "directly": directly, "at_step": at_step, "ends": ends, "not_then": not_then}
+    text = label or segment_id
+    definition = segments.parse({
+        "id": segment_id, "label": {"ko": text, "en": text}, "owner": owner, "all_of": [{"path": walk}],
+    })  # fmt: skip
+    found = adhoc.segment(request.settings, definition, also_in=scope["segment"])
+    if save is not None:
+        segments.append(save, definition)
+    return Result(["segment_id", "members"], [(segment_id, len(found.rows))])
+
+
 class Period(StrEnum):
     """Length of the periods of a cohort report."""
 
@@ -249,6 +283,7 @@ class Entry(StrEnum):
 
 
 Cohort = Annotated[str, typer.Option("--id", help="The cohort, as definitions/cohorts.yml names it.")]
+Id = Annotated[str | None, typer.Option("--id", help="One that is defined, or one of those in the file.")]
 PeriodOption = Annotated[Period | None, typer.Option(help="Other periods than the definition's.")]
 ModeOption = Annotated[Mode | None, typer.Option(help="When a return counts, if not as defined.")]
 EntryOption = Annotated[Entry | None, typer.Option(help="Who belongs to a period, if not as defined.")]
@@ -261,7 +296,8 @@ AsOf = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="As if
 @analysis
 def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     request: Request,
-    cohort: Cohort,
+    cohort: Id = None,
+    definition: Annotated[Path | None, typer.Option(help="A file like cohorts.yml, with cohorts not applied.")] = None,
     period: PeriodOption = None,
     mode: ModeOption = None,
     entry: EntryOption = None,
@@ -280,6 +316,20 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     """
     scope = request.scope.arguments()
     _not_here(scope, "retention", "channel", "domain")
+    if definition is not None:
+        if cohort_start is not None:
+            raise AnalysisError("--people is of an applied cohort: apply the definition first")
+        from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
+
+        instead = {
+            "period": period, "mode": mode, "entry": entry, "ages": ages, "brackets": _numbers("--brackets", brackets),
+        }  # fmt: skip
+        return adhoc.retention(
+            request.settings, definition, request.scope, as_of=as_of and as_of.date(), cohort_id=cohort,
+            instead={name: value for name, value in instead.items() if value is not None},
+        )  # fmt: skip
+    if cohort is None:
+        raise typer.BadParameter("name a cohort with --id, or a file with --definition")
     arguments = {
         "cohort": cohort, "period": period, "mode": mode, "entry": entry, "ages": ages,
         "brackets": _numbers("--brackets", brackets), "as_of": as_of and as_of.date(), "segment": scope["segment"],
@@ -309,7 +359,11 @@ def lifecycle(request: Request, cohort: Cohort, period: PeriodOption = None, as_
 @analysis
 def segment_(
     request: Request,
-    segment_id: Annotated[str, typer.Option("--id", help="The segment, as definitions/segments.yml names it.")],
+    segment_id: Id = None,
+    definition: Annotated[
+        Path | None, typer.Option(help="A file like segments.yml, with segments not applied.")
+    ] = None,
+    *,
     members: Annotated[bool, typer.Option("--members", help="List the customers instead of counting them.")] = False,
     as_of: AsOf = None,
 ) -> Result:
@@ -319,10 +373,19 @@ def segment_(
     """
     scope = request.scope.arguments()
     _not_here(scope, "segment", "channel", "domain", "from_date", "to_date")
-    found = call(request.settings, "segment_members", {
-        "segment": segment_id, "as_of": as_of and as_of.date(), "also_in": scope["segment"]
-    })  # fmt: skip
-    return found if members else Result(["segment_id", "members"], [(segment_id, len(found.rows))])
+    moment = as_of and as_of.date()
+    if definition is not None:
+        from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
+
+        found = adhoc.segment(
+            request.settings, definition, as_of=moment, also_in=scope["segment"], segment_id=segment_id
+        )
+    elif segment_id is None:
+        raise typer.BadParameter("name a segment with --id, or a file with --definition")
+    else:
+        arguments = {"segment": segment_id, "as_of": moment, "also_in": scope["segment"]}
+        found = call(request.settings, "segment_members", arguments)
+    return found if members else Result(["segment_id", "members"], [(segment_id or "", len(found.rows))])
 
 
 @analyze.command("overlap")
@@ -387,6 +450,14 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
 FunnelId = Annotated[str, typer.Option("--id", help="Identifier of the funnel, for example FN-ACCOUNT-OPEN.")]
 
 
+class Groups(StrEnum):
+    """By what the numbers of a funnel are split."""
+
+    BREAKDOWN = "breakdown"
+    CHANNEL = "channel"
+    SEGMENT = "segment"
+
+
 @analyze.command("funnel")
 @analysis
 def funnel(
@@ -395,9 +466,11 @@ def funnel(
         str | None, typer.Option("--id", help="A defined funnel, or one of those in the file.")
     ] = None,
     definition: Annotated[Path | None, typer.Option(help="A file like funnels.yml, with funnels not applied.")] = None,
-    by_breakdown: Annotated[
-        bool, typer.Option("--by-breakdown", help="One row per value it is broken down by.")
-    ] = False,
+    by: Annotated[
+        Groups | None,
+        typer.Option(help="One row per step and value of the breakdown it defines, channel of the entry, or segment."),
+    ] = None,
+    segments: Annotated[str | None, typer.Option(help="With --by segment: which.  [default: all]")] = None,
 ) -> Result:
     """A funnel step by step: who takes each step, goes on, drops out or still may go on, and how long it takes.
 
@@ -406,11 +479,30 @@ def funnel(
     if definition is not None:
         from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
 
-        return adhoc.funnel(request.settings, definition, request.scope, by_breakdown=by_breakdown, funnel_id=funnel_id)
+        return adhoc.funnel(
+            request.settings, definition, request.scope,
+            breakdown_by=by, segments=segments and segments.split(","), funnel_id=funnel_id,
+        )  # fmt: skip
     if funnel_id is None:
         raise typer.BadParameter("name a funnel with --id, or a file with --definition")
-    arguments = {"funnel_id": funnel_id, "by_breakdown": by_breakdown, **request.scope.arguments()}
-    return call(request.settings, "funnel", arguments)
+    arguments = {"funnel_id": funnel_id, "breakdown_by": by, "segments": segments and segments.split(",")}
+    return call(request.settings, "funnel", {**arguments, **request.scope.arguments()})
+
+
+@analyze.command("funnel-compare")
+@analysis
+def funnel_compare(
+    request: Request,
+    funnel_id: FunnelId,
+    segment_b: Annotated[str | None, typer.Option("--with", help="The other segment.  [default: everyone]")] = None,
+) -> Result:
+    """A funnel of --segment beside that of another segment, with the difference of the shares and its interval.
+
+    Example: `journeymart analyze funnel-compare --id FN-ACCOUNT-OPEN --segment SG-AGGRESSIVE --with SG-STABLE`
+    """
+    scope = request.scope.arguments()
+    arguments = {"funnel_id": funnel_id, "segment_a": scope.pop("segment"), "segment_b": segment_b}
+    return call(request.settings, "funnel_compare", {**arguments, **scope})
 
 
 class Outcome(StrEnum):
@@ -435,9 +527,8 @@ def funnel_people(
 
     Example: `journeymart analyze funnel-people --id FN-ACCOUNT-OPEN --step 3 --outcome dropped`
     """
-    dates = {"from_date": request.scope.from_date, "to_date": request.scope.to_date}
-    arguments = {"funnel_id": funnel_id, "step": step, "outcome": outcome, "of_breakdown": breakdown, **dates}
-    return call(request.settings, "funnel_people", arguments)
+    arguments = {"funnel_id": funnel_id, "step": step, "outcome": outcome, "of_breakdown": breakdown}
+    return call(request.settings, "funnel_people", {**arguments, **request.scope.arguments()})
 
 
 @analyze.command("funnel-times")

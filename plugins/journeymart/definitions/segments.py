@@ -10,19 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 from psycopg import sql
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 
 from journeymart.definitions.conditions import Condition, row_predicate
 from journeymart.definitions.durations import Duration
-from journeymart.definitions.loader import DefinitionModel, Label
+from journeymart.definitions.loader import DefinitionError, DefinitionModel, Label, read_document
 
 _ALWAYS = sql.SQL("'{(,)}'::tstzmultirange")
 _GROUPS = ("all_of", "any_of", "none_of")
-_KINDS = (*_GROUPS, "customer", "did", "did_not")
+_KINDS = (*_GROUPS, "customer", "did", "did_not", "path")
 MAX_TIMES = 1000
+MAX_NODES = 32
 
 
 class Times(DefinitionModel):
@@ -43,6 +45,24 @@ class Times(DefinitionModel):
         return self
 
 
+class Walk(DefinitionModel):
+    """A way that a session takes: as `analyze paths` filters and shows them."""
+
+    through: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_NODES)]  # pages and transactions, in order
+    directly: bool = False  # each right after the one before; else others may lie between
+    at_step: Annotated[int, Field(ge=1, le=100)] | None = None  # the first of them is this step of the session
+    ends: bool = False  # with the last of them the session ends
+    not_then: str | None = None  # and does not come here afterwards
+
+    @model_validator(mode="after")
+    def _possible(self) -> Walk:
+        if self.at_step is not None and len(self.through) > 1 and not self.directly:
+            raise ValueError("at_step: says where the first of several is only with directly")
+        if self.ends and self.not_then is not None:
+            raise ValueError("not_then: nothing comes after the end of the session")
+        return self
+
+
 class Clause(DefinitionModel):
     """One thing a segment asks for: what a customer is, did, or did not do, or a group of such clauses."""
 
@@ -52,18 +72,19 @@ class Clause(DefinitionModel):
     customer: Annotated[dict[str, Any], WithJsonSchema({"type": "object"}), Field(min_length=1)] | None = None
     did: Condition | None = None
     did_not: Condition | None = None
-    times: Times | None = None  # of did; at least once, if not said
-    within: Duration | None = None  # of did and did_not: the time before now; none: ever
+    path: Walk | None = None
+    times: Times | None = None  # of did and path; at least once, if not said
+    within: Duration | None = None  # of did, did_not and path: the time before now; none: ever
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Clause:
         said = [name for name in _KINDS if getattr(self, name) is not None]
         if len(said) != 1:
             raise ValueError(f"a clause says exactly one of {', '.join(_KINDS)}, not {' and '.join(said) or 'nothing'}")
-        if self.times is not None and self.did is None:
-            raise ValueError("times belongs to did")
-        if self.within is not None and self.did is None and self.did_not is None:
-            raise ValueError("within belongs to did and did_not")
+        if self.times is not None and self.did is None and self.path is None:
+            raise ValueError("times belongs to did and path")
+        if self.within is not None and self.did is None and self.did_not is None and self.path is None:
+            raise ValueError("within belongs to did, did_not and path")
         if self.within is not None and not self.within:
             raise ValueError("within must be longer than nothing")
         if self.customer is not None:
@@ -115,18 +136,18 @@ class Clause(DefinitionModel):
     def _counts(self) -> Iterator[int]:
         if self.did_not is not None:
             yield 1
-        elif self.did is not None:
+        elif self.did is not None or self.path is not None:
             least, most = self._bounds()
             yield from ([least] if least else [])
             yield from ([] if most is None else [most + 1])
 
     def _at_least(self, count: int) -> dict[str, Any]:
         condition = self.did or self.did_not
-        assert condition is not None, "only clauses about what was done are counted"  # noqa: S101
-        return _leaf({
-            "condition_id": condition.condition_id, "at_least": count,
-            "within_seconds": None if self.within is None else self.within.total_seconds(),
-        })  # fmt: skip
+        what: dict[str, Any] = {"condition_id": condition.condition_id} if condition else {}
+        if self.path is not None:
+            what = {"path": self.path.model_dump(mode="json")}
+        within = None if self.within is None else self.within.total_seconds()
+        return _leaf({**what, "at_least": count, "within_seconds": within})
 
 
 class Segment(DefinitionModel):
@@ -159,6 +180,36 @@ class SegmentsFile(DefinitionModel):
     """The file as a whole."""
 
     segments: tuple[Segment, ...] = ()
+
+
+def parse(content: dict[str, Any]) -> Segment:
+    """A segment from plain values. Raises DefinitionError with one message for every mistake."""
+    try:
+        return Segment.model_validate(content)
+    except ValidationError as error:
+        raise DefinitionError(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+        ) from error
+
+
+def append(path: Path, segment: Segment) -> None:
+    """Add a segment to the end of a segments.yml, whose list of segments must be the last thing in it; a new file if
+    there is none.
+
+    Raises DefinitionError, and leaves the file as it was, if the whole cannot be read afterwards.
+    """
+    before = path.read_text(encoding="utf-8") if path.exists() else "segments:\n"
+    item = segment.model_dump(mode="json", exclude_defaults=True)
+    text = f"{before.rstrip()}\n  - {json.dumps(item, ensure_ascii=False)}\n"
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    try:
+        found = read_document("segments", part).parse(SegmentsFile).segments
+        if [item.id for item in found].count(segment.id) != 1:
+            raise DefinitionError([f"{path}: already has {segment.id}"])
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _leaf(what: dict[str, Any]) -> dict[str, Any]:

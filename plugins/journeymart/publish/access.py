@@ -36,8 +36,8 @@ _RELATIONS = """
     group by c.oid, c.relname, c.relkind
     order by c.relname
 """
-# What a function returns, by name: its table's columns (t) and out arguments (o). A function of one funnel reads as its
-# owner, past the row rules below: not for reports.
+# What a function returns, by name: its table's columns (t) and out arguments (o). What reads as its owner reads past
+# the row rules below: where it names a table that has them, or calls what does (of one funnel), it is not for reports.
 _FUNCTIONS = """
     select
         p.oid::regprocedure::text,
@@ -50,6 +50,13 @@ _FUNCTIONS = """
     from pg_proc as p
     where p.pronamespace = 'mart'::regnamespace and has_function_privilege('jm_dashboard', p.oid, 'execute')
     and not coalesce('funnel_id' = any(p.proargnames), false)
+    and not (p.prosecdef and exists (
+        select
+        from pg_class as c
+        inner join pg_attribute as a on a.attrelid = c.oid
+        where c.relnamespace = p.pronamespace and c.relkind = 'r' and a.attname = 'funnel_id'
+        and p.prosrc ~ ('\\mmart\\.' || c.relname || '\\M')
+    ))
     order by 1
 """
 # A department sees the numbers of its own funnels. Superset says whose they are (superset_config.py); when nobody does,

@@ -3,6 +3,11 @@
     replaces="exists (
         select from build.int_cohort__touched as t
         where t.cohort_id = m.cohort_id and t.person_key = m.person_key and t.active_date = m.active_date
+    )
+    or not exists (
+        select from config.definition as d
+        where
+            d.kind = 'cohorts' and d.definition_id = m.cohort_id and d.version = m.version and d.retired_at is null
     )",
 ) }}
 -- depends_on: {{ ref('int_cohort__touched') }}
@@ -10,6 +15,7 @@
 with matched as (
     select
         c.cohort_id,
+        c.version,
         m.person_key,
         {{ business_date('m.matched_at') }} as active_date,
         c.is_start,
@@ -32,10 +38,11 @@ with matched as (
 
 select
     cohort_id,
+    version,
     person_key,
     active_date,
     bool_or(is_start) as is_start,
     bool_or(is_return) as is_return,
     coalesce(max(match_no) filter (where is_return) > min(match_no) filter (where is_start), false) as returns_later
 from matched
-group by cohort_id, person_key, active_date
+group by cohort_id, version, person_key, active_date

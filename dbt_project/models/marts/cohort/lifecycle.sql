@@ -10,4 +10,4 @@ select
 from {{ ref('cohort') }} as c
 cross join {{ ref('watermark') }} as w
 inner join {{ ref('lifecycle_count') }} as n
-    on c.cohort_id = n.cohort_id and n.period_start <= {{ business_date('w.watermark_at') }}
+    on c.cohort_id = n.cohort_id and c.version = n.version and n.period_start <= {{ business_date('w.watermark_at') }}

@@ -9,7 +9,8 @@ select
     a.is_complete
 from {{ ref('cohort') }} as c
 cross join {{ ref('watermark') }} as w
-inner join {{ ref('retention_count') }} as s on c.cohort_id = s.cohort_id and s.age = 0 and s.started > 0
+inner join {{ ref('retention_count') }} as s
+    on c.cohort_id = s.cohort_id and c.version = s.version and s.age = 0 and s.started > 0
 cross join lateral raw.retention_age(
     c.mode,
     c.ages,
@@ -21,6 +22,7 @@ left join lateral (
     from {{ ref('retention_count') }} as n
     where
         n.cohort_id = s.cohort_id
+        and n.version = s.version
         and n.cohort_start = s.cohort_start
         and (n.age = a.age or (c.mode = 'unbounded' and n.age > a.age))
 ) as r on true

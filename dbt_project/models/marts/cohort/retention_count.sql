@@ -1,6 +1,18 @@
-{{ config(key=['cohort_id', 'cohort_start', 'age'], keep='(b.started > 0 or b.returned > 0)') }}
+{{ config(
+    key=['cohort_id', 'version', 'cohort_start', 'age'],
+    keep='(b.started > 0 or b.returned > 0)',
+    replaces="exists (
+        select from build.retention_count as b
+        where b.cohort_id = m.cohort_id and b.version = m.version and b.cohort_start = m.cohort_start and b.age = m.age
+    )
+    or not exists (
+        select from config.definition as d
+        where
+            d.kind = 'cohorts' and d.definition_id = m.cohort_id and d.version = m.version and d.retired_at is null
+    )",
+) }}
 -- Persons who start are counted at age 0; an unbounded report counts returns at the last age.
-{% set key = ['cohort_id', 'cohort_start', 'age'] %}
+{% set key = ['cohort_id', 'version', 'cohort_start', 'age'] %}
 -- depends_on: {{ ref('cohort_day') }} {{ ref('int_cohort__after') }} {{ ref('int_cohort__before') }}
 {% set changed = [(1, ref('int_cohort__after')), (-1, ref('int_cohort__before'))] %}
 {% set changes = [(1, ref('cohort_day'))] if is_full() else changed %}
@@ -8,6 +20,7 @@
     {%- for sign, days in changes %}
     select
         c.cohort_id,
+        c.version,
         p.cohort_start,
         coalesce(p.age, 0) as age,
         {{ sign }} * count(*) filter (where p.age is null) as started,
@@ -15,7 +28,7 @@
     from {{ ref('cohort') }} as c
     cross join lateral
         raw.retention_person('{{ days }}', c.cohort_id, c.period, c.mode, c.entry, c.ages, c.brackets) as p
-    group by 1, 2, 3
+    group by 1, 2, 3, 4
     {%- if not loop.last %}
     union all
     {%- endif %}

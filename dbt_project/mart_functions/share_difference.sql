@@ -1,0 +1,25 @@
+-- The shares of two groups, their difference a - b, and its 95 % confidence interval by Newcombe's hybrid score method
+-- (Statistics in Medicine 1998, 17:873-890, method 10), which holds for small numbers and shares near 0 too. It treats
+-- the groups as independent samples: compare groups that do not overlap. Null where a group has nobody.
+create or replace function mart.share_difference(
+    part_a bigint, total_a numeric, part_b bigint, total_b numeric,
+    out share_a double precision, out share_b double precision, out difference double precision,
+    out difference_low double precision, out difference_high double precision
+)
+language sql immutable parallel safe set search_path = ''
+as $$
+    select
+        s.a,
+        s.b,
+        s.a - s.b,
+        s.a - s.b - sqrt((s.a - wa.low) ^ 2 + (wb.high - s.b) ^ 2),
+        s.a - s.b + sqrt((wa.high - s.a) ^ 2 + (s.b - wb.low) ^ 2)
+    from (
+        select
+            part_a / nullif(total_a, 0)::double precision as a,
+            part_b / nullif(total_b, 0)::double precision as b
+    ) as s
+    cross join lateral mart.wilson_interval(part_a, nullif(total_a, 0)::double precision) as wa
+    cross join lateral mart.wilson_interval(part_b, nullif(total_b, 0)::double precision) as wb
+$$;
+revoke execute on function mart.share_difference(bigint, numeric, bigint, numeric) from public;

@@ -1,0 +1,83 @@
+"""Funnels, paths and segments that mean the same have the same people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from tests.oracle.bank import Bank
+from typer.testing import CliRunner
+
+from journeymart.analysis import adhoc
+from journeymart.cli import build_app
+from journeymart.definitions.loader import load_yaml
+from journeymart.definitions.segments import SegmentsFile
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+
+def test_who_enters_a_funnel_is_in_the_segment_of_its_first_step(bank: Bank) -> None:
+    members = {row[0] for row in bank.call("segment_members", None, segment="SG-B")}
+    entered = {
+        row[0]
+        for row in bank.connection.execute(
+            "select subject_id from mart.funnel_entry where funnel_id = 'FN-PERSON' and subject_key > 0"
+        )
+    }
+    assert members == entered != set()
+    both = {row[0] for row in bank.call("segment_members", None, segment="SG-B", also_in="SG-C")}
+    went_on = {row[0] for row in bank.call("funnel_people", None, funnel_id="FN-PERSON", step=2)}
+    assert members & went_on <= both
+
+
+def test_steps_of_sessions_are_those_of_their_paths(bank: Bank) -> None:
+    funnel = bank.call("funnel", None, funnel_id="FN-SESSION")
+    steps = bank.call("paths_steps", None, nodes=["B", "C", "D"])
+    assert [row[3] for row in funnel] == [row[3] for row in steps]
+    people = {row[0] for row in bank.call("funnel_people", None, funnel_id="FN-SESSION", step=1)}
+    visited = {str(row[0]) for row in bank.call("paths_people", None, step=0, node="B")}
+    assert people == visited
+
+
+def test_ways_saved_as_segments_have_the_customers_of_their_sessions(bank: Bank) -> None:
+    after_b = [(s, s.nodes[s.nodes.index("B") + 1 :]) for log in bank.sessions for s in log if "B" in s.nodes]
+    pairs = [(s, list(pairwise(s.nodes))) for s, _ in after_b]
+    visits = Counter(s.customer for s, _ in after_b)
+    wanted = {
+        "SG-THROUGH": {s.customer for s, rest in after_b if "C" in rest},
+        "SG-DIRECTLY": {s.customer for s, moves in pairs if ("B", "C") in moves},
+        "SG-LEFT": {s.customer for s, rest in after_b if "C" not in rest},
+        "SG-ENDS": {s.customer for s, _ in after_b if s.nodes[-1] == "B"},
+        "SG-SECOND": {s.customer for s, moves in pairs if moves[1:2] == [("B", "C")]},
+        "SG-TWICE": {customer for customer, sessions in visits.items() if sessions > 1},
+    }
+    for segment, customers in wanted.items():
+        members = {row[0] for row in bank.call("segment_members", None, segment=segment)}
+        assert members == customers - {None} != set(), segment
+
+
+def test_a_way_is_saved_as_a_segment(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeymart.cli.analyze.Settings.load", lambda: bank.settings)
+    file = tmp_path / "segments.yml"
+    ask = ["analyze", "paths", "segment", "--id", "SG-NEW", "--through", "B,C", "--save", str(file), "--json"]
+    shown = CliRunner().invoke(build_app(), ask)
+    members = len(bank.call("segment_members", None, segment="SG-THROUGH"))
+    assert json.loads(shown.stdout) == [{"segment_id": "SG-NEW", "members": members}]
+    [saved] = load_yaml("segments", tmp_path).parse(SegmentsFile).segments
+    assert len(adhoc.segment(bank.settings, saved).rows) == members
+    before = file.read_text(encoding="utf-8")
+    again = CliRunner().invoke(build_app(), ask)
+    assert "already has SG-NEW" in str(again.exception)
+    assert file.read_text(encoding="utf-8") == before
+
+
+def test_dates_of_entry_add_up_to_all(bank: Bank) -> None:
+    totals = {(row[0], row[1]): row[2] for row in bank.connection.execute(
+        "select funnel_id, step_no, sum(entered)::bigint from mart.funnel_step group by 1, 2"
+    )}  # fmt: skip
+    for funnel in bank.funnels:
+        for row in bank.call("funnel", None, funnel_id=funnel.id):
+            assert totals[funnel.id, row[1]] == row[3], (funnel.id, row[1])
