@@ -1,4 +1,4 @@
-"""PostHog's recorded answers on retention and life cycles, where the semantics can express the question.
+"""PostHog's recorded answers on retention, life cycles, paths and groups of persons, where we can ask the question.
 
 The cases lie beside the project, in ../shared/data/oracles; docs/semantics.md says why the others cannot be asked.
 """
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from tests.oracle import posthog
 from tests.oracle.cohorts import begin_of, later
 from tests.oracle.recorded import check_table
 
@@ -105,23 +106,47 @@ def cases(shared_data: Path) -> tuple[list[Case], dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
+def others(shared_data: Path) -> dict[str, tuple[list[posthog.Question], Counter[str]]]:
+    """What else can be asked, by the table that shows what cannot."""
+    paths, groups = Counter[str](), Counter(posthog.unasked(shared_data))
+    return {
+        "posthog_paths": (
+            posthog.questions(shared_data, "posthog_paths/cases.json", posthog.path_question, paths), paths
+        ),
+        "posthog_other": (
+            posthog.questions(
+                shared_data, "posthog_other/behavioural_cohorts.json", posthog.group_question, groups
+            ), groups
+        ),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
 def asked(
-    new_warehouse: Callable[[], Settings], shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+    new_warehouse: Callable[[], Settings],
+    shared_data: Path,
+    others: dict[str, tuple[list[posthog.Question], Counter[str]]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[psycopg.Connection, list[Case]]]:
     """Every case in one mart, its events on pages and by persons of its own."""
+    more = [question for found, _ in others.values() for question in found]
     expressible, _ = cases(shared_data)
     directory = tmp_path_factory.mktemp("posthog")
     for name, content in (
         ("cohorts.yml", json.dumps({"cohorts": [case.definition() for case in expressible]})),
         ("sessions.yml", "sessions: {timeout: 30m, time_zone: UTC}"),
         ("funnels.yml", "funnels: []"),
-        ("segments.yml", "segments: []"),
+        ("segments.yml", json.dumps({"segments": [question.segment for question in more if question.segment]})),
     ):
         (directory / name).write_text(content, encoding="utf-8")
     (directory / "landing" / "clickstream").mkdir(parents=True)
     (directory / "landing" / "clickstream" / "all.ndjson").write_text(
         "".join(f"{line}\n" for case in expressible for line in case.lines()), encoding="utf-8"
     )
+    (directory / "landing" / "clickstream" / "others.ndjson").write_text("".join(
+        json.dumps({"event_id": f"{question.name}-{number}", "user_agent": "Mozilla", **line}) + "\n"
+        for question in more for number, line in enumerate(question.lines)
+    ), encoding="utf-8")  # fmt: skip
     warehouse = new_warehouse()
     pipeline.run(warehouse, directory / "landing", definitions=directory)
     with connect("jm_dashboard", settings=warehouse, autocommit=True) as connection:
@@ -208,6 +233,21 @@ def people(connection: psycopg.Connection, case: Case) -> Answers:
             person = other[0].removeprefix("person:")
             shown = [1, *(int(person in persons(age)) for age in range(1, len(item["value"])))]
             yield shown, item["value"]
+
+
+def test_recorded_answers_on_paths_and_groups(
+    asked: tuple[psycopg.Connection, list[Case]], others: dict[str, tuple[list[posthog.Question], Counter[str]]]
+) -> None:
+    connection, _ = asked
+
+    def ask(function: str, **arguments: Any) -> list[tuple[Any, ...]]:
+        named = ", ".join(f'"{name}" => %({name})s' for name in arguments)
+        return connection.execute(f"select * from mart.{function}({named})", arguments).fetchall()  # noqa: S608
+
+    wrong = [question.name for found, _ in others.values() for question in found if not question.holds(ask)]
+    assert wrong == []
+    for name, (found, reasons) in others.items():
+        check_table(name, len(found), reasons)
 
 
 def test_the_table_of_what_cannot_be_asked(shared_data: Path) -> None:

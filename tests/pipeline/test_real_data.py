@@ -41,9 +41,9 @@ class Mart:
     def run(self, definitions: Path) -> pipeline.Run:
         return pipeline.run(self.settings, self.landing, definitions=definitions)
 
-    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+    def rows(self, query: LiteralString, *values: str) -> list[tuple[Any, ...]]:
         with self.connection.transaction():
-            return self.connection.execute(query).fetchall()
+            return self.connection.execute(query, values or None).fetchall()
 
     def sessions(self) -> dict[str, int]:
         """The numbers that expected.json has of sessions."""
@@ -79,15 +79,27 @@ class Mart:
         assert found is not None
         return found
 
-    def transitions(self) -> dict[tuple[str, str], int]:
+    def transitions(self, channel: str = "web") -> dict[tuple[str, str], int]:
         return {(source, END if target == EXIT else target): sessions for source, target, sessions in self.rows(
-            "select from_node, to_node, sum(sessions)::integer from mart.path_edge group by 1, 2"
+            "select from_node, to_node, sum(sessions)::integer from mart.path_edge where channel = %s group by 1, 2",
+            channel,
         )}  # fmt: skip
 
-    def starts(self) -> dict[str, int]:
-        return dict(
-            self.rows("select from_node, sum(sessions)::integer from mart.path_edge where step_no = 1 group by 1")
+    def starts(self, channel: str = "web") -> dict[str, int]:
+        return dict(self.rows(
+            "select from_node, sum(sessions)::integer from mart.path_edge"
+            " where step_no = 1 and channel = %s group by 1",
+            channel,
+        ))  # fmt: skip
+
+    def returned(self, cohort: str) -> dict[tuple[str, int], int]:
+        """Who starts in a month (age 0) and returns in a later one; nobody is left out."""
+        rows = self.rows(
+            "select to_char(cohort_start, 'YYYY-MM'), age, case age when 0 then size else returned end"
+            " from mart.retention where cohort_id = %s",
+            cohort,
         )
+        return {(month, age): persons for month, age, persons in rows if persons}
 
 
 @pytest.fixture(scope="module")
@@ -172,23 +184,69 @@ def test_simple_shop(mart_of: Callable[..., Mart], expected: dict[str, Any], tmp
     }
 
 
-def test_bpi_12_w(mart_of: Callable[..., Mart], expected: dict[str, Any]) -> None:
-    """A bank's work log: cases as sessions, every event a step, equal times in the order of the file."""
-    wanted = expected["bpi_12_w"]
+def test_work_logs_and_orders(mart_of: Callable[..., Mart], expected: dict[str, Any], shared_data: Path) -> None:
+    """Two work logs (cases as sessions, every event a step, equal times in the order of the file) and the orders of two
+    shops, which have nothing to do with each other, in one mart."""
     mart = mart_of("bpi_12_w", clickstream="bpi_logs/bpi_12_w.csv")
+    _add_column(shared_data / "real" / "bpi_logs" / "helpdesk.csv", mart.landing / "clickstream" / "helpdesk.csv")
+    (mart.landing / "transactions").mkdir()
+    _land_records(shared_data / "real" / "cdnow_1997" / "CDNOW_master.txt", mart.landing / "transactions" / "cdnow.csv")
+    _land_gifts(
+        shared_data / "real" / "uci" / "online_retail_france.csv", mart.landing / "transactions" / "gifts.ndjson"
+    )
     mart.run(DEFINITIONS / "bpi_12_w")
+    _check_work_log(mart, "web", expected["bpi_12_w"])
+    _check_work_log(mart, "call", expected["helpdesk"])
+    _check_records(mart, expected["cdnow_1997"], shared_data)
+    _check_gifts(mart, expected["online_retail_france"])
+
+
+def _add_column(log: Path, target: Path) -> None:
+    """The log as it is, with the channel that tells it from the other one."""
+    head, *lines = log.read_text(encoding="utf-8").splitlines()
+    target.write_text("".join([f"{head},Log\n", *(f"{line},call\n" for line in lines)]), encoding="utf-8")
+
+
+def _land_records(log: Path, target: Path) -> None:
+    """Columns of blanks as CSV; a date is a midnight."""
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["customer_id", "transaction_time", "amount", "transaction_code"])
+        for line in log.read_text(encoding="utf-8").splitlines()[1:]:
+            customer, day, _, amount = line.split()
+            writer.writerow([f"R{customer}", f"{day[:4]}-{day[4:6]}-{day[6:]}T00:00:00", amount, "CDNOW"])
+
+
+def _land_gifts(log: Path, target: Path) -> None:
+    """Every line of the shop, cancelled ones and those without a customer too."""
+    with log.open(encoding="utf-8") as file, target.open("w", encoding="utf-8") as landed:
+        for row in csv.DictReader(file):
+            month, day, rest = row["InvoiceDate"].split("/")
+            year, clock = rest.split()
+            quantity, price = Decimal(row["Quantity"]), Decimal(row["UnitPrice"])
+            landed.write(json.dumps({
+                "customer_id": row["CustomerID"] and f"G{row['CustomerID']}",
+                "transaction_time": f"{year}-{month:0>2}-{day:0>2}T{clock:0>5}:00", "transaction_code": "RETAIL",
+                "amount": str(quantity * price),
+                "fields": {"invoice": row["InvoiceNo"], "quantity": float(quantity), "price": float(price)},
+            }) + "\n")  # fmt: skip
+
+
+def _check_work_log(mart: Mart, channel: str, wanted: dict[str, Any]) -> None:
     assert mart.rows(
         "select count(*), count(distinct visitor_id), count(distinct node), (min(event_at) at time zone 'UTC')::text,"
-        " (max(event_at) at time zone 'UTC')::text from mart.event"
+        " (max(event_at) at time zone 'UTC')::text from mart.event where channel = %s",
+        channel,
     ) == [tuple(wanted[key] for key in ("rows", "cases", "activities", "from", "to"))]
-    assert mart.rows("select count(*) from mart.session") == [(wanted["cases"],)]
+    assert mart.rows("select count(*) from mart.session where channel = %s", channel) == [(wanted["cases"],)]
 
-    edges = mart.transitions()
+    edges = mart.transitions(channel)
     ends = {source: count for (source, target), count in edges.items() if target == END}
     assert {key: count for key, count in edges.items() if key[1] != END} == triples(wanted["transitions"])
-    assert (mart.starts(), ends) == (wanted["start_activities"], wanted["end_activities"])
+    assert (mart.starts(channel), ends) == (wanted["start_activities"], wanted["end_activities"])
     for column, activities in (("entry_node", "start_activities"), ("exit_node", "end_activities")):
-        assert dict(mart.rows(f"select {column}, count(*) from mart.session group by 1")) == wanted[activities]  # noqa: S608
+        found = mart.rows(f"select {column}, count(*) from mart.session where channel = %s group by 1", channel)  # noqa: S608
+        assert dict(found) == wanted[activities]
 
     variants = mart.rows(
         """
@@ -200,14 +258,79 @@ def test_bpi_12_w(mart_of: Callable[..., Mart], expected: dict[str, Any]) -> Non
                 inner join mart.node as n on n.node_id = raw.char_node(c.node_char)
             )
         from mart.path_count as p
+        where p.channel = %s
         group by p.path
         order by 1 desc
-        """
+        """,
+        channel,
     )
     top = [(count, nodes) for nodes, count in wanted["top_variants"]]
     assert len(variants) == wanted["variants"]
     assert sorted(variants[: len(top)]) == sorted(top)
     assert variants[len(top)][0] < top[-1][0], "the last place is shared, so the list of the first ones is not unique"
+
+
+def _check_records(mart: Mart, wanted: dict[str, Any], shared_data: Path) -> None:
+    assert mart.rows(
+        """
+        select
+            count(*), count(distinct customer_id), (min(transacted_at) at time zone 'UTC')::text,
+            (max(transacted_at) at time zone 'UTC')::text, sum(amount)::double precision,
+            count(*) - count(distinct (customer_id, transacted_at)), count(*) filter (where amount = 0)
+        from mart.transaction where transaction_code = 'CDNOW'
+        """
+    ) == [tuple(wanted[key] for key in (
+        "rows", "customers", "from", "to", "revenue", "same_day_duplicates", "zero_amount_rows"
+    ))]  # fmt: skip
+    assert mart.returned("CH-CDNOW") == {
+        (month, age): count for month, age, count in wanted["monthly_cohort_retention"]
+    }
+
+    # frequency: days with an order after the first one; monetary_value: what was spent on such a day, on average
+    name = wanted["rfm_file"].split()[0]
+    with (shared_data / "oracles" / "derived_real" / name).open(encoding="utf-8") as file:
+        customers = {
+            row["id"]: tuple(round(float(row[key]), 4) for key in ("frequency", "recency", "T", "monetary_value"))
+            for row in csv.DictReader(file)
+        }
+    rows = mart.rows(
+        """
+        with day as (
+            select customer_id, transacted_at::date as day, sum(amount) as amount,
+                min(transacted_at::date) over (partition by customer_id) as first_day
+            from mart.transaction
+            where transaction_code = 'CDNOW' and transacted_at < '1997-10-01 00:00+00'
+            group by 1, 2
+        )
+        select
+            substr(customer_id, 2), count(*) - 1, max(day) - min(day), date '1997-09-30' - min(day),
+            coalesce(avg(amount) filter (where day > first_day), 0)::double precision
+        from day group by 1
+        """
+    )
+    assert {row[0]: (*map(float, row[1:4]), round(row[4], 4)) for row in rows} == customers
+
+
+def _check_gifts(mart: Mart, wanted: dict[str, Any]) -> None:
+    kept = "fields ->> 'invoice' not like 'C%%' and (fields ->> 'quantity')::numeric > 0" \
+        " and (fields ->> 'price')::numeric > 0"  # fmt: skip
+    assert mart.rows(
+        "select rows_read, rows_quarantined from raw.file where path like '%%gifts%%' and source = %s", "transactions"
+    ) == [(wanted["rows"], wanted["rows_without_customer"])]
+    assert mart.rows(
+        "select count(*) filter (where fields ->> 'invoice' like 'C%%'), (min(transacted_at) at time zone 'UTC')::text,"
+        " (max(transacted_at) at time zone 'UTC')::text from mart.transaction where transaction_code = %s",
+        "RETAIL",
+    ) == [(wanted["cancelled_rows"], wanted["from"], wanted["to"])]
+    found = mart.rows(
+        "select count(*), count(distinct customer_id), count(distinct fields ->> 'invoice'),"  # noqa: S608
+        f" sum(amount)::double precision from mart.transaction where transaction_code = %s and {kept}",
+        "RETAIL",
+    )
+    assert found == [(wanted["kept_rows"], *wanted["customers_orders_revenue"])]
+    assert mart.returned("CH-RETAIL") == {
+        (month, age): count for month, age, count in wanted["monthly_cohort_retention"]
+    }
 
 
 def test_diginetica(mart_of: Callable[..., Mart], expected: dict[str, Any]) -> None:

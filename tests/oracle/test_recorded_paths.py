@@ -1,0 +1,265 @@
+"""Path questions of ClickHouse's and retentioneering's own tests: all that our analyses can put get their answer.
+
+There every event is a step and a path is all that one user does; so says sessions.yml here. Each question has a domain
+of its own, by which it is asked. docs/semantics.md says why the others cannot be put.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from tests.oracle.paths import ENTRY, EXIT
+from tests.oracle.recorded import check_table
+
+from journeymart import pipeline
+from journeymart.db import connect
+from journeymart.settings import Settings
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+START, END = "path_start", "path_end"
+PREPARING = "prepares the log or describes it: no question"
+Ask = Callable[..., list[tuple[Any, ...]]]
+
+
+@dataclass
+class Question:
+    """The events that one question is about, and whether our answer is the recorded one."""
+
+    domain: str
+    events: Iterable[tuple[str, str, str]]  # time, user, page
+    holds: Callable[[Ask], bool]
+    funnel: dict[str, Any] | None = field(default=None)
+
+
+class UnexpressedError(Exception):
+    """Why a question cannot be put."""
+
+
+# ── ClickHouse: sequenceNextNode ──
+
+
+def next_nodes(shared_data: Path) -> Iterator[Question]:
+    """What follows (or precedes) a chain of events that begins at the first, the last or the first matching event."""
+    cases = json.loads((shared_data / "oracles" / "clickhouse" / "next_node_cases.json").read_text(encoding="utf-8"))
+    for case in cases:
+        chain = [condition.split("'")[1] for condition in case["chain"]]
+        for user, answer in case["expected"].items():
+            events = [(e["dt"], e["id"], e["action"]) for e in case["events"] if e["id"] == user]
+            yield Question(f"{case['id']}.{user}", events, _next_node(case, chain, answer))
+
+
+def _next_node(case: dict[str, Any], chain: list[str], answer: str | None) -> Callable[[Ask], bool]:
+    is_back, base = case["direction"] == "backward", case["base"]
+
+    def found(ask: Ask) -> str | None:
+        occurrence = "last" if base == "tail" else "first"
+        try:
+            rows = ask("paths_around", node=chain[0], before=len(chain), after=len(chain), occurrence=occurrence)
+        except psycopg.errors.InvalidParameterValue:  # nobody of any question has ever been there
+            return None
+        if not rows:
+            return None
+        moves = {step: (source, target) for step, source, target, _ in rows}
+        if (base == "head" and moves[-1][0] != ENTRY) or (base == "tail" and moves[0][1] != EXIT):
+            return None
+        if [moves[-place if is_back else place][0] for place in range(len(chain))] != chain:
+            return None
+        node = moves[-len(chain)][0] if is_back else moves[len(chain) - 1][1]
+        return None if node in {ENTRY, EXIT} else node
+
+    return lambda ask: found(ask) == answer
+
+
+# ── retentioneering ──
+
+
+def retentioneering(shared_data: Path, reasons: Counter[str]) -> Iterator[Question]:
+    """Transition graphs, funnels, conversions and what is around an event."""
+    recorded = json.loads((shared_data / "oracles" / "retentioneering5" / "recorded.json").read_text(encoding="utf-8"))
+    calls = [call for test in recorded for call in test["calls"]]
+    for number, call in enumerate(calls):
+        express = EXPRESSIBLE.get(call["method"])
+        try:
+            if express is None:
+                raise UnexpressedError(f"{call['method']}: {PREPARING}")
+            if "raises" in call:
+                raise UnexpressedError("is refused there: an argument that ours do not have")
+            for name, reason in REFUSED.items():
+                if name in call["kwargs"]:
+                    raise UnexpressedError(reason)
+            holds, funnel = express(call, f"rt{number}")
+            yield Question(f"rt{number}", _events(call), holds, funnel)
+        except UnexpressedError as reason:
+            reasons[str(reason)] += 1
+
+
+REFUSED = {
+    "diff": "the difference of two lists of paths; here two segments are compared",
+    "path_pattern": "only paths of a pattern",
+}
+
+
+def _events(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    rows = [dict(zip(call["input"]["columns"], row, strict=True)) for row in call["input"]["rows"]]
+    own = call["schema"].split("path_cols=['")[1].split("'")[0]
+    for row in rows:
+        if row["event"] not in {START, END}:
+            yield row["timestamp"], str(row[call["kwargs"].get("path_col", own)]), row["event"]
+
+
+def _graph(call: dict[str, Any], _domain: str) -> tuple[Callable[[Ask], bool], None]:
+    weight = call["kwargs"].get("edge_weight", "proba_out")
+    if weight not in {"count", "proba_out"}:
+        raise UnexpressedError("another weight of an edge than how often, and which share of those who leave a page")
+    table = call["output"]
+    wanted = {
+        (source, target): value
+        for source, row in zip(table["index"], table["data"], strict=True)
+        for target, value in zip(table["columns"], row, strict=True)
+        if value and (weight == "count" or source != START)
+    }
+
+    def holds(ask: Ask) -> bool:
+        found: Counter[tuple[str, str]] = Counter()
+        for step, source, target, sessions, _ in ask("paths_main", depth=100):
+            if step == 1:
+                found[START, source] += sessions
+            if source != EXIT:
+                found[source, END if target == EXIT else target] += sessions
+        if weight == "count":
+            return found == wanted
+        shares = {
+            (source, END if row[0] == EXIT else row[0]): row[2]
+            for source in {source for source, _ in found} - {START}
+            for row in ask("paths_next", node=source)
+        }
+        return shares == {edge: pytest.approx(value, abs=1e-9) for edge, value in wanted.items()}
+
+    return holds, None
+
+
+def _funnel(call: dict[str, Any], _domain: str) -> tuple[Callable[[Ask], bool], None]:
+    wanted = [step["unique_paths"] for step in call["output"]["steps"]]
+    nodes = call["kwargs"]["steps"]
+    return lambda ask: [row[3] for row in ask("paths_steps", nodes=nodes)] == wanted, None
+
+
+def _conversion(call: dict[str, Any], domain: str) -> tuple[Callable[[Ask], bool], dict[str, Any] | None]:
+    start, end = call["args"]
+    if not isinstance(start, str) or {"->", END} & {*str(start + end).replace("->", " -> ").split(), end}:
+        raise UnexpressedError("from or to a pattern, a last occurrence or the end of the path")
+    wanted = call["output"]["data"][0][2:4]
+    within = call["kwargs"].get("within")
+    if within is None or isinstance(within, int):
+
+        def between(ask: Ask) -> bool:
+            rows = ask("paths_between", start=start, end=end, max_steps=within)
+            return [sum(row[1] for row in rows), sum(row[1] for row in rows if row[0] != EXIT)] == wanted
+
+        return between, None
+    steps = [{"name": n, "source": "screen", "where": {"page_code": n, "domain": domain}} for n in (start, end)]
+    window = within if isinstance(within, str) else f"{within:.0f}s"
+    funnel = {
+        "id": f"FN-{domain.upper()}", "label": {"ko": "시험", "en": "Test"}, "owner": "tests", "window": window,
+        "entry": "first", "count_by": "visitor", "steps": steps,
+    }  # fmt: skip
+    return lambda ask: [row[3] for row in ask("funnel", funnel_id=funnel["id"])] == wanted, funnel
+
+
+def _around(call: dict[str, Any], _domain: str) -> tuple[Callable[[Ask], bool], None]:
+    anchor = call["kwargs"]["anchor"]
+    anchor = {"pattern": anchor} if isinstance(anchor, str) else anchor
+    if anchor.keys() - {"pattern", "occurrence"}:
+        raise UnexpressedError("so many steps or so much time beside the event")
+    [table] = call["output"]
+    steps = call["kwargs"]["max_steps"]
+    wanted = {
+        (name, step): share
+        for name, row in zip(table["index"], table["data"], strict=True)
+        for step, share in zip(table["columns"], row, strict=True)
+        if share and name != END  # which they show once, at the first step outside
+    }
+
+    def holds(ask: Ask) -> bool:
+        rows = ask(
+            "paths_around", node=anchor["pattern"], before=steps, after=steps,
+            occurrence=anchor.get("occurrence", "first"),
+        )  # fmt: skip
+        total = sum(row[3] for row in rows if row[0] == 0)
+        found: Counter[tuple[str, int]] = Counter()
+        for step, source, target, sessions in rows:
+            if step == -steps:
+                found[START if source == ENTRY else source, step] += sessions
+            if target != EXIT:
+                found[START if target == ENTRY else target, step + 1] += sessions
+        return {key: sessions / total for key, sessions in found.items()} == wanted
+
+    return holds, None
+
+
+EXPRESSIBLE: dict[str, Callable[[dict[str, Any], str], tuple[Callable[[Ask], bool], dict[str, Any] | None]]] = {
+    "transition_graph_data": _graph,
+    "funnel_data": _funnel,
+    "get_conversion_rate": _conversion,
+    "step_matrix_data": _around,
+    "step_sankey_data": _around,
+}
+
+
+# ── all of them in one mart ──
+
+
+@pytest.fixture(scope="module")
+def asked(shared_data: Path) -> tuple[list[Question], list[Question], Counter[str]]:
+    reasons: Counter[str] = Counter()
+    return list(next_nodes(shared_data)), list(retentioneering(shared_data, reasons)), reasons
+
+
+def test_recorded_answers(
+    asked: tuple[list[Question], list[Question], Counter[str]], new_warehouse: Callable[[], Settings], tmp_path: Path
+) -> None:
+    questions = [*asked[0], *asked[1]]
+    for name, content in (
+        ("sessions.yml", "sessions: {timeout: null, time_zone: UTC, collapse_repeats: false, path_depth: null}"),
+        ("funnels.yml", json.dumps({"funnels": [question.funnel for question in questions if question.funnel]})),
+        ("segments.yml", "segments: []"),
+        ("cohorts.yml", "cohorts: []"),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    landing = tmp_path / "landing"
+    (landing / "clickstream").mkdir(parents=True)
+    (landing / "clickstream" / "all.ndjson").write_text("".join(
+        json.dumps({
+            "event_id": f"{question.domain}-{number}", "event_time": f"{at}Z".replace(" ", "T"), "page_code": page,
+            "visitor_id": f"{question.domain}-{user}", "domain": question.domain, "user_agent": "Mozilla",
+        }) + "\n"
+        for question in questions for number, (at, user, page) in enumerate(question.events)
+    ), encoding="utf-8")  # fmt: skip
+    warehouse = new_warehouse()
+    pipeline.run(warehouse, landing, definitions=tmp_path)
+    with connect("jm_dashboard", settings=warehouse, autocommit=True) as connection:
+        wrong = [question.domain for question in questions if not question.holds(_asking(connection, question.domain))]
+    assert wrong == []
+
+
+def _asking(connection: psycopg.Connection, domain: str) -> Ask:
+    def ask(function: str, **arguments: Any) -> list[tuple[Any, ...]]:
+        arguments |= {"domain": domain}
+        named = ", ".join(f'"{name}" => %({name})s' for name in arguments)
+        return connection.execute(f"select * from mart.{function}({named})", arguments).fetchall()  # noqa: S608
+
+    return ask
+
+
+def test_the_tables_of_what_cannot_be_asked(asked: tuple[list[Question], list[Question], Counter[str]]) -> None:
+    nodes, calls, reasons = asked
+    check_table("clickhouse_next_node", len(nodes), Counter())
+    check_table("retentioneering5", len(calls), reasons)
