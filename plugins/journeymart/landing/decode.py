@@ -2,8 +2,9 @@
 """SQL that gives a chunk of rows its meaning: which column is which field, of which type, and what is wrong with it.
 
 DuckDB runs it over the table `chunk` (row_id, line and the file's columns) and makes the table `typed`: one column per
-field of the source, and for a line that cannot be loaded `problem` (a number into `Decoder.problems`), `bad_value` and
-`bad_line`. Names and constants from definitions and files are quoted here and nowhere else.
+field of the source, and for a line that cannot be loaded `problem` (a number into `Decoder.problems`). What such a line
+holds is asked for afterwards (`Decoder.bad_sql`), so that the others pay nothing for it. Names and constants from
+definitions and files are quoted here and nowhere else.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Decoder:
     shortened: frozenset[str] = frozenset()  # fields whose IP addresses lose their last part
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
-    line_sql: str = ""  # Parquet: query of (row id, row as JSON) for a list of row ids
+    bad_sql: str = ""  # query of (row id, problem, value, line) for the rows of `typed` that have a problem
 
     def __post_init__(self) -> None:
         build = {"ndjson": self._ndjson, "combined_log": self._combined_log}.get(self.format, self._columns)
@@ -170,9 +171,7 @@ class Decoder:
         values |= {column: f"to_json({name(column)})::varchar" for column in nested}
         parsed = "select * from chunk"
         if LINE not in self.schema.names:
-            parsed = f"select *, null::varchar as {LINE} from chunk"
-            row = f"to_json({{{_pairs(values)}}})::varchar"
-            self.line_sql = f"select {ROW_ID}, {row} from chunk where {ROW_ID} in (select unnest(?))"
+            parsed = f"select *, to_json({{{_pairs(values)}}})::varchar as {LINE} from chunk"
         typed = set(values) - plain - nested - set(inside)
         return self._select(parsed, values, typed, [], extra=True)
 
@@ -186,7 +185,10 @@ class Decoder:
         guards: list[tuple[Problem, str, str]],
         extra: bool = False,
     ) -> str:
-        """`parsed` → raw values as text → typed values → typed values with the first problem of each row."""
+        """`parsed` → raw values as text → typed values → typed values with the first problem of each row.
+
+        `parsed` is a query that ends with `from chunk`.
+        """
         if self.source.nulls:
             nulls = ", ".join(text(null) for null in self.source.nulls)
             values = {
@@ -209,29 +211,33 @@ class Decoder:
                 (Problem("properties", "The value cannot be stored as JSON."), "unstorable.row_id is not null", "null")
             )
         number = "case " + " ".join(f"when {check} then {i}" for i, (_, check, _) in enumerate(checks)) + " end"
-        value = "case problem " + " ".join(f"when {i} then {shown}::varchar" for i, (_, _, shown) in enumerate(checks))
         self.problems = [problem for problem, _, _ in checks]
         fields = ", ".join(name(key) for key in self.source.fields)
-        derived = "".join(f"{expression} as {name(column)}, " for column, expression in self.derived.items())
+        derived = "".join(f", {expression} as {name(column)}" for column, expression in self.derived.items())
         unstorable = "left join unstorable using (row_id)" if self.careful else ""
         files = (
             f"join files on files._file_id = {ROW_ID} >> 32"
             if any(f.file_line for f in self.source.fields.values())
             else ""
         )
+        raw_values = f"select {ROW_ID} as row_id, {LINE} as line, {', '.join(raw)}"
+        value = " ".join(f"when {i} then {shown}::varchar" for i, (_, _, shown) in enumerate(checks))
+        self.bad_sql = f"""
+            with found as (select row_id, problem from typed where problem is not null),
+            parsed as ({parsed} where {ROW_ID} in (select row_id from found)),
+            raw_values as ({raw_values} from parsed {files})
+            select row_id, problem, case problem {value} end as bad_value, rtrim(line, e'\\r\\n') as bad_line
+            from raw_values join found using (row_id)"""
         return f"""
             create or replace temp table typed as
             with parsed as ({parsed}),
             raw_values as (
-                select {ROW_ID} as row_id, {LINE} as line, {"r," if guards else ""}
-                    {", ".join(raw)}, {extra_sql} as {EXTRA}
+                {raw_values}{", r" if guards else ""}, {extra_sql} as {EXTRA}
                 from parsed {files}
             ),
             cast_values as (select *, {", ".join(cast)} from raw_values),
             checked as (select *, ({number})::usmallint as problem from cast_values {unstorable})
-            select row_id, {fields}, {EXTRA}, problem, {derived}
-                case when problem is not null then {value} end end as bad_value,
-                case when problem is not null then rtrim(line, e'\\r\\n') end as bad_line
+            select row_id, {fields}, {EXTRA}, problem{derived}
             from checked"""
 
     def _cast(self, item: Field, raw: str) -> str:

@@ -61,7 +61,7 @@ from journeymart.landing.readers import (
 from journeymart.landing.targets import JSON_COLUMNS, TARGETS, Target
 from journeymart.settings import Settings
 
-GROUP_BYTES = 8 * 2**20  # landed bytes that share a transaction
+GROUP_BYTES = 64 * 2**20  # landed bytes that share a transaction
 GROUP_FILES = 200
 ENGINE_MEMORY = "800MB"
 COPY_ROWS = 50_000
@@ -569,17 +569,14 @@ class Loader:
         hidden = self.protection.hidden(decoder.source)
         raw = "".join(f", {quoted(key)}" for key in hidden)
         found = self.engine.execute(
-            f"select row_id, problem, bad_value, bad_line{raw} from typed where problem is not null"  # noqa: S608
+            f"select row_id, bad.problem, bad_value, bad_line{raw} from ({decoder.bad_sql}) as bad"  # noqa: S608
+            " join typed using (row_id)"
         ).fetchall()
         rows = []
         for file_id, reject in batch.rejects:
             # Nobody can say which part of a line that could not be taken apart has to be hidden.
             kept = None if hidden else self._masked(batch.format, reject.line, ())
             rows.append((file_id, reject.line_no, reject.field, mask_line(reject.reason), kept))
-        if found and decoder.line_sql:
-            bad = [row_id for row_id, *_ in found]
-            lines = dict(self.engine.execute(decoder.line_sql, [bad]).fetchall())
-            found = [(row_id, number, value, lines[row_id], *rest) for row_id, number, value, _, *rest in found]
         for row_id, number, value, line, *rest in found:
             problem = decoder.problems[number]
             shown = f"*{hidden[problem.field]}*" if problem.field in hidden and value else mask_line(value or "")
