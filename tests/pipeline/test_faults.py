@@ -24,7 +24,7 @@ from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.landing import discover
 from journeymart.landing import load as loading
 from journeymart.landing.files import LandingFile
-from journeymart.landing.readers import Chunk
+from journeymart.landing.readers import CHUNK_BYTES, Chunk
 from journeymart.settings import REPO
 
 pytestmark = pytest.mark.postgres
@@ -265,7 +265,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(zone: Zone):
-    """One chunk is 32 MiB of text; files of two and of four of them need as much."""
+    """Files of two and of four chunks need as much."""
     line = (json.dumps(event(1, click_text="송금 " * 400)) + "\n").encode()
     environment = {
         **os.environ,
@@ -282,7 +282,7 @@ def test_memory_does_not_grow_with_the_file(zone: Zone):
         file.parent.mkdir(parents=True)
         with gzip.open(file, "wb", compresslevel=1) as stream:
             for _ in range(chunks):
-                stream.write(line * (32 * 2**20 // len(line)))
+                stream.write(line * (CHUNK_BYTES // len(line)))
         found = subprocess.run(
             [sys.executable, "-c", MEMORY, str(landing)], env=environment, check=True, capture_output=True
         )

@@ -65,6 +65,7 @@ GROUP_BYTES = 64 * 2**20  # landed bytes that share a transaction
 GROUP_FILES = 200
 ENGINE_MEMORY = "800MB"
 COPY_ROWS = 50_000
+THREAD_ROWS = 4096  # DuckDB's threads take as many rows of an Arrow table at a time
 CACHED_KEY_SETS = 100_000
 CONTENT_ID_LENGTH = 16
 END = object()
@@ -180,6 +181,7 @@ class Loader:
                 f"temp_directory = '{spill}'",
                 f"threads = {len(os.sched_getaffinity(0))}",
                 "enable_external_access = false",
+                "enable_progress_bar = false",  # standard output belongs to the command line's own result
             ):
                 self.engine.execute(f"set {setting}")
             actions = self.warehouse.execute("select action_id, action_type from raw.action").fetchall()
@@ -481,7 +483,7 @@ class Loader:
 
     def _register(self, batch: Batch) -> frozenset[str]:
         """Make the rows of a batch the table `chunk`; NDJSON: the keys in them, which each line gets as a hash."""
-        self.engine.register("chunk", batch.table)
+        self.engine.register("chunk", _shared_out(batch.table))
         if batch.format != "ndjson":
             return frozenset()
         # json_valid first: one line that is not JSON would make json_keys fail for all.
@@ -490,7 +492,7 @@ class Loader:
         ).to_arrow_table()
         if found.column(ROW_ID) != batch.table.column(ROW_ID):
             raise AssertionError("DuckDB has changed the order of the lines")
-        self.engine.register("chunk", batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH)))
+        self.engine.register("chunk", _shared_out(batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH))))
         self._chunk_keys = set(pc.unique(found.column(KEYS_HASH)).drop_null().to_pylist())
         if len(self._keys) > CACHED_KEY_SETS:
             self._keys.clear()
@@ -714,6 +716,11 @@ class Loader:
 def words(error: Exception) -> str:
     """What an error says, on one line and without personal values."""
     return mask_line(" ".join(str(error).split()))
+
+
+def _shared_out(table: pa.Table) -> pa.Table:
+    """The same rows in portions, for several threads of DuckDB; of one portion they could use but one."""
+    return pa.Table.from_batches(table.to_batches(max_chunksize=THREAD_ROWS), table.schema)
 
 
 def prefetch(items: Generator[Item]) -> Generator[Item]:
