@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
@@ -380,6 +381,36 @@ def test_messages_of_fixed_width(zone: Zone):
     ]
 
 
+def test_messages_with_json_bodies(zone: Zone):
+    definitions = zone.define(
+        """
+file:
+  header:
+    - {name: transaction_id, length: 3, field: transaction_id, label: {ko: 거래, en: Id}}
+    - {name: code, length: 2, field: transaction_code, label: {ko: 코드, en: Code}}
+    - {name: time, length: 14, type: time, field: transaction_time, label: {ko: 일시, en: Time}}
+    - {name: customer_id, length: 2, field: customer_id, label: {ko: 고객, en: Customer}}
+transactions:
+  FX:
+    label: {ko: 외환, en: FX}
+    category: {ko: 외환, en: FX}
+    body: json
+    items:
+      - {name: amount, type: number, field: amount, label: {ko: 금액, en: Amount}}
+      - {name: account_no, key: acctNo, personal: account, label: {ko: 계좌번호, en: Account}}
+""",
+        "transactions",
+    )
+    header = "001FX20260601093015C1"
+    zone.put("transactions/a.dat", f'{header}{{"amount": 12.5, "acctNo": "77001122", "memo": "a@b.co"}}\n{header}{{\n')
+    zone.land(definitions=definitions)
+    [(amount, fields, properties)] = zone.query("select amount, fields, properties from raw.transactions")
+    assert (amount, properties) == (Decimal("12.5"), {"memo": mock.ANY})
+    assert fields["account_no"].startswith("account-")
+    assert properties["memo"].startswith("email-")
+    assert zone.quarantine() == [(2, None, "The body is not JSON.")]
+
+
 def test_dictionaries_waste_no_keys(zone: Zone):
     for number in range(3):
         zone.put(f"clickstream/{number}.ndjson", [event(row, click_text=str(number)) for row in range(50)])
@@ -589,6 +620,7 @@ def test_concurrent_loaders_load_each_content_once(zone: Zone):
 KILLED = """
 import sys
 from pathlib import Path
+from unittest import mock
 from journeymart.landing import land
 from journeymart.settings import Settings
 land(Path(sys.argv[1]), "killed", settings=Settings.load())

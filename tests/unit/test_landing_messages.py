@@ -57,12 +57,49 @@ transactions:
     encoding: utf-8
     items: [{name: word, length: 6, label: {ko: 말, en: Word}}]
 """
+# Bodies without positions, behind the same header.
+BODIES = (
+    LAYOUT[: LAYOUT.index("  ZN:")]
+    + """
+  DL:
+    label: {ko: 구분자, en: Delimited}
+    category: {ko: 기타, en: Other}
+    body: delimited
+    delimiter: "^"
+    items:
+      - {name: to_name, label: {ko: 받는 분, en: To}}
+      - {name: currency, field: currency, label: {ko: 통화, en: Currency}}
+      - {name: due, type: date, label: {ko: 만기일, en: Due}}
+      - {name: stocks, type: number, label: {ko: 건수, en: Count}}
+      - name: held
+        times: 2
+        count: stocks
+        label: {ko: 보유, en: Held}
+        items:
+          - {name: code, label: {ko: 종목, en: Stock}}
+          - {name: quantity, type: number, label: {ko: 수량, en: Quantity}}
+  JS:
+    label: {ko: 제이슨, en: JSON}
+    category: {ko: 기타, en: Other}
+    body: json
+    items:
+      - {name: side, key: bsGb, values: {"1": buy, "2": sell}, label: {ko: 구분, en: Side}}
+      - {name: fee, type: number, label: {ko: 수수료, en: Fee}}
+      - {name: at, type: time, label: {ko: 시각, en: At}}
+      - {name: session, field: session_id, label: {ko: 세션, en: Session}}
+      - name: held
+        times: 2
+        label: {ko: 보유, en: Held}
+        items: [{name: code, label: {ko: 종목, en: Stock}}]
+"""
+)
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> Transactions:
-    (tmp_path / "transactions.yml").write_text(LAYOUT, encoding="utf-8")
-    return load_transactions(tmp_path)
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Transactions:
+    folder = tmp_path_factory.mktemp("definitions")
+    (folder / "transactions.yml").write_text(LAYOUT, encoding="utf-8")
+    return load_transactions(folder)
 
 
 def read(tmp_path: Path, layout: Transactions, *records: bytes, end: bytes = b"\n") -> tuple[list[Any], list[Any]]:
@@ -128,6 +165,79 @@ def test_a_group_repeats_as_often_as_its_count_says(tmp_path: Path, layout: Tran
 def test_a_code_can_have_an_encoding_of_its_own(tmp_path: Path, layout: Transactions) -> None:
     rows, _ = read(tmp_path, layout, b"D001UT0000001" + "말말".encode(), trailer(1, 1))
     assert rows[0]["fields"] == {"word": "말말"}
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> Transactions:
+    folder = tmp_path_factory.mktemp("definitions")
+    (folder / "transactions.yml").write_text(BODIES, encoding="utf-8")
+    return load_transactions(folder)
+
+
+def test_delimited_and_json_bodies_lie_beside_fixed_ones(tmp_path: Path, bodies: Transactions) -> None:
+    body = {"bsGb": "1", "fee": 12345678901234567890.5, "at": "20260601093000123", "session": "s1", "new": {"n": 1.50}}
+    rows, rejects = read(
+        tmp_path,
+        bodies,
+        b"D001TR0000100kim     ..001+",
+        b"D002DL0000100" + "김하나^USD^20260601^2^A1^5^B2^-0.25".encode("cp949"),
+        b"D003DL0000100^^^0",
+        b"D004JS0000100"
+        + json.dumps(body).replace("1.2345678901234567e+19", "12345678901234567890.5").encode()
+        + b"\r",
+        'D005JS0000100{"held": [{"code": "가"}, {}], "fee": null}'.encode("cp949"),
+        trailer(5, 500),
+    )
+    assert not rejects
+    assert [row["fields"] for row in rows] == [
+        {"to_name": "kim", "fee": 1},
+        {
+            "to_name": "김하나",
+            "due": "2026-06-01",
+            "stocks": 2,
+            "held": [{"code": "A1", "quantity": 5}, {"code": "B2", "quantity": Decimal("-0.25")}],
+        },
+        {"stocks": 0, "held": []},
+        {"side": "buy", "fee": Decimal("12345678901234567890.5"), "at": "2026-06-01 09:30:00.123000"},
+        {"held": [{"code": "가"}, {}]},
+    ]
+    assert [row["currency"] for row in rows] == [None, "USD", None, None, None]
+    assert [row["session_id"] for row in rows] == [None, None, None, "s1", None]
+    assert [row["properties"] for row in rows] == [None, None, None, '{"new":{"n":1.5}}', None]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "reason"),
+    [
+        (b"DL0000000kim^USD", "due", "The body ends before due, after 2 values."),
+        (b"DL0000000kim^USD^^1^A1", "quantity", "The body ends before quantity, after 5 values."),
+        (b"DL0000000kim^USD^^0^x", None, "The body has 5 values instead of 4."),
+        (b"DL0000000kim^USD^20260229^0", "due", "due is not a date: '20260229'."),
+        (b"DL0000000kim^USD^^3", "stocks", "stocks is not between 0 and 2, the most that held has."),
+        (b"DL0000000kim^USD^^1,000", "stocks", "stocks is not a number: '1,000'."),
+        (b"DL0000000k\xb1^USD^^0", None, "The body is not CP949 at its byte 2."),
+        (b'JS0000000{"fee": 1', None, "The body is not JSON."),
+        (b"JS0000000[]", None, "The body is not a JSON object."),
+        (b'JS0000000{"fee": NaN}', "fee", "fee is not a number: 'NaN'."),
+        (b'JS0000000{"fee": 1e3}', "fee", "fee is not a number: '1e3'."),
+        (b'JS0000000{"session": {"a": 1}}', "session", "session is not one value: '{\"a\":1}'."),
+        (b'JS0000000{"session": "\\ud800"}', "session", "session is not a text: '\\ud800'."),
+        (b'JS0000000{"bsGb": 3}', "side", "side is not one of 1, 2: '3'."),
+        (b'JS0000000{"held": [1]}', "held", "held is not a list of objects."),
+        (
+            b'JS0000000{"held": [{}, {}, {}]}',
+            "held",
+            "Its number of entries is not between 0 and 2, the most that held",
+        ),
+    ],
+)
+def test_a_body_that_is_not_as_laid_out_is_rejected_alone(
+    tmp_path: Path, bodies: Transactions, body: bytes, field: str | None, reason: str
+) -> None:
+    rows, rejects = read(tmp_path, bodies, b"D001" + body, b"D002DL0000100^^^0", trailer(2, 100))
+    assert [row["_line_no"] for row in rows] == [2]
+    assert [(reject.line_no, reject.field) for reject in rejects] == [(1, field)]
+    assert rejects[0].reason.startswith(reason)
 
 
 def test_text_that_json_must_escape(tmp_path: Path, layout: Transactions) -> None:
@@ -234,6 +344,10 @@ def test_random_messages_are_read_as_a_plain_loop_reads_them(tmp_path: Path, lay
         (("name: balance,", "name: balance, field: amount,"), "the header fills amount as well"),
         (("length: 4, type: number, decimals: 1", "length: 19, type: number, decimals: 1"), "has 1 to 18 digits"),
         (("sign: overpunch", "sine: overpunch"), "unknown key; did you mean 'sign'?"),
+        (("name: to_name, length: 8,", "name: to_name,"), "the item 'to_name' needs its length in bytes"),
+        (("name: to_name,", "name: to_name, key: toNm,"), "the item 'to_name' has a 'key', which is for JSON bodies"),
+        (("encoding: utf-8\n", "body: json\n"), "the item 'word' has 'length', which is for bodies laid out by bytes"),
+        (("encoding: utf-8\n", 'delimiter: "1"\n'), "'delimiter' must be one ASCII character other than a letter"),
     ],
 )
 def test_a_mistake_in_a_layout_is_explained(tmp_path: Path, changes: tuple[str, str], message: str) -> None:

@@ -1,7 +1,8 @@
 """definitions/transactions.yml: the bank's transaction codes and how their messages are laid out.
 
-A message is a common header and the items of its transaction code. Offsets and lengths are bytes of the encoding, so
-that a Korean syllable in CP949 takes two. `file` is what all messages in .dat files have in common.
+A message is a common header and a body with the items of its transaction code. Offsets and lengths are bytes of the
+encoding, so that a Korean syllable in CP949 takes two; bodies may also be delimited or JSON, which need neither.
+`file` is what all messages in .dat files have in common.
 """
 
 from __future__ import annotations
@@ -39,13 +40,14 @@ class Number(DefinitionModel):
 
 
 class Item(DefinitionModel):
-    """One item of a message."""
+    """One item of a message. Offset, length, decimals and sign are for those that are laid out by bytes."""
 
     name: str = ItemName
     label: Label
     type: Literal["text", "number", "date", "time"] = "text"
     offset: int | None = ModelField(default=None, ge=0)  # default: right behind the item before
-    length: int = ModelField(ge=1)
+    length: int = ModelField(default=0, ge=0)
+    key: str | None = None  # of a JSON body: its name there, unless it is the same
     decimals: int = ModelField(default=0, ge=0, le=8)
     sign: Literal["none", "leading", "trailing", "overpunch"] = "none"
     field: str | None = None  # the field of source transactions it fills; the others become `fields`
@@ -54,6 +56,10 @@ class Item(DefinitionModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.values is not None and self.type != "text":
+            raise ValueError("'values' belong to a text")
+        if not self.length:
+            return self
         if self.type == "number":
             self.number()
         elif self.decimals or self.sign != "none":
@@ -62,8 +68,6 @@ class Item(DefinitionModel):
             raise ValueError(f"a date has {DATE_DIGITS} digits (YYYYMMDD)")
         if self.type == "time" and self.length not in TIME_DIGITS:
             raise ValueError("a time has 14 or 17 digits (YYYYMMDDHHMMSS, then milliseconds)")
-        if self.values is not None and self.type != "text":
-            raise ValueError("'values' belong to a text")
         return self
 
     def number(self) -> Number:
@@ -72,12 +76,13 @@ class Item(DefinitionModel):
 
 
 class Group(DefinitionModel):
-    """Items that repeat: at most `times`, as often as the item `count` says."""
+    """Items that repeat: at most `times`, as often as the item `count` says or a list in JSON has entries."""
 
     name: str = ItemName
     label: Label
     times: int = ModelField(ge=1, le=1000)
-    count: str
+    count: str = ""
+    key: str | None = None
     offset: int | None = ModelField(default=None, ge=0)
     items: list[Item] = ModelField(min_length=1)
 
@@ -136,7 +141,7 @@ class FileMessages(DefinitionModel):
     @model_validator(mode="after")
     def _names_the_code(self) -> Self:
         _distinct(self.header)
-        _no_overlap(self.header)
+        _laid_out(self.header)
         if sum(item.field == "transaction_code" for item in self.header) != 1:
             raise ValueError("one item of the header must have 'field: transaction_code'")
         return self
@@ -149,17 +154,33 @@ class Transaction(DefinitionModel):
     category: Label
     channels: list[str] = ModelField(default_factory=list)
     encoding: Encoding | None = None  # when its messages differ from the others
+    body: Literal["fixed", "delimited", "json"] = "fixed"
+    delimiter: str = ModelField(default="|", min_length=1, max_length=1)
     items: list[Item | Group] = ModelField(default_factory=list)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _distinct(self.items)
-        _no_overlap(self.items)
-        numbers = {item.name for item in self.items if isinstance(item, Item) and item.type == "number"}
+        if self.body == "fixed":
+            _laid_out(self.items)
+        else:
+            _not_laid_out(self.items, has_keys=self.body == "json")
+        if not self.delimiter.isascii() or self.delimiter.isalnum() or self.delimiter in "\r\n":
+            raise ValueError("'delimiter' must be one ASCII character other than a letter, a digit or a line end")
+        numbers: set[str] = set()
         for item in self.items:
-            if isinstance(item, Group) and item.count not in numbers:
-                raise ValueError(f"the group {item.name} counts by '{item.count}', which is no number item of the code")
+            if isinstance(item, Item):
+                numbers |= {item.name} if item.type == "number" else set()
+            elif self.body != "json" and item.count not in numbers:
+                raise ValueError(
+                    f"the group {item.name} counts by '{item.count}', which is no number item of the code before it"
+                )
         return self
+
+    @property
+    def length(self) -> int:
+        """Bytes of its body, if it is laid out by bytes; else 0."""
+        return length(self.items) if self.body == "fixed" else 0
 
 
 class Transactions(DefinitionModel):
@@ -170,8 +191,7 @@ class Transactions(DefinitionModel):
 
     def personal_items(self) -> dict[str, PersonalClass]:
         """Items that become `fields` and say something about a person, by name; groups included."""
-        entries = [entry for transaction in self.transactions.values() for entry in transaction.items]
-        items = [item for entry in entries for item in (entry.items if isinstance(entry, Group) else [entry])]
+        items = [item for transaction in self.transactions.values() for item in _flat(transaction.items)]
         return {item.name: item.personal for item in items if item.field is None and item.personal is not None}
 
 
@@ -227,12 +247,34 @@ def _distinct(items: list[Any]) -> None:
             raise ValueError(f"two items fill {output}")
 
 
-def _no_overlap(items: list[Any]) -> None:
+def _laid_out(items: list[Any]) -> None:
+    """Raise ValueError unless all items have lengths and none begins within another."""
+    for item in _flat(items):
+        if not item.length:
+            raise ValueError(f"the item '{item.name}' needs its length in bytes")
+        if item.key is not None:
+            raise ValueError(f"the item '{item.name}' has a 'key', which is for JSON bodies")
     end = 0
     for item, start in placed(items):
         if start < end:
             raise ValueError(f"the item '{item.name}' begins at byte {start}, before the end of the one before it")
         end = start + item.length
+
+
+def _not_laid_out(items: list[Any], has_keys: bool) -> None:
+    """Raise ValueError if an item of a delimited or JSON body has what is for bodies that are laid out by bytes."""
+    for item in [*items, *_flat(items)]:
+        for key, nothing in {"offset": None, "length": 0, "decimals": 0, "sign": "none"}.items():
+            if key in item.model_fields_set and getattr(item, key) != nothing:
+                raise ValueError(f"the item '{item.name}' has '{key}', which is for bodies laid out by bytes")
+        if item.key is not None and not has_keys:
+            raise ValueError(f"the item '{item.name}' has a 'key', which is for JSON bodies")
+
+
+def _flat(items: list[Any]) -> Iterator[Item]:
+    """All items, those of groups included."""
+    for entry in items:
+        yield from entry.items if isinstance(entry, Group) else [entry]
 
 
 def placed(items: list[Any]) -> list[tuple[Any, int]]:

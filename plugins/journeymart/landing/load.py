@@ -432,7 +432,8 @@ class Loader:
                 self._decode(decoder)
             self.protection.apply(self.engine, decoder.source, target.derived, target.in_dictionaries)
             if not self._look_up(target, checked=True):
-                self.protection.apply(self.engine, decoder.source, target.derived, frozenset())
+                known = target.in_dictionaries
+                self.protection.apply(self.engine, decoder.source, target.derived, known, only_known=True)
                 self._look_up(target, checked=False)
             copied = {table: self.engine.sql(query).to_arrow_table() for table, query in target.tables.items()}
             counted = self._count(target)

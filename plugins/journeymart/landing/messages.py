@@ -1,7 +1,8 @@
 """Transaction messages of fixed width → the columns of a file, as definitions/transactions.yml lays them out.
 
 Positions are bytes: a message is cut first and decoded afterwards. Messages of one code are cut together, item by item
-over a matrix of bytes; nothing here loops over messages, except to explain those that are wrong.
+over a matrix of bytes; nothing here loops over messages, except to explain those that are wrong. Delimited and JSON
+bodies, which have no positions, are read in bodies.py.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from journeymart.definitions.transactions import (
     length,
     placed,
 )
+from journeymart.landing.bodies import read_body
 from journeymart.landing.readers import (
     LINE,
     LINE_NO,
@@ -43,6 +45,7 @@ from journeymart.landing.readers import (
 )
 
 FIELDS = "fields"
+PROPERTIES = "properties"  # members of JSON bodies that no item is laid out for
 SHOWN_CHARACTERS = 80
 SPACE, ZERO, NINE, MINUS, PLUS, RETURN = (ord(character) for character in " 09-+\r")
 BIGGEST_DIGIT, LAST_ASCII = 9, 127
@@ -90,6 +93,7 @@ class Cut:
     fields: pa.Array
     amount: Decimal  # of every message whose amount can be read
     problems: Problems
+    properties: pa.Array | None = None
 
 
 def read_messages(path: Path, compression: str | None, transactions: Transactions) -> Iterator[Chunk]:
@@ -153,6 +157,7 @@ class _Reader:
         self.header_length = length(messages.header)
         self.code = next(item for item, _ in placed(messages.header) if item.field == "transaction_code")
         self.columns = _fields(messages.header, transactions)
+        self.rest = [PROPERTIES] if any(code.body == "json" for code in transactions.transactions.values()) else []
         self.seen = 0  # messages so far, rejected ones included
         self.amount = Decimal(0)
         self.started = False
@@ -172,7 +177,7 @@ class _Reader:
                 right = self._of_right_length(block, transaction, positions)
                 self._add_amounts(block, positions[~right])
                 tables.append(self._cut(block, transaction, positions[right]))
-        columns = ((name, pa.string()) for name in (LINE, *self.columns, FIELDS))
+        columns = ((name, pa.string()) for name in (LINE, *self.columns, FIELDS, *self.rest))
         schema = pa.schema([(LINE_NO, pa.int64()), *columns])
         return Chunk(pa.concat_tables(tables) if tables else schema.empty_table(), block.rejects)
 
@@ -193,20 +198,29 @@ class _Reader:
 
     def _cut(self, block: _Block, transaction: Transaction, positions: Any) -> pa.Table:
         """The sound messages of one code, which have the right length."""
-        rows = block.gather(positions, 0, self.header_length + length(transaction.items))
+        rows = block.gather(positions, 0, self.header_length + transaction.length)
         encoding = transaction.encoding or self.messages.encoding
-        cut = cut_messages(rows, block.lengths[positions], self.messages.header, transaction, encoding)
+        if transaction.body == "fixed":
+            cut = cut_messages(rows, block.lengths[positions], self.messages.header, transaction.items, encoding)
+            lines = _decoded(rows, encoding)[0]
+        else:
+            cut = cut_messages(rows, block.lengths[positions], self.messages.header, [], encoding)
+            whole = [block.raw(position) for position in positions.tolist()]
+            cut = _with_bodies(cut, [raw[self.header_length :] for raw in whole], transaction, encoding)
+            lines = pa.array([as_text(raw, encoding) for raw in whole], pa.string())
         self.amount += cut.amount
         good = np.ones(len(positions), bool)
         for row, (item, reason) in cut.problems.found.items():
             good[row] = False
             block.reject([positions[row]], item, reason)
+        nothing = pa.nulls(len(positions), pa.string())
         table = pa.table(
             {
                 LINE_NO: pa.array(block.numbers[positions]),
-                LINE: _decoded(rows, encoding)[0],
-                **{name: cut.columns.get(name, pa.nulls(len(positions), pa.string())) for name in self.columns},
+                LINE: lines,
+                **{name: cut.columns.get(name, nothing) for name in self.columns},
                 FIELDS: cut.fields,
+                **{name: nothing if cut.properties is None else cut.properties for name in self.rest},
             }
         )
         return table.filter(pa.array(good))
@@ -256,7 +270,9 @@ class _Reader:
         A group at the end may be shorter; cut_messages compares it with its count.
         """
         lengths = block.lengths[positions]
-        full = self.header_length + length(transaction.items)
+        if transaction.body != "fixed":
+            return np.ones(len(lengths), bool)
+        full = self.header_length + transaction.length
         right: Mask = lengths == full
         last = transaction.items[-1] if transaction.items else None
         if isinstance(last, Group):
@@ -308,7 +324,7 @@ class _Reader:
         return _total(values, number.decimals) if known[0] else None
 
 
-def cut_messages(rows: Bytes, lengths: Whole, header: list[Item], transaction: Transaction, encoding: str) -> Cut:
+def cut_messages(rows: Bytes, lengths: Whole, header: list[Item], items: list[Item | Group], encoding: str) -> Cut:
     """Cut the messages of one code: `rows` hold header and items, short ones filled up with spaces."""
     problems = Problems()
     columns: dict[str, pa.Array] = {}
@@ -316,7 +332,7 @@ def cut_messages(rows: Bytes, lengths: Whole, header: list[Item], transaction: T
     counts: dict[str, Whole] = {}
     amount = Decimal(0)
     body = length(header)
-    entries = placed(header) + [(entry, body + start) for entry, start in placed(transaction.items)]
+    entries = placed(header) + [(entry, body + start) for entry, start in placed(items)]
     for entry, start in entries:
         if isinstance(entry, Group):
             parts.append(_group(rows, lengths, entry, start, counts[entry.count], problems, encoding))
@@ -332,6 +348,20 @@ def cut_messages(rows: Bytes, lengths: Whole, header: list[Item], transaction: T
         else:
             parts.append(_json_member(entry, text))
     return Cut(columns, _json_object(parts, len(rows)), amount, problems)
+
+
+def _with_bodies(cut: Cut, bodies: list[bytes], transaction: Transaction, encoding: str) -> Cut:
+    """Messages whose headers are cut, with what their delimited or JSON bodies say."""
+    read = [read_body(body, transaction, encoding) for body in bodies]
+    for row, body in enumerate(read):
+        if body.problem is not None:
+            cut.problems.found.setdefault(row, body.problem)
+    filled = sorted({field for body in read for field in body.columns})
+    columns = {field: pa.array([body.columns.get(field) for body in read], pa.string()) for field in filled}
+    amount = sum((Decimal(body.columns["amount"]) for body in read if "amount" in body.columns), cut.amount)
+    texts = pa.array([body.fields for body in read], pa.string())
+    rest = pa.array([body.properties for body in read], pa.string())
+    return Cut({**cut.columns, **columns}, texts, amount, cut.problems, rest)
 
 
 def _group(

@@ -137,23 +137,31 @@ class Protection:
         )
 
     def apply(
-        self, engine: duckdb.DuckDBPyConnection, source: Source, derived: Mapping[str, str], known: frozenset[str]
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        source: Source,
+        derived: Mapping[str, str],
+        known: frozenset[str],
+        only_known: bool = False,
     ) -> None:
         """Mask the rows of the table `typed` that will be loaded, and compute `derived` of the changed ones anew.
 
         Fields in `known` are not looked at: they become keys of dictionaries, and `is_clean` is asked about new values.
+        If it says no they are looked at behind the others, with `only_known`.
         """
         hidden = self.hidden(source)
-        for column, kind in hidden.items():
-            self._pseudonymise(engine, column, kind)
+        if not only_known:
+            for column, kind in hidden.items():
+                self._pseudonymise(engine, column, kind)
         addresses = self.shortened(source)
         maskers = {
             key: self.address if key in addresses else {"json": self.json, "key": self.key}.get(item.type, mask)
             for key, item in source.fields.items()
-            if item.type in TEXT_TYPES and item.allowed is None and key not in hidden and key not in known
+            if item.type in TEXT_TYPES and item.allowed is None and key not in hidden and (key in known) == only_known
         }
         found: dict[str, dict[str, str]] = {key: {} for key in maskers}
-        for key, value in engine.execute(self._looking(maskers, addresses)).fetchall():
+        looking = self._looking_at_known(maskers) if only_known else self._looking(maskers, addresses)
+        for key, value in engine.execute(looking).fetchall():
             masked = maskers[key](value.removeprefix(UNSHORTENED) if key in addresses else value)
             if masked != value:
                 found[key][value] = masked
@@ -185,6 +193,18 @@ class Protection:
             where case when field in ({", ".join([*map(text, addresses), "''"])})
                 then starts_with(value, {text(UNSHORTENED)})
                 else regexp_matches(value, {text(SUSPICIOUS + of_items)}) end"""  # noqa: S608 - names and constants are quoted
+
+    @staticmethod
+    def _looking_at_known(maskers: Iterable[str]) -> str:
+        """The same for fields whose values repeat: each value is looked at once, and by one compiled expression."""
+        values = " union all ".join(
+            f"select {text(key)} as field, {name(key)} as value from typed where problem is null group by all"
+            for key in maskers
+        )
+        return (
+            f"with known as materialized ({values})"  # noqa: S608 - names and constants are quoted
+            f" from known where regexp_matches(value, {text(SUSPICIOUS)})"
+        )
 
     def is_clean(self, engine: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str]) -> bool:
         """Whether no value of a table is personal."""
