@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 
 from journeymart.db import connect
 from journeymart.definitions.applied import Definitions, load_definitions
+from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.transactions import load_transactions
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, land
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from journeymart.landing.pull import PullResult
 
 # A change of these kinds of definitions computes what they define, over the whole history, and nothing else.
-BACK_FILLED = frozenset({"cohorts", "funnels", "messages", "rules", "segments"})
+BACK_FILLED = frozenset({"cohorts", "funnels", "messages", "rules", "segments", EXCHANGE_RATES})
 FAILED = frozenset({"error", "fail", "runtime error"})
 
 
@@ -257,6 +258,8 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
                     and (d.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
                 """
             ).rowcount
+        if scope == "changes":
+            lines += _add_revalued(connection)
         connection.execute(
             """
             insert into build.run_scope
@@ -284,6 +287,48 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             (run_id, scope, files),
         )
     return files, files + lines + gone
+
+
+def _add_revalued(connection: psycopg.Connection) -> int:
+    """Add the published transactions whose amount in won changes with the exchange rates to the lines of this run."""
+    return connection.execute(
+        """
+        insert into build.run_line
+        select t.row_id, true
+        from mart.transaction_fact as t
+        left join lateral (
+            select r.krw_per_unit
+            from config.exchange_rate as r
+            where
+                r.currency = coalesce(t.currency, 'KRW')
+                and r.valid_from <= (
+                    t.transacted_at at time zone (
+                        select s.content ->> 'time_zone' from config.definition as s
+                        where s.kind = 'sessions' and s.retired_at is null
+                    )
+                )::date
+            order by r.valid_from desc
+            limit 1
+        ) as x on true
+        where
+            coalesce(t.currency, 'KRW') in (
+                (
+                    select definition_id from config.definition where kind = %(kind)s and retired_at is null
+                    union
+                    select definition_id from mart.definition where kind = %(kind)s
+                )
+                except
+                select d.definition_id
+                from config.definition as d
+                inner join mart.definition as m using (kind, definition_id, version)
+                where d.kind = %(kind)s and d.retired_at is null
+            )
+            and round(t.amount * x.krw_per_unit, 2) is distinct from t.amount_krw
+            and (t.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
+        on conflict do nothing
+        """,
+        {"kind": EXCHANGE_RATES},
+    ).rowcount
 
 
 def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResult]) -> None:
@@ -328,6 +373,18 @@ def _apply_definitions(connection: psycopg.Connection, definitions: Definitions,
             cursor.executemany(
                 "insert into config.definition (kind, definition_id, version, content) values (%s, %s, %s, %s)", new
             )
+            if EXCHANGE_RATES in {kind for kind, *_ in [*gone, *new]}:
+                cursor.execute("delete from config.exchange_rate")
+                cursor.execute(
+                    """
+                    insert into config.exchange_rate (currency, valid_from, krw_per_unit)
+                    select d.definition_id, r.key::date, r.value::numeric
+                    from config.definition as d
+                    cross join lateral jsonb_each_text(d.content -> 'krw_per_unit') as r
+                    where d.kind = %s and d.retired_at is null
+                    """,
+                    (EXCHANGE_RATES,),
+                )
             cursor.execute("delete from config.condition")
             cursor.executemany(
                 "insert into config.condition (condition_id, source, predicate, hold_value, breakdown_value,"

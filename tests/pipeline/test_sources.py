@@ -66,7 +66,9 @@ def mart(new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPat
     (landing / "transactions" / "core.dat").write_bytes(b"\n".join(core))
     pipeline.run(settings, landing, run_id="first")
     put(landing, "second", SECOND)
-    second = pipeline.run(settings, landing, run_id="second")
+    definitions = tmp_path_factory.mktemp("definitions")
+    (definitions / "exchange_rates.yml").write_text("exchange_rates: {USD: {2026-05-01: 1300, 2026-06-02: 1500}}")
+    second = pipeline.run(settings, landing, run_id="second", definitions=definitions)
     assert second.build.scope == "changes"
     return settings
 
@@ -149,9 +151,11 @@ def test_an_amount_without_exchange_rate_is_visible(mart: Settings) -> None:
         mart, "select transaction_id, transaction_name, amount_krw::text from mart.transaction order by 1"
     ) == [
         ("T0000000000001", "출금", "50000.00"),
-        ("t1", "해외송금", "2800.00"),
+        ("t1", "해외송금", "2600.00"),  # 2800 until a changed rate came with the second run
         ("t2", "NEW_CODE", None),
     ]
+    assert query(mart, "select sum(amount_krw)::text from mart.transaction_daily") == [("52600.00",)]
+    assert query(mart, "select version from mart.definition where definition_id = 'USD'") == [(2,)]
     assert query(mart, "select sum(unconverted)::int, sum(transactions)::int from mart.transaction_daily") == [(1, 3)]
     assert query(
         mart, "select passed from ops.check_result where check_id = 'DQ-NEXT-EXCHANGE' and run_id = 'first'"

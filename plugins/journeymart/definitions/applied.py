@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.cohorts import CohortsFile
 from journeymart.definitions.conditions import Condition
+from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
+from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.funnels import FunnelsFile
 from journeymart.definitions.loader import Document, load_yaml, suggestion
 from journeymart.definitions.messages import MessagesFile
@@ -44,6 +46,7 @@ def load_definitions(directory: Path | None = None) -> Definitions:
     sessions = load_yaml("sessions", directory).parse(SessionsFile).sessions
     content: dict[tuple[str, str], dict[str, Any]] = {("sessions", "sessions"): sessions.content()}
     content["channels", "channels"] = load_yaml("channels", directory).parse(ChannelsFile).content()
+    content |= load_yaml(EXCHANGE_RATES, directory).parse(ExchangeRatesFile).content()
     conditions: dict[str, Condition] = {}
     sources = load_sources(directory).sources
     if every := {name: source.expect_every.total_seconds() for name, source in sources.items() if source.expect_every}:

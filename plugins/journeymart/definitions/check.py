@@ -10,6 +10,8 @@ from typing import Any
 from journeymart.definitions.applied import KINDS, load_definitions
 from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.databases import load_pulls
+from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
+from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.loader import SHIPPED, DefinitionError, Location, load_yaml, suggestion
 from journeymart.definitions.pages import load_pages
 from journeymart.definitions.sessions import SessionsFile
@@ -41,6 +43,7 @@ def check(directory: Path | None = None) -> Report:
 
     attempt(lambda: load_yaml("sessions", directory).parse(SessionsFile))
     attempt(lambda: load_yaml("channels", directory).parse(ChannelsFile))
+    attempt(lambda: load_yaml(EXCHANGE_RATES, directory).parse(ExchangeRatesFile))
     attempt(lambda: load_pages(directory))
     sources = attempt(lambda: load_sources(directory))
     codes = None

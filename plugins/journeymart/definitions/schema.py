@@ -11,6 +11,7 @@ from journeymart.definitions.applied import KINDS
 from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.conditions import where_schemas
 from journeymart.definitions.databases import Databases
+from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.loader import SHIPPED
 from journeymart.definitions.pages import Pages
 from journeymart.definitions.sessions import SessionsFile
@@ -20,6 +21,7 @@ DIRECTORY = SHIPPED / "schemas"
 MODELS: dict[str, type[BaseModel]] = {
     "sessions": SessionsFile,
     "channels": ChannelsFile,
+    "exchange_rates": ExchangeRatesFile,
     "pages": Pages,
     "transactions": Transactions,
     "databases": Databases,

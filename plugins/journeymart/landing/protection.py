@@ -198,11 +198,11 @@ class Protection:
     def _looking_at_known(maskers: Iterable[str]) -> str:
         """The same for fields whose values repeat: each value is looked at once, and by one compiled expression."""
         values = " union all ".join(
-            f"select {text(key)} as field, {name(key)} as value from typed where problem is null group by all"
+            f"select {text(key)} as field, {name(key)} as value from typed where problem is null group by all"  # noqa: S608
             for key in maskers
         )
         return (
-            f"with known as materialized ({values})"  # noqa: S608 - names and constants are quoted
+            f"with known as materialized ({values})"
             f" from known where regexp_matches(value, {text(SUSPICIOUS)})"
         )
 

@@ -583,6 +583,12 @@ create table if not exists config.transaction_code (  -- definitions/transaction
     content          jsonb not null,
     applied_at       timestamptz not null default now()
 );
+create table if not exists config.exchange_rate (     -- definitions/exchange_rates.yml as applied
+    currency     text not null,
+    valid_from   date not null,
+    krw_per_unit numeric(18, 6) not null,
+    primary key (currency, valid_from)
+);
 
 -- ───────────────────────────── export: what campaign systems answer ─────────────────────────────
 -- What they read are views and tables that publish keeps.

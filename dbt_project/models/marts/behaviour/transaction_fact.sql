@@ -59,7 +59,7 @@ from decided as d
 left join owner as o on d.row_id = o.row_id
 left join lateral (
     select r.krw_per_unit
-    from {{ ref('exchange_rate') }} as r
+    from {{ source('config', 'exchange_rate') }} as r
     where
         r.currency = coalesce(d.currency, 'KRW')
         and r.valid_from <= {{ business_date('d.transacted_at') }}
