@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from tests.pipeline.comparison import differences, mart_by_name, mart_tables
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from journeymart import pipeline
 from journeymart.cli import build_app
 from journeymart.definitions.loader import SHIPPED
+from journeymart.landing.again import land_again
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import TraceError, Tracer
 from journeymart.settings import Settings
@@ -77,6 +79,53 @@ def test_a_correction_that_waits_for_what_it_corrects(zone: Zone):
     assert [result.status for result in zone.land()] == ["loaded"]
     assert [result.status for result in zone.land()] == ["loaded"]
     assert zone.query("select path from raw.file where status = 'superseded'") == [("clickstream/a.ndjson",)]
+
+
+def test_a_changed_plan_reads_files_again_from_the_archive(zone: Zone):
+    line = event(1, menu="홈", staff="김하나", branch="7", properties={"branch": "8", "a": 1})
+    first = zone.put("clickstream/a.ndjson", [line, event(2, staff="이두리", branch="x")], {"rows": 2})
+    zone.put("customers/a.ndjson", [{"customer_id": "c1"}])
+    zone.land()
+    first.unlink()
+    definitions = zone.define(
+        """
+sources:
+  clickstream:
+    fields:
+      page_name: {aliases: [menu]}
+      staff: {type: text, personal: name, label: {ko: 직원, en: Staff}, description: {ko: 직원., en: Staff.}}
+      branch_no: {type: integer, from: branch, label: {ko: 지점, en: Branch}, description: {ko: 지점., en: Branch.}}
+"""
+    )
+    again = list(land_again(zone.directory, "again", definitions=definitions, settings=zone.settings))
+    assert [(result.path, result.status, result.rows_quarantined) for result in again] == [
+        ("clickstream/a.ndjson", "loaded", 1)
+    ]
+    assert zone.query("select path, status, superseded_by from raw.file order by file_id") == [
+        ("clickstream/a.ndjson", "superseded", 3),
+        ("customers/a.ndjson", "loaded", None),
+        ("clickstream/a.ndjson", "loaded", None),
+    ]
+    [(page_name, properties)] = zone.query("select page_name, properties from raw.clickstream where row_id >> 32 = 3")
+    assert page_name == "홈"
+    assert properties == {"a": 1, "branch": "8", "branch_no": 7, "staff": mock.ANY}
+    assert properties["staff"].startswith("name-")
+    reasons = zone.query("select field, reason from raw.quarantine where file_id = 3")
+    assert reasons == [("branch_no", "branch_no is not a whole number: 'x'.")]
+    assert zone.land(definitions=definitions) == []
+    assert list(land_again(zone.directory, "again", definitions=definitions, settings=zone.settings)) == []
+
+
+def test_a_file_that_is_nowhere_any_more_stays_as_it_was(zone: Zone):
+    zone.put("customers/a.ndjson", [{"customer_id": "c1"}])
+    zone.land()
+    shutil.rmtree(zone.settings.archive)
+    zone.put("customers/a.ndjson", [{"customer_id": "c2"}])
+    definitions = zone.define("sources: {customers: {time_zone: UTC}}")
+    [result] = land_again(zone.directory, "again", definitions=definitions, settings=zone.settings)
+    assert result.status == "failed"
+    assert "customers/a.ndjson is not in the archive" in (result.error or "")
+    assert zone.query("select status from raw.file") == [("loaded",)]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 
 from journeymart import pipeline
 from journeymart.db import connect
+from journeymart.landing.again import land_again
 from journeymart.settings import Settings
 
 pytestmark = pytest.mark.postgres
@@ -26,7 +27,7 @@ FIRST: dict[str, list[dict[str, Any]]] = {
     "subscriptions": [
         {"subscription_id": "s1", "subscribed_at": "2026-05-01", "product_code": "CARD", "product_name": "하나카드",
          "status": "active", "channel": "app", "branch": "b1"},
-        {"subscription_id": "s2", "subscribed_at": "2026-05-02", "product_code": "LOAN"},
+        {"subscription_id": "s2", "subscribed_at": "2026-05-02", "product_code": "LOAN", "state": "active"},
     ],
     "survey_responses": [
         {"response_id": "r1", "responded_at": "2026-06-02", "rule_id": "DR-1", "answers": {"q1": "좋음"}},
@@ -68,6 +69,9 @@ def mart(new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPat
     put(landing, "second", SECOND)
     definitions = tmp_path_factory.mktemp("definitions")
     (definitions / "exchange_rates.yml").write_text("exchange_rates: {USD: {2026-05-01: 1300, 2026-06-02: 1500}}")
+    (definitions / "sources.yml").write_text("sources: {subscriptions: {fields: {status: {aliases: [state]}}}}")
+    again = land_again(landing, "again", definitions=definitions, settings=settings)
+    assert [(result.path, result.status) for result in again] == [("subscriptions/first.ndjson", "loaded")]
     second = pipeline.run(settings, landing, run_id="second", definitions=definitions)
     assert second.build.scope == "changes"
     return settings
@@ -82,7 +86,7 @@ def test_a_subscription_is_in_its_latest_state(mart: Settings) -> None:
     assert query(
         mart,
         "select subscription_id, product_code, status, channel, ended_at::date::text from mart.subscription order by 1",
-    ) == [("s1", "CARD", "ended", "app", "2026-06-05"), ("s2", "LOAN", None, None, None)]
+    ) == [("s1", "CARD", "ended", "app", "2026-06-05"), ("s2", "LOAN", "active", None, None)]  # an alias came later
     assert query(mart, "select properties from raw.subscriptions order by row_id limit 1") == [({"branch": "b1"},)]
 
 
@@ -106,7 +110,7 @@ def test_everything_is_in_the_timeline(mart: Settings) -> None:
     rows = query(mart, "select kind, happened_at::date::text, title, detail from mart.timeline order by 2, 1, 3")
     assert rows == [
         ("subscription", "2026-05-01", "하나카드", "가입 · ended"),
-        ("subscription", "2026-05-02", "LOAN", "가입"),
+        ("subscription", "2026-05-02", "LOAN", "가입 · active"),
         ("campaign", "2026-06-01", "c1", ""),
         ("transaction", "2026-06-01", "출금", "50000.0000 · 0000"),
         ("transaction", "2026-06-01", "해외송금", "2.0000 · USD"),
@@ -120,13 +124,14 @@ def test_every_line_is_accounted_for(mart: Settings) -> None:
     assert query(
         mart,
         "select source, sum(rows_landed)::int, sum(rows_mart)::int, sum(rows_duplicate)::int,"
-        " sum(rows_quarantined)::int, sum(difference)::int from mart.data_status group by 1 order by 1",
+        " sum(rows_quarantined)::int, sum(rows_out_of_scope)::int, sum(difference)::int"
+        " from mart.data_status group by 1 order by 1",
     ) == [
-        ("campaign_sends", 2, 1, 1, 0, 0),
-        ("consents", 4, 3, 0, 1, 0),
-        ("subscriptions", 3, 2, 1, 0, 0),
-        ("survey_responses", 2, 1, 1, 0, 0),
-        ("transactions", 3, 3, 0, 0, 0),
+        ("campaign_sends", 2, 1, 1, 0, 0, 0),
+        ("consents", 4, 3, 0, 1, 0, 0),
+        ("subscriptions", 5, 2, 1, 0, 2, 0),  # two lines were read again under another plan
+        ("survey_responses", 2, 1, 1, 0, 0, 0),
+        ("transactions", 3, 3, 0, 0, 0, 0),
     ]
 
 

@@ -18,6 +18,7 @@ app = typer.Typer()
 LANDING = typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.", file_okay=False)
 DEFINITIONS = typer.Option(help="Directory of definitions to use instead of the shipped ones.", file_okay=False)
 SOURCE = typer.Option(help="Only this source, for example clickstream.")
+AGAIN = typer.Option(help="Then read the files again, from the archive, that were landed under another tracking plan.")
 AS_JSON = typer.Option("--json", help="Write the result as JSON to standard output.")
 
 
@@ -26,6 +27,7 @@ def land(
     landing: Annotated[Path | None, LANDING] = None,
     source: Annotated[str | None, SOURCE] = None,
     definitions: Annotated[Path | None, DEFINITIONS] = None,
+    again: Annotated[bool, AGAIN] = False,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Load every complete file of the landing zone that is not in the ledger yet.
@@ -39,6 +41,7 @@ def land(
 
     from journeymart.landing import FileResult  # noqa: PLC0415
     from journeymart.landing import land as load  # noqa: PLC0415
+    from journeymart.landing.again import land_again as load_again  # noqa: PLC0415
     from journeymart.settings import Settings  # noqa: PLC0415
 
     settings = Settings.load()
@@ -61,6 +64,12 @@ def land(
             settings=settings,
             progress=progress,
         )
+        if again:
+            for result in load_again(
+                landing or settings.landing, run_id, source=source, definitions=definitions, settings=settings
+            ):
+                results.append(result)
+                bar.update(task, description=result.path, total=None)
     if as_json:
         json.dump({"run_id": run_id, "files": [dataclasses.asdict(result) for result in results]}, sys.stdout)
         print()

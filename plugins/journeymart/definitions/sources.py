@@ -65,6 +65,7 @@ class Field(DefinitionModel):
     """One field: its type, its rules, and where its value is found."""
 
     type: FieldType
+    is_own: bool = ModelField(default=False, exclude=True)  # not of the contract: kept in properties under its name
     required: bool = False
     personal: PersonalClass | None = None
     allowed: list[str] | None = None
@@ -109,6 +110,9 @@ class Field(DefinitionModel):
 
 
 MAPPINGS = SHIPPED / "mappings"
+OWN_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# What landing calls its own columns.
+RESERVED = frozenset({"row_id", "line", "r", "problem", "extra", "kind", "place", "site", "event_hash", "unstorable"})
 # Units of an epoch, in microseconds.
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 
@@ -232,8 +236,18 @@ def _mapping(own: Document, at: Location, tool: Any) -> Document:
 
 def _merge_field(own: Document, at: Location, contract: dict[str, Any], rules: Any) -> dict[str, Any]:
     name = str(at[-1])
+    if isinstance(rules, dict) and "is_own" in rules:
+        raise own.error((*at, "is_own"), "unknown key")
+    if name not in contract and isinstance(rules, dict) and {"type", "label", "description"} <= rules.keys():
+        if name in RESERVED or not OWN_NAME.fullmatch(name):
+            raise own.error(at, "must be named in lower case, by a name that landing does not use itself")
+        return {**rules, "is_own": True}
     if name not in contract:
-        raise own.error(at, f"unknown field{suggestion(name, contract)} (columns without a field go to properties)")
+        raise own.error(
+            at,
+            f"unknown field{suggestion(name, contract)} (columns without a field go to properties; a field of your own"
+            " needs type, label and description)",
+        )
     if not isinstance(rules, dict):
         raise own.error(at, "must be a mapping, for example {from: userID}")
     base = contract[name]

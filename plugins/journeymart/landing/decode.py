@@ -171,7 +171,7 @@ class Decoder:
         values |= {column: f"to_json({name(column)})::varchar" for column in nested}
         parsed = "select * from chunk"
         if LINE not in self.schema.names:
-            parsed = f"select *, to_json({{{_pairs(values)}}})::varchar as {LINE} from chunk"
+            parsed = f"select *, to_json({{{pairs(values)}}})::varchar as {LINE} from chunk"
         typed = set(values) - plain - nested - set(inside)
         return self._select(parsed, values, typed, [], extra=True)
 
@@ -205,7 +205,7 @@ class Decoder:
             cast.append(f"{value} as {name(key)}")
             checks += self._checks(key, item, column)
         extras = {column: value for column, value in values.items() if column not in used} if extra else {}
-        extra_sql = f"json_merge_patch('{{}}', to_json({{{_pairs(extras)}}}))::varchar" if extras else "null::varchar"
+        extra_sql = f"json_merge_patch('{{}}', to_json({{{pairs(extras)}}}))::varchar" if extras else "null::varchar"
         if self.careful:
             checks.append(
                 (Problem("properties", "The value cannot be stored as JSON."), "unstorable.row_id is not null", "null")
@@ -378,7 +378,8 @@ def _json(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _pairs(values: dict[str, str]) -> str:
+def pairs(values: dict[str, str]) -> str:
+    """The inside of a struct: names and expressions."""
     return ", ".join(f"{name(column)}: {value}" for column, value in values.items())
 
 

@@ -9,13 +9,14 @@ Work is a pipeline of three threads that each wait for the next chunk: read and 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ from journeymart.definitions.pages import Pages, load_pages
 from journeymart.definitions.sources import Source, Sources, load_sources
 from journeymart.definitions.transactions import Transactions, length, load_transactions
 from journeymart.landing.archive import Archive, Copy
-from journeymart.landing.decode import EXTRA, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder
+from journeymart.landing.decode import EXTRA, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder, pairs
 from journeymart.landing.decode import name as quoted
 from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
 from journeymart.landing.messages import read_messages
@@ -68,6 +69,14 @@ COPY_ROWS = 50_000
 THREAD_ROWS = 4096  # DuckDB's threads take as many rows of an Arrow table at a time
 CACHED_KEY_SETS = 100_000
 CONTENT_ID_LENGTH = 16
+PLAN_HASH_LENGTH = 16
+# Of a tracking plan: what says nothing about how a line is read.
+NO_MEANING = frozenset({"label", "description", "category", "channels", "expect_every", "require_done"})
+# The properties of a row as an object, whatever they are.
+PROPERTIES_OBJECT = """case
+    when properties is null then '{}'
+    when json_type(properties) = 'OBJECT' then properties
+    else json_object('properties', properties::json) end"""
 END = object()
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
@@ -166,6 +175,7 @@ class Loader:
             self.sources.personal, self._settings.secret(SECRET), self.transactions.personal_items()
         )
         self._closing = ExitStack()
+        self._plans: dict[str, str] = {}
         self._keys: dict[int, frozenset[str]] = {}  # NDJSON: hash of the keys of a line → the keys
         self._chunk_keys: set[int] = set()  # the hashes that occur in the table `chunk`
 
@@ -327,8 +337,9 @@ class Loader:
         row = self.warehouse.execute(
             """
             insert into raw.file
-                (source, path, sha256, bytes, modified_at, format, declared, status, error, repeat_of, run_id)
-            select %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
+                (source, path, sha256, bytes, modified_at, format, declared, status, error, repeat_of, run_id,
+                plan_hash)
+            select %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
             where %s or not exists (  -- what was corrected does not come back, unless as a correction itself
                 select from raw.file where (source, sha256, status) = (%s, %s, 'superseded')
             )
@@ -338,10 +349,22 @@ class Loader:
             (
                 file.source, file.path, content and content.sha256, file.bytes, file.modified_at, file.format,
                 None if declared is None else Jsonb(declared), status, error, repeat_of, self.run_id,
-                status != "loaded" or supersedes(declared) is not None, file.source, content and content.sha256,
+                self.plan_hash(file.source) if status == "loaded" else None, status != "loaded" or supersedes(declared) is not None, file.source, content and content.sha256,
             ),
         ).fetchone()  # fmt: skip
         return None if row is None else int(row[0])
+
+    def plan_hash(self, source: str) -> str:
+        """A hash of what gives the lines of a source their meaning; what only people read does not count."""
+        if source not in self._plans:
+            plan: list[Any] = [self.sources.personal.model_dump(), self.sources.sources[source].model_dump()]
+            if source == "clickstream":
+                plan.append(self.pages.model_dump())
+            elif source == "transactions":
+                plan.append(self.transactions.model_dump())
+            text = json.dumps(_without(plan, NO_MEANING), sort_keys=True, default=str)
+            self._plans[source] = hashlib.sha256(text.encode()).hexdigest()[:PLAN_HASH_LENGTH]
+        return self._plans[source]
 
     def _repeat(self, file: LandingFile, content: Content) -> FileResult:
         """Record that the content is loaded already, unless another loader has taken the very same file."""
@@ -435,6 +458,7 @@ class Loader:
                 known = target.in_dictionaries
                 self.protection.apply(self.engine, decoder.source, target.derived, known, only_known=True)
                 self._look_up(target, checked=False)
+            self._keep_own(decoder.source)
             copied = {table: self.engine.sql(query).to_arrow_table() for table, query in target.tables.items()}
             counted = self._count(target)
             loaded = sum(tally.loaded for tally in counted.values())
@@ -474,13 +498,22 @@ class Loader:
             self._find_extra(decoder.source)
         self.engine.execute(
             f"""
-            update typed set properties = case
-                when properties is null then {EXTRA}
-                when json_type(properties) = 'OBJECT' then json_merge_patch({EXTRA}, properties)
-                else json_merge_patch({EXTRA}, json_object('properties', properties::json)) end
+            update typed set properties = json_merge_patch({EXTRA}, {PROPERTIES_OBJECT})
             where {EXTRA} is not null and problem is null
-            """  # noqa: S608 - a constant
+            """  # noqa: S608 - constants
         )
+
+    def _keep_own(self, source: Source) -> None:
+        """Merge the fields that a bank has added to the contract into the properties, typed and masked."""
+        own = {key: f"{quoted(key)}::json" if item.type == "json" else quoted(key)
+               for key, item in source.fields.items() if item.is_own}  # fmt: skip
+        if own:
+            # What is null is left out: in a patch it would take a member away.
+            members = f"json_merge_patch('{{}}', to_json({{{pairs(own)}}}))"
+            self.engine.execute(
+                f"update typed set properties = json_merge_patch({PROPERTIES_OBJECT}, {members})"  # noqa: S608
+                f" where problem is null and coalesce({', '.join(f'{quoted(key)}::varchar' for key in own)}) is not null"
+            )
 
     def _register(self, batch: Batch) -> frozenset[str]:
         """Make the rows of a batch the table `chunk`; NDJSON: the keys in them, which each line gets as a hash."""
@@ -712,6 +745,13 @@ class Loader:
             raise FileRejectedError(
                 f"has a .done that supersedes '{other[:300]}', which is no loaded file of its source"
             )
+
+
+def _without(value: Any, keys: Collection[str]) -> Any:
+    """Plain values without these keys, at any depth."""
+    if isinstance(value, dict):
+        return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
+    return [_without(inner, keys) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def words(error: Exception) -> str:

@@ -220,7 +220,7 @@ class _Reader:
                 LINE: lines,
                 **{name: cut.columns.get(name, nothing) for name in self.columns},
                 FIELDS: cut.fields,
-                **{name: nothing if cut.properties is None else cut.properties for name in self.rest},
+                **dict.fromkeys(self.rest, nothing if cut.properties is None else cut.properties),
             }
         )
         return table.filter(pa.array(good))

@@ -201,10 +201,7 @@ class Protection:
             f"select {text(key)} as field, {name(key)} as value from typed where problem is null group by all"  # noqa: S608
             for key in maskers
         )
-        return (
-            f"with known as materialized ({values})"
-            f" from known where regexp_matches(value, {text(SUSPICIOUS)})"
-        )
+        return f"with known as materialized ({values}) from known where regexp_matches(value, {text(SUSPICIOUS)})"
 
     def is_clean(self, engine: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str]) -> bool:
         """Whether no value of a table is personal."""

@@ -233,7 +233,7 @@ class Replayer(Loader):
                 on conflict (file_id, happened_on) do update set rows_loaded = known.rows_loaded + excluded.rows_loaded
             )
             update raw.file as f
-            set content_hash = content_hash + %(hash)s,
+            set content_hash = content_hash + %(hash)s,  -- unknown stays unknown
                 rows_loaded = rows_loaded + %(loaded)s,
                 rows_quarantined = rows_quarantined - %(loaded)s,
                 totals = coalesce((

@@ -32,7 +32,8 @@ create table if not exists raw.file (
     rows_bot         bigint not null default 0,
     rows_mart        bigint not null default 0,
     totals           jsonb not null default '{}',  -- summed over loaded rows: {"amount": "123.45"}
-    content_hash     numeric not null default 0,   -- sum of the line hashes of loaded rows (landing/targets.py)
+    content_hash     numeric,                      -- sum of the line hashes of loaded rows (landing/targets.py)
+    plan_hash        text,                         -- of the tracking plan that gave its lines their meaning
     declared         jsonb,                        -- the content of <file>.done
     first_event_at   timestamptz,
     last_event_at    timestamptz,
@@ -48,9 +49,14 @@ create table if not exists raw.file (
 alter table raw.file
     add column if not exists superseded_by integer references raw.file,
     add column if not exists removed_id bigint,
-    add column if not exists content_hash numeric not null default 0,
+    add column if not exists content_hash numeric,
+    add column if not exists plan_hash text,
+    alter column content_hash drop not null,
+    alter column content_hash drop default,
     drop constraint if exists file_status_check,
     add constraint file_status_check check (status in ('loaded', 'repeated', 'rejected', 'superseded'));
+-- Landed before hashes were kept: unknown until `journeymart land --again` reads them from the archive.
+update raw.file set content_hash = null where content_hash = 0 and rows_loaded > 0;
 create unique index if not exists file_content on raw.file (source, sha256) where status = 'loaded';
 create index if not exists file_superseded on raw.file (source, sha256) where status = 'superseded';
 create index if not exists file_unremoved on raw.file (file_id) where status = 'superseded' and removed_id is null;

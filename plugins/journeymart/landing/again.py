@@ -1,0 +1,112 @@
+"""Landing again: files that were landed under another tracking plan are read from the archive under the plan of now.
+
+Such a file becomes a new file of the ledger that supersedes its earlier self, in one transaction: killed at any moment,
+one of the two counts. The next run takes the rows of the one from the mart and adds those of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from psycopg.types.json import Jsonb
+
+from journeymart.landing.archive import Entry
+from journeymart.landing.files import FileResult, LandingFile
+from journeymart.landing.load import NO_ROOM, REFUSED, Content, FileChangedError, Loader, words
+from journeymart.landing.readers import FileRejectedError
+from journeymart.settings import Settings
+
+
+class AgainLoader(Loader):
+    """Loads files of the ledger once more; use as a context manager."""
+
+    def __init__(self, run_id: str, *, definitions: Path | None = None, settings: Settings | None = None) -> None:
+        super().__init__(run_id, definitions=definitions, settings=settings)
+        self._earlier = 0  # the file at hand, as it is in the ledger
+
+    def files(self, source: str | None = None) -> list[int]:
+        """Loaded files whose lines another plan gave their meaning, in the order in which they were landed."""
+        plans = {name: self.plan_hash(name) for name in self.sources.sources if source in (None, name)}
+        rows = self.warehouse.execute(
+            "select f.file_id from raw.file as f"
+            " join unnest(%s::text[], %s::text[]) as now (source, plan_hash) on f.source = now.source"
+            " where f.status = 'loaded' and f.plan_hash is distinct from now.plan_hash order by f.file_id",
+            (list(plans), list(plans.values())),
+        ).fetchall()
+        return [file_id for (file_id,) in rows]
+
+    def land_again(self, file_id: int, landing: Path) -> FileResult:
+        """Load one file again; `failed` says why it stays as it was."""
+        row = self.warehouse.execute(
+            "select source, path, format, sha256 from raw.file where file_id = %s", (file_id,)
+        ).fetchone()
+        if row is None:
+            raise FileChangedError
+        entry = Entry(*row)
+        self._earlier = file_id
+        try:
+            file = self.archive.original(self.sources, landing, entry)
+            try:
+                return self._load([file])[0]
+            except REFUSED:
+                return self._load([file], careful=True)[0]
+        except (*REFUSED, *NO_ROOM, FileRejectedError, FileChangedError) as error:
+            reason = words(error) or "is being landed by another process"
+            return FileResult(entry.source, entry.path, "failed", error=f"{entry.path} {reason}; it stays as it was")
+
+    def _content(self, file: LandingFile) -> Content:
+        """What was declared still has to hold; what it corrected at that time is corrected."""
+        content = super()._content(file)
+        row = self.warehouse.execute(
+            "select case when jsonb_typeof(declared) = 'object' then declared - 'supersedes' else declared end"
+            " from raw.file where file_id = %s",
+            (self._earlier,),
+        ).fetchone()
+        return Content(content.sha256, row and row[0], content.copy)
+
+    def _insert(
+        self,
+        file: LandingFile,
+        content: Content | None,
+        status: str,
+        *,
+        repeat_of: int | None = None,
+        error: str | None = None,
+    ) -> int | None:
+        """The file's new row, known by the place at which it was landed. Raises FileChangedError if it is no longer
+        loaded."""
+        earlier = self.warehouse.execute(
+            "update raw.file set status = 'superseded' where file_id = %s and status = 'loaded'", (self._earlier,)
+        )
+        if content is None or not earlier.rowcount:
+            raise FileChangedError
+        row = self.warehouse.execute(
+            """
+            insert into raw.file (source, path, sha256, bytes, modified_at, format, declared, status, run_id, plan_hash)
+            select source, path, sha256, bytes, modified_at, format, %s, %s, %s, %s from raw.file where file_id = %s
+            returning file_id
+            """,
+            (
+                None if content.declared is None else Jsonb(content.declared), status, self.run_id,
+                self.plan_hash(file.source), self._earlier,
+            ),
+        ).fetchone()  # fmt: skip
+        if row is None:
+            raise FileChangedError
+        self.warehouse.execute("update raw.file set superseded_by = %s where file_id = %s", (row[0], self._earlier))
+        return int(row[0])
+
+
+def land_again(
+    landing: Path,
+    run_id: str,
+    *,
+    source: str | None = None,
+    definitions: Path | None = None,
+    settings: Settings | None = None,
+) -> Iterator[FileResult]:
+    """Load every file again that was landed under another plan; a result for each, one that fails stops no other."""
+    with AgainLoader(run_id, definitions=definitions, settings=settings) as loader:
+        for file_id in loader.files(source):
+            yield loader.land_again(file_id, landing)
