@@ -99,6 +99,9 @@ def test_a_consent_holds_until_the_next_and_a_withdrawal_wins(mart: Settings) ->
     assert query(mart, "select field, reason from raw.quarantine") == [
         ("granted", "granted is not true or false: 'maybe'.")
     ]
+    assert query(mart, "select reason, reason_ko from mart.quarantine_reason") == [
+        ("granted is not true or false: …", "참·거짓으로 읽을 수 없음")
+    ]
 
 
 def test_what_is_sent_again_with_more_known_counts(mart: Settings) -> None:

@@ -349,7 +349,8 @@ class Loader:
             (
                 file.source, file.path, content and content.sha256, file.bytes, file.modified_at, file.format,
                 None if declared is None else Jsonb(declared), status, error, repeat_of, self.run_id,
-                self.plan_hash(file.source) if status == "loaded" else None, status != "loaded" or supersedes(declared) is not None, file.source, content and content.sha256,
+                self.plan_hash(file.source) if status == "loaded" else None,
+                status != "loaded" or supersedes(declared) is not None, file.source, content and content.sha256,
             ),
         ).fetchone()  # fmt: skip
         return None if row is None else int(row[0])
@@ -510,9 +511,10 @@ class Loader:
         if own:
             # What is null is left out: in a patch it would take a member away.
             members = f"json_merge_patch('{{}}', to_json({{{pairs(own)}}}))"
+            known = ", ".join(f"{quoted(key)}::varchar" for key in own)
             self.engine.execute(
                 f"update typed set properties = json_merge_patch({PROPERTIES_OBJECT}, {members})"  # noqa: S608
-                f" where problem is null and coalesce({', '.join(f'{quoted(key)}::varchar' for key in own)}) is not null"
+                f" where problem is null and coalesce({known}) is not null"
             )
 
     def _register(self, batch: Batch) -> frozenset[str]:

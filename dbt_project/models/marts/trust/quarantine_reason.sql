@@ -21,9 +21,34 @@ select
         when r.reason ~ ' is not one of | is before | is longer than | has more than ' then 'value'
         else 'type'
     end as kind,
+    case
+        when r.reason like '% is missing.' then '꼭 있어야 할 값이 없음'
+        when r.reason ~ 'NUL' then 'NUL 문자가 들어 있음'
+        when r.reason ~ ' is not (UTF-8|CP949|EUC-KR)' then '약속한 문자 코드(UTF-8, CP949 등)가 아님'
+        when r.reason ~ 'cannot be stored as JSON' then 'JSON으로 저장할 수 없는 값'
+        when r.reason ~ '(line|body) is not (a )?JSON' then 'JSON 객체로 읽을 수 없음'
+        when r.reason ~ 'CSV record' then 'CSV 행으로 읽을 수 없음'
+        when r.reason ~ 'combined log' then '웹 서버 로그(combined) 형식이 아님'
+        when r.reason ~ 'is longer than' then '허용된 길이보다 긺'
+        when r.reason ~ 'quoted value' then '따옴표가 닫히지 않음'
+        when r.reason ~ 'values instead of|bytes instead of|ends (at byte|before)' then '길이나 값의 개수가 다름'
+        when r.reason ~ 'There is no layout' then '정의되지 않은 거래 코드'
+        when r.reason ~ 'is not between|as many entries|a list of objects' then '반복부의 건수가 맞지 않음'
+        when r.reason ~ ' is not one of ' then '허용된 값이 아님: ' || substring(r.reason from 'is not one of ([^:]*)')
+        when r.reason ~ ' is before \d+ or after \d+'
+            then regexp_replace(r.reason, '.* is before (\d+) or after (\d+).*', '\1년부터 \2년까지의 날짜가 아님')
+        when r.reason ~ ' has more than ' then '소수점 아래 자릿수가 너무 많음'
+        when r.reason ~ ' is not a time' then '시각으로 읽을 수 없음'
+        when r.reason ~ ' is not a date' then '날짜로 읽을 수 없음'
+        when r.reason ~ ' is not a (whole|decimal)? ?number' then '숫자로 읽을 수 없음'
+        when r.reason ~ ' is not true or false' then '참·거짓으로 읽을 수 없음'
+        when r.reason ~ ' is not (text|one value|a text)' then '하나의 문자 값이 아님'
+        when r.reason ~ ' is not JSON' then 'JSON으로 읽을 수 없음'
+        else r.reason
+    end as reason_ko,
     count(*) as lines,
     count(distinct r.file_id)::integer as files
 from rejected as r
 inner join {{ source('raw', 'file') }} as f on r.file_id = f.file_id
 where f.status = 'loaded'
-group by 1, 2, 3, 4, 5
+group by 1, 2, 3, 4, 5, 6
