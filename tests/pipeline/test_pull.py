@@ -191,9 +191,17 @@ def test_kill_at_any_moment_loses_and_doubles_nothing(core: Core) -> None:
         ("sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),
         (
             json.dumps(
-                {"conn_type": "postgres", "login": "u", "password": "p@", "host": "h", "port": 1, "schema": "d"}
+                {
+                    "conn_type": "postgres",
+                    "login": "u",
+                    "password": "p@",
+                    "host": "h",
+                    "port": 1,
+                    "schema": "d",
+                    "extra": {"sslmode": "require"},
+                }
             ),
-            "postgresql+psycopg://u:p%40@h:1/d",
+            "postgresql+psycopg://u:p%40@h:1/d?sslmode=require",
         ),
     ],
 )

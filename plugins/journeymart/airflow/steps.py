@@ -14,10 +14,17 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import BaseOperator, Connection, Context
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowSkipException,
+)
 
-JOURNEYMART = Path(__file__).resolve().parents[3] / "scripts" / "journeymart"
+REPO = Path(__file__).resolve().parents[3]
+JOURNEYMART = REPO / "scripts" / "journeymart"
+DATABASES = REPO / "dbt_project" / "definitions" / "databases.yml"
 WRONG_USAGE = 2
 # Airflow kills a task five seconds after it asked it to end; the step must be gone before.
 GRACE_SECONDS = 3
@@ -38,6 +45,19 @@ def step_environment(environ: dict[str, str], *, connections: bool = False) -> d
         for name, value in environ.items()
         if not name.lstrip("_").startswith("AIRFLOW") or (connections and name.startswith("AIRFLOW_CONN_"))
     }
+
+
+def stored_connections() -> dict[str, str]:
+    """The connections that databases.yml names and the environment does not have, but Airflow does (its connections
+    page or a secrets backend), as the variables that the step looks for."""
+    found = {}
+    names = re.findall(r"""^[^#\n]*\bconnection:\s*["']?([A-Za-z_]\w*)""", DATABASES.read_text("utf-8"), re.MULTILINE)
+    for name in sorted(set(names)):
+        variable = f"AIRFLOW_CONN_{name.upper()}"
+        if variable not in os.environ:
+            with contextlib.suppress(AirflowNotFoundException):  # the step says so, and pulls from the others
+                found[variable] = Connection.get(name).as_json()
+    return found
 
 
 def parse_result(stdout: str) -> dict[str, Any]:
@@ -98,6 +118,7 @@ class StepOperator(BaseOperator):
     def _run(self, command: list[str], files: IO[str], output: IO[bytes]) -> tuple[int, str]:
         """Run the command with its results in `output`; return its exit code and the last line it logged."""
         last_line = ""
+        stored = stored_connections() if self.step == "pull" else {}
         with subprocess.Popen(
             command,
             stdin=files,
@@ -105,7 +126,7 @@ class StepOperator(BaseOperator):
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            env=step_environment(dict(os.environ), connections=self.step == "pull"),
+            env=step_environment(dict(os.environ), connections=self.step == "pull") | stored,
             start_new_session=True,
         ) as process:
             self._process = process

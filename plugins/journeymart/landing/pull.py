@@ -123,7 +123,8 @@ def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: 
 
 
 def connection_url(connection: str, environment: Any) -> sa.URL:
-    """The SQLAlchemy URL of an Airflow connection, which the environment has as AIRFLOW_CONN_<ID>: a URI or JSON.
+    """The SQLAlchemy URL of an Airflow connection, which the environment has as AIRFLOW_CONN_<ID>: a URI or JSON, as
+    Airflow's own export of its connections. In a DAG the task puts there what only Airflow knows.
 
     Raises PullError without the value, which holds a password.
     """
@@ -137,10 +138,11 @@ def connection_url(connection: str, environment: Any) -> sa.URL:
             url = sa.URL.create(
                 parts["conn_type"], parts.get("login"), parts.get("password"), parts.get("host"),
                 int(parts["port"]) if parts.get("port") else None, parts.get("schema"),
+                {key: value for key, value in (parts.get("extra") or {}).items() if isinstance(value, str)},
             )  # fmt: skip
         else:
             url = sa.make_url(value)
-    except (ValueError, KeyError, TypeError, sa.exc.ArgumentError):
+    except (ValueError, KeyError, TypeError, AttributeError, sa.exc.ArgumentError):
         raise PullError(f"{variable} is no connection URI and no JSON of one") from None
     return url.set(drivername=DIALECTS.get(url.drivername, url.drivername))
 

@@ -10,7 +10,13 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowSkipException,
+)
 
 from journeymart.airflow import steps
 
@@ -31,7 +37,7 @@ class RunsSteps(unittest.TestCase):
         """Run the step `land` with a program of this shell code; returns what the task returns."""
         self.program.write_text(f"#!/bin/bash\n{body}\n")
         self.program.chmod(0o700)
-        self.task = steps.StepOperator(task_id="land", step="land", **arguments)
+        self.task = steps.StepOperator(task_id="land", **{"step": "land", **arguments})
         # Airflow refuses execute() outside its task runner; what is wrapped is what the runner calls.
         return type(self.task).execute.__wrapped__(self.task, {"run_id": RUN_ID})
 
@@ -101,6 +107,25 @@ class RunsSteps(unittest.TestCase):
         environ = {"AIRFLOW_CONN_CORE": "postgresql://r:p@h/d", "AIRFLOW__CORE__FERNET_KEY": "k", "PATH": "/bin"}
         self.assertEqual(set(steps.step_environment(environ)), {"PATH"})
         self.assertEqual(set(steps.step_environment(environ, connections=True)), {"PATH", "AIRFLOW_CONN_CORE"})
+
+    def test_the_pull_gets_connections_that_only_airflow_knows(self):
+        databases = self.program.with_name("databases.yml")
+        databases.write_text("# connection: no\npulls:\n  a: {connection: core}\n  b:\n    connection: 'gone'\n")
+        core = Connection.from_uri("postgresql://r:p%40@h:5433/d?sslmode=require", conn_id="core")
+
+        def get(name):
+            if name != "core":
+                raise AirflowNotFoundException(name)
+            return core
+
+        with mock.patch.object(steps, "DATABASES", databases), mock.patch.object(Connection, "get", get):
+            [value] = steps.stored_connections().values()
+            with mock.patch.dict(os.environ, {"AIRFLOW_CONN_CORE": "postgresql://other"}):
+                self.assertEqual(steps.stored_connections(), {})
+            shown = 'printf \'{"core": %s, "gone": "%s"}\' "$AIRFLOW_CONN_CORE" "$AIRFLOW_CONN_GONE"'
+            result = self.execute(shown, step="pull")
+            self.assertEqual(result, {"core": json.loads(value), "gone": ""})
+            self.assertEqual(self.execute('printf \'{"core": "%s"}\' "$AIRFLOW_CONN_CORE"'), {"core": ""})
 
     def test_kill_ends_the_step_and_its_children(self):
         mark = self.program.with_name("children")
