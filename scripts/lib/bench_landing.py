@@ -32,7 +32,8 @@ RESULTS = REPO / "docs" / "benchmarks" / "landing.md"
 PORT_BASE = 58300
 DAYS = 30
 # One file each, of so many times the events of the bank.
-MEMORY_SIZES = (0.5, 4.0)
+MEMORY_SIZES = (0.5,)
+MANY_FILES, LINES_EACH = 10_000, 20
 LEDGER_SIZES = (10, 100_000)
 LEDGER_EVENTS = 10_000
 MESSAGES = 300_000
@@ -54,6 +55,7 @@ def main() -> None:
         prog="scripts/bench landing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--millions", type=float, default=1.0, help="events per format, in millions")
+    arguments.add_argument("--gigabytes", type=float, default=5.0, help="size of the one large file, not compressed")
     arguments.add_argument("--dry", action="store_true", help="print the results, write no file")
     given = arguments.parse_args()
     busy = os.getloadavg()[0]
@@ -64,7 +66,9 @@ def main() -> None:
             "in a process of its own on a new warehouse. CPU: our own + PostgreSQL's; it holds on a busy machine, the "
             "wall clock does not. Memory: peak of our process + private memory of PostgreSQL's processes, without "
             "shared buffers.\n\n"
-            + "\n".join([*bench.formats(), *bench.memory(given.millions), *bench.ledger()])
+            + "\n".join(
+                [*bench.formats(), *bench.memory(given.millions, given.gigabytes), *bench.many(), *bench.ledger()]
+            )
         )  # fmt: skip
     print(text)
     if not given.dry:
@@ -167,12 +171,12 @@ class _Bench:
             lines.append(_row(zone, count, measured, beside, target))
         return [*lines, ""]
 
-    def memory(self, millions: float) -> list[str]:
+    def memory(self, millions: float, gigabytes: float) -> list[str]:
         """One file of each size: the bank's lines again and again."""
         lines = [
             "## Memory by file size\n",
-            "| gz NDJSON in one file | lines | own memory MB | PostgreSQL's MB | CPU s per million |",
-            "|---|---:|---:|---:|---:|",
+            "| NDJSON in one file | lines | wall s | own memory MB | PostgreSQL's MB | CPU s per million |",
+            "|---|---:|---:|---:|---:|---:|",
         ]
         for size in MEMORY_SIZES:
             zone = f"{size * millions:g} million"
@@ -181,13 +185,46 @@ class _Bench:
             with target.open("wb") as out:  # members of gzip can be joined
                 for number in range(round(size * len(self.files))):
                     out.write(self.files[number % len(self.files)].read_bytes())
-            measured, count = self._land(self._warehouse(), zone)
-            lines.append(
-                f"| {zone} events, {target.stat().st_size / 2**20:.0f} MB | {count:,} | {measured.own_memory:,.0f} |"
-                f" {measured.postgres_memory:,.0f} | {(measured.cpu + measured.postgres_cpu) / count * 1e6:.1f} |"
-            )
-            shutil.rmtree(self.folder / zone)
+            lines.append(self._memory_of(zone, f"{zone} events, {target.stat().st_size / 2**20:.0f} MB of gz"))
+        zone = "large"
+        target = self.folder / zone / "clickstream" / "events.ndjson"
+        target.parent.mkdir(parents=True)
+        content = gzip.decompress(self.files[0].read_bytes())
+        with target.open("wb") as out:
+            while out.tell() < gigabytes * 1e9:
+                out.write(content)
+        lines.append(self._memory_of(zone, f"{gigabytes:g} GB, not compressed"))
         return [*lines, "\nTarget P1: < 2,000 MB at any file size.\n"]
+
+    def _memory_of(self, zone: str, what: str) -> str:
+        measured, count = self._land(self._warehouse(), zone)
+        shutil.rmtree(self.folder / zone)
+        return (
+            f"| {what} | {count:,} | {measured.wall:.0f} | {measured.own_memory:,.0f} |"
+            f" {measured.postgres_memory:,.0f} | {(measured.cpu + measured.postgres_cpu) / count * 1e6:.1f} |"
+        )
+
+    def many(self) -> list[str]:
+        """As many small files at once as a collector writes in a day."""
+        zone = "small files"
+        folder = self.folder / zone / "clickstream"
+        folder.mkdir(parents=True)
+        content = b"".join(gzip.decompress(each.read_bytes()) for each in self.files)
+        given = content.splitlines(keepends=True)
+        for number in range(MANY_FILES):
+            start = number * LINES_EACH % (len(given) - LINES_EACH)
+            # a number of its own in the first line: equal content would be a repeat
+            first = given[start].replace(b"{", b'{"file_no":%d,' % number, 1)
+            (folder / f"{number:05}.ndjson").write_bytes(b"".join([first, *given[start + 1 : start + LINES_EACH]]))
+        measured, count = self._land(self._warehouse(), zone)
+        again = self._land_again(zone)
+        return [
+            "## Many small files\n",
+            f"{MANY_FILES:,} NDJSON files of {LINES_EACH} lines at once: {measured.wall:.1f} s,"
+            f" CPU {measured.cpu:.1f} + {measured.postgres_cpu:.1f} s, memory {measured.memory:,.0f} MB,"
+            f" {count:,} lines; {measured.wall / MANY_FILES * 1000:.1f} ms a file. Once more with nothing new:"
+            f" {again.wall:.1f} s.\n",
+        ]
 
     def ledger(self) -> list[str]:
         """One small file, with few and with many files in the ledger."""
@@ -223,6 +260,10 @@ class _Bench:
         with connect("jm_admin", settings=warehouse) as connection:
             row = connection.execute("select sum(rows_read) from raw.file where run_id <> 'bench'").fetchone()
         return measured, int(row[0]) if row else 0
+
+    def _land_again(self, zone: str) -> Measured:
+        """Land a zone once more on the last warehouse."""
+        return self._land(replace(self.server, pg_database=f"bench_{self.warehouses}"), zone)[0]
 
     def _measure(self, settings: Settings, *arguments: str) -> Measured:
         return measure(settings, [sys.executable, "-m", "journeymart.cli", *arguments], _environment(settings))
