@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
@@ -13,9 +13,10 @@ from journeymart.definitions.loader import DefinitionModel
 
 
 def _zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError(f"unknown time zone {value!r}")
-    return ZoneInfo(value).key
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, ZoneInfoNotFoundError):
+        raise ValueError(f"unknown time zone {value!r}") from None
 
 
 class TransactionPolicy(DefinitionModel):

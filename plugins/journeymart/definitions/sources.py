@@ -134,9 +134,11 @@ class Source(DefinitionModel):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        zones = zoneinfo.available_timezones()
-        if value not in zones:
-            raise ValueError(f"unknown time zone '{value}'{suggestion(value, zones)}")
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (ValueError, zoneinfo.ZoneInfoNotFoundError):
+            hint = suggestion(value, zoneinfo.available_timezones())  # slow: it opens every file of the database
+            raise ValueError(f"unknown time zone '{value}'{hint}") from None
         return value
 
     @field_validator("delimiter")
