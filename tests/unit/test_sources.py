@@ -88,7 +88,17 @@ def test_own_words_come_after_those_of_a_mapping(tmp_path: Path):
         (
             "sources:\n  clickstream:\n    fields:\n      visitorid: {from: x}\n",
             "sources.yml:4: sources.clickstream.fields.visitorid: unknown field; did you mean 'visitor_id'?"
-            " (columns without a field go to properties)",
+            " (columns without a field go to properties; a field of your own needs type, label and description)",
+        ),
+        (
+            "sources:\n  clickstream:\n    fields:\n"
+            "      site: {type: text, label: {ko: a, en: a}, description: {ko: a, en: a}}\n",
+            "sources.yml:4: sources.clickstream.fields.site: must be named in lower case, by a name that landing does"
+            " not use itself",
+        ),
+        (
+            "sources:\n  clickstream:\n    fields:\n      visitor_id: {is_own: true}\n",
+            "sources.yml:4: sources.clickstream.fields.visitor_id.is_own: unknown key",
         ),
         (
             "sources:\n  clickstream:\n    time_zone: Asia/Soul\n",
