@@ -65,37 +65,31 @@ class AgainLoader(Loader):
         ).fetchone()
         return Content(content.sha256, row and row[0], content.copy)
 
-    def _insert(
-        self,
-        file: LandingFile,
-        content: Content | None,
-        status: str,
-        *,
-        repeat_of: int | None = None,
-        error: str | None = None,
-    ) -> int | None:
-        """The file's new row, known by the place at which it was landed. Raises FileChangedError if it is no longer
-        loaded."""
+    def _take(self, files: list[LandingFile], contents: list[Content]) -> list[int | None]:
+        """The new row of the file at hand, known by the place at which it was landed. Raises FileChangedError if it is
+        no longer loaded."""
         earlier = self.warehouse.execute(
             "update raw.file set status = 'superseded' where file_id = %s and status = 'loaded'", (self._earlier,)
         )
-        if content is None or not earlier.rowcount:
+        if not earlier.rowcount:
             raise FileChangedError
+        [file], [content] = files, contents
         row = self.warehouse.execute(
             """
-            insert into raw.file (source, path, sha256, bytes, modified_at, format, declared, status, run_id, plan_hash)
-            select source, path, sha256, bytes, modified_at, format, %s, %s, %s, %s from raw.file where file_id = %s
+            insert into raw.file (source, path, sha256, bytes, modified_at, format, status, declared, run_id, plan_hash)
+            select source, path, sha256, bytes, modified_at, format, 'loaded', %s, %s, %s
+            from raw.file where file_id = %s
             returning file_id
             """,
             (
-                None if content.declared is None else Jsonb(content.declared), status, self.run_id,
+                None if content.declared is None else Jsonb(content.declared), self.run_id,
                 self.plan_hash(file.source), self._earlier,
             ),
         ).fetchone()  # fmt: skip
         if row is None:
             raise FileChangedError
         self.warehouse.execute("update raw.file set superseded_by = %s where file_id = %s", (row[0], self._earlier))
-        return int(row[0])
+        return [int(row[0])]
 
 
 def land_again(

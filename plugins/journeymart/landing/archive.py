@@ -13,7 +13,8 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -29,6 +30,7 @@ INCOMING = ".incoming"
 BLOCK_BYTES = 2**20
 STALE_SECONDS = 86_400
 ADDED = ".zst"
+KEPT_TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,12 @@ class Copy:
     def discard(self) -> None:
         """Forget the copy unless it was kept."""
         self.part.unlink(missing_ok=True)
+
+
+def keep_all(copies: Collection[Copy]) -> None:
+    """Keep several copies; they wait for the disk together, because one after the other is slow."""
+    with ThreadPoolExecutor(KEPT_TOGETHER) as pool:
+        list(pool.map(Copy.keep, copies))
 
 
 class Archive:

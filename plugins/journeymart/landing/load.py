@@ -2,7 +2,7 @@
 
 The ledger row of a file, its rows and its quarantine are one transaction: wherever the process is killed, either all
 of them are there or none. A unique index on (source, sha256) makes a second loader of the same content wait for the
-first one and then record a repeat. Small files share a transaction; if one of them is rejected they are loaded singly.
+first one and then record a repeat. Small files share a transaction; if one of them is rejected each half has its own.
 
 Work is a pipeline of three threads that each wait for the next chunk: read and cut, type and encode, copy.
 """
@@ -41,7 +41,7 @@ from journeymart.db import connect
 from journeymart.definitions.pages import Pages, load_pages
 from journeymart.definitions.sources import Source, Sources, load_sources
 from journeymart.definitions.transactions import Transactions, length, load_transactions
-from journeymart.landing.archive import Archive, Copy
+from journeymart.landing.archive import Archive, Copy, keep_all
 from journeymart.landing.decode import EXTRA, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder, pairs
 from journeymart.landing.decode import name as quoted
 from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
@@ -63,7 +63,7 @@ from journeymart.landing.targets import JSON_COLUMNS, TARGETS, Target
 from journeymart.settings import Settings
 
 GROUP_BYTES = 64 * 2**20  # landed bytes that share a transaction
-GROUP_FILES = 200
+GROUP_FILES = 1000
 ENGINE_MEMORY = "800MB"
 COPY_ROWS = 50_000
 THREAD_ROWS = 4096  # DuckDB's threads take as many rows of an Arrow table at a time
@@ -103,6 +103,27 @@ NO_ROOM = (
 )
 
 
+LEDGER_ROW = """
+    insert into raw.file
+        (source, path, sha256, bytes, modified_at, format, declared, status, error, repeat_of, run_id, plan_hash)
+    select %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
+    where %s or not exists (  -- what was corrected does not come back, unless as a correction itself
+        select from raw.file where (source, sha256, status) = (%s, %s, 'superseded')
+    )
+    on conflict (source, sha256) where status = 'loaded' do nothing
+    returning file_id"""
+SETTLED_ROW = """
+    with days as (
+        insert into raw.file_day (file_id, happened_on, rows_loaded)
+        select %s, happened_on, rows_loaded
+        from unnest(%s::date[], %s::bigint[]) as counted (happened_on, rows_loaded)
+    )
+    update raw.file
+    set rows_read = %s, rows_loaded = %s, rows_quarantined = %s, totals = %s, content_hash = %s,
+        first_event_at = %s, last_event_at = %s
+    where file_id = %s"""
+
+
 class FileChangedError(Exception):
     """The file is no longer the one that was discovered."""
 
@@ -119,6 +140,10 @@ class Tally:
     last_at: datetime | None = None
     all_totals: dict[str, Decimal] = field(default_factory=dict)  # of every line whose number can be read
     totals: dict[str, Decimal] = field(default_factory=dict)  # of loaded rows
+
+    def written(self) -> dict[str, str]:
+        """The totals of loaded rows as text, which is exact."""
+        return {number: f"{total.normalize():f}" for number, total in self.totals.items()}
 
     def add(self, other: Tally) -> None:
         """Count another part of the same file."""
@@ -229,14 +254,16 @@ class Loader:
             yield from self._land_group(group)
 
     def _land_group(self, group: list[LandingFile]) -> Iterator[FileResult]:
-        if len(group) > 1:
-            try:
-                yield from self._load(group)
-                return
-            except (*REFUSED, FileRejectedError, FileChangedError, psycopg.OperationalError, *NO_ROOM) as error:
-                log.debug("%d files cannot be loaded together (%s); loading them singly", len(group), words(error))
-        for file in group:
-            yield self._land_one(file)
+        if len(group) == 1:
+            yield self._land_one(group[0])
+            return
+        try:
+            yield from self._load(group)
+        except (*REFUSED, FileRejectedError, FileChangedError, psycopg.OperationalError, *NO_ROOM) as error:
+            log.debug("%d files cannot be loaded together (%s); loading each half", len(group), words(error))
+            middle = len(group) // 2
+            yield from self._land_group(group[:middle])
+            yield from self._land_group(group[middle:])
 
     def _land_one(self, file: LandingFile) -> FileResult:
         """Load one file; if PostgreSQL refuses a value, once more with a look at every value.
@@ -294,13 +321,13 @@ class Loader:
         with self.warehouse.transaction():
             results = {}
             jobs: dict[int, LandingFile] = {}
-            for file, content in zip(files, contents, strict=True):
-                file_id = self._insert(file, content, "loaded")
+            taken: dict[int, Content] = {}
+            for file, content, file_id in zip(files, contents, self._take(files, contents), strict=True):
                 if file_id is None:
                     results[file.path] = self._repeat(file, content)
                 else:
-                    jobs[file_id] = file
-            self._prepare({file_id: contents[files.index(file)].sha256 for file_id, file in jobs.items()})
+                    jobs[file_id], taken[file_id] = file, content
+            self._prepare({file_id: content.sha256 for file_id, content in taken.items()})
             tallies = {file_id: Tally() for file_id in jobs}
             with (
                 closing(prefetch(self._batches(jobs))) as batches,
@@ -314,7 +341,9 @@ class Loader:
             if target.names:
                 self._store_names()
             for file_id, file in jobs.items():
-                results[file.path] = self._settle(file, file_id, contents[files.index(file)], tallies[file_id], target)
+                results[file.path] = self._checked(file, file_id, taken[file_id], tallies[file_id], target)
+            keep_all([content.copy for content in taken.values()])
+            self._settle(tallies)
         return [results[file.path] for file in files]
 
     def _content(self, file: LandingFile) -> Content:
@@ -323,37 +352,36 @@ class Loader:
         copy = self.archive.copy(file)
         return Content(copy.sha256, file.declared(), copy)
 
+    def _take(self, files: list[LandingFile], contents: list[Content]) -> list[int | None]:
+        """Rows of the ledger for files to be loaded; None for a content that is loaded already, or was and has been
+        corrected since. One exchange with the server, however many there are."""
+        rows = [self._row(file, content, "loaded") for file, content in zip(files, contents, strict=True)]
+        with self.warehouse.cursor() as cursor:
+            cursor.executemany(LEDGER_ROW, rows, returning=True)
+            found = [cursor.fetchone()]
+            while cursor.nextset():
+                found.append(cursor.fetchone())
+        return [row and int(row[0]) for row in found]
+
     def _insert(
-        self,
-        file: LandingFile,
-        content: Content | None,
-        status: str,
-        *,
-        repeat_of: int | None = None,
+        self, file: LandingFile, content: Content | None, status: str, *, repeat_of: int | None = None,
         error: str | None = None,
-    ) -> int | None:
-        """A row of the ledger; None if this content is loaded already, or was and has been corrected since."""
+    ) -> int | None:  # fmt: skip
+        """A row of the ledger for a file that is not loaded."""
+        row = self.warehouse.execute(LEDGER_ROW, self._row(file, content, status, repeat_of, error)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _row(
+        self, file: LandingFile, content: Content | None, status: str, repeat_of: int | None = None,
+        error: str | None = None,
+    ) -> tuple[Any, ...]:  # fmt: skip
         declared = file.declared() if content is None else content.declared
-        row = self.warehouse.execute(
-            """
-            insert into raw.file
-                (source, path, sha256, bytes, modified_at, format, declared, status, error, repeat_of, run_id,
-                plan_hash)
-            select %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
-            where %s or not exists (  -- what was corrected does not come back, unless as a correction itself
-                select from raw.file where (source, sha256, status) = (%s, %s, 'superseded')
-            )
-            on conflict (source, sha256) where status = 'loaded' do nothing
-            returning file_id
-            """,
-            (
+        return (
                 file.source, file.path, content and content.sha256, file.bytes, file.modified_at, file.format,
                 None if declared is None else Jsonb(declared), status, error, repeat_of, self.run_id,
                 self.plan_hash(file.source) if status == "loaded" else None,
                 status != "loaded" or supersedes(declared) is not None, file.source, content and content.sha256,
-            ),
-        ).fetchone()  # fmt: skip
-        return None if row is None else int(row[0])
+        )  # fmt: skip
 
     def plan_hash(self, source: str) -> str:
         """A hash of what gives the lines of a source their meaning; what only people read does not count."""
@@ -392,10 +420,10 @@ class Loader:
 
     def _prepare(self, hashes: dict[int, str]) -> None:
         """Empty tables of the engine for files with these sha256."""
-        self.engine.execute("create or replace temp table files (_file_id integer, _content_id varchar)")
-        rows = [(file_id, sha256[:CONTENT_ID_LENGTH]) for file_id, sha256 in hashes.items()]
-        if rows:
-            self.engine.executemany("insert into files values (?, ?)", rows)
+        contents = pa.array([sha256[:CONTENT_ID_LENGTH] for sha256 in hashes.values()], pa.string())
+        self.engine.register("new", pa.table({"_file_id": pa.array(hashes, pa.int32()), "_content_id": contents}))
+        self.engine.execute("create or replace temp table files as from new")
+        self.engine.unregister("new")
         self.engine.execute("create or replace temp table unstorable (row_id bigint)")
         self.engine.execute("create or replace temp table names (node_id integer, name varchar, last_at timestamptz)")
 
@@ -692,8 +720,8 @@ class Loader:
             [[row[position] for row in rows] for position in range(3)],
         )
 
-    def _settle(self, file: LandingFile, file_id: int, content: Content, tally: Tally, target: Target) -> FileResult:
-        """Check what the sender declared and complete the ledger row. Raises FileRejectedError on a difference."""
+    def _checked(self, file: LandingFile, file_id: int, content: Content, tally: Tally, target: Target) -> FileResult:
+        """What became of a file, once what its sender declared is checked. Raises FileRejectedError on a difference."""
         declared = Declaration.read(content.declared, target.numbers)
         rows_read = tally.loaded + tally.quarantined
         if declared.sha256 is not None and declared.sha256.lower() != content.sha256:
@@ -706,28 +734,23 @@ class Loader:
                 raise FileRejectedError(
                     f"has a total of {number} of {found.normalize():f}, but its .done declares {expected:f}"
                 )
-        content.copy.keep()
         if declared.supersedes is not None:
             self._supersede(file, file_id, declared.supersedes)
-        totals = {number: f"{total.normalize():f}" for number, total in tally.totals.items()}
-        self.warehouse.execute(
-            """
-            with days as (
-                insert into raw.file_day (file_id, happened_on, rows_loaded)
-                select %s, happened_on, rows_loaded
-                from unnest(%s::date[], %s::bigint[]) as counted (happened_on, rows_loaded)
-            )
-            update raw.file
-            set rows_read = %s, rows_loaded = %s, rows_quarantined = %s, totals = %s, content_hash = %s,
-                first_event_at = %s, last_event_at = %s
-            where file_id = %s
-            """,
-            (
-                file_id, list(tally.days), list(tally.days.values()), rows_read, tally.loaded, tally.quarantined,
-                Jsonb(totals), tally.hash, tally.first_at, tally.last_at, file_id,
-            ),
-        )  # fmt: skip
-        return FileResult(file.source, file.path, "loaded", file_id, rows_read, tally.loaded, tally.quarantined, totals)
+        return FileResult(
+            file.source, file.path, "loaded", file_id, rows_read, tally.loaded, tally.quarantined, tally.written()
+        )
+
+    def _settle(self, tallies: dict[int, Tally]) -> None:
+        """Complete the rows of the ledger."""
+        with self.warehouse.cursor() as cursor:
+            cursor.executemany(SETTLED_ROW, [
+                (
+                    file_id, list(tally.days), list(tally.days.values()), tally.loaded + tally.quarantined,
+                    tally.loaded, tally.quarantined,
+                    Jsonb(tally.written()), tally.hash, tally.first_at, tally.last_at, file_id,
+                )
+                for file_id, tally in tallies.items()
+            ])  # fmt: skip
 
     def _supersede(self, file: LandingFile, file_id: int, other: str) -> None:
         """Mark the file that this one corrects; the next publication takes its rows away."""

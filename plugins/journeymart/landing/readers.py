@@ -61,6 +61,8 @@ def read_lines(path: Path, compression: str | None, encoding: str = UTF8) -> Ite
     for lines, _ in _Blocks(path, compression):
         rejects = lines.drop_unusable(encoding)
         lines.drop_blank()
+        if not len(lines.numbers) and not rejects:
+            continue
         yield Chunk(pa.table({LINE_NO: pa.array(lines.numbers), LINE: lines.text()}), rejects)
 
 
