@@ -255,8 +255,9 @@ def test_a_server_that_stays_away_stops_the_load_with_its_reason(zone: Zone, mon
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from journeymart.landing import land
+from journeymart.landing import land, load, readers
 from journeymart.settings import Settings
+load.CHUNK_BYTES = readers.CHUNK_BYTES = int(sys.argv[2])
 [result] = land(Path(sys.argv[1]), "memory", settings=Settings.load())
 assert result.status == "loaded", result
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
@@ -265,7 +266,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(zone: Zone):
-    """Files of two and of four chunks need as much."""
+    """Files of six and of twelve chunks need as much: four of them are on their way through the three threads."""
+    chunk_bytes = CHUNK_BYTES // 4
     line = (json.dumps(event(1, click_text="송금 " * 400)) + "\n").encode()
     environment = {
         **os.environ,
@@ -276,16 +278,17 @@ def test_memory_does_not_grow_with_the_file(zone: Zone):
         "JOURNEYMART_PG_DATABASE": zone.settings.pg_database,
     }
     peaks = []
-    for chunks in (2, 4):
+    for chunks in (6, 12):
         landing = zone.directory.parent / str(chunks)
         file = landing / "clickstream" / "a.ndjson.gz"
         file.parent.mkdir(parents=True)
         with gzip.open(file, "wb", compresslevel=1) as stream:
             for _ in range(chunks):
-                stream.write(line * (CHUNK_BYTES // len(line)))
+                stream.write(line * (chunk_bytes // len(line)))
         found = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(landing)], env=environment, check=True, capture_output=True
-        )
+            [sys.executable, "-c", MEMORY, str(landing), str(chunk_bytes)],
+            env=environment, check=True, capture_output=True,
+        )  # fmt: skip
         peaks.append(int(found.stdout))
     assert peaks[1] < peaks[0] * 1.15 + 50, f"{peaks} MiB"
 
