@@ -361,7 +361,7 @@ class Loader:
             found = [cursor.fetchone()]
             while cursor.nextset():
                 found.append(cursor.fetchone())
-        return [row and int(row[0]) for row in found]
+        return [None if row is None else int(row[0]) for row in found]
 
     def _insert(
         self, file: LandingFile, content: Content | None, status: str, *, repeat_of: int | None = None,
