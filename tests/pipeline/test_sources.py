@@ -100,7 +100,7 @@ def test_a_consent_holds_until_the_next_and_a_withdrawal_wins(mart: Settings) ->
         ("granted", "granted is not true or false: 'maybe'.")
     ]
     assert query(mart, "select reason, reason_ko from mart.quarantine_reason") == [
-        ("granted is not true or false: …", "참·거짓으로 읽을 수 없음")
+        ("granted is not true or false: ….", "참·거짓으로 읽을 수 없음")
     ]
 
 
@@ -115,10 +115,10 @@ def test_everything_is_in_the_timeline(mart: Settings) -> None:
         ("subscription", "2026-05-01", "하나카드", "가입 · ended"),
         ("subscription", "2026-05-02", "LOAN", "가입 · active"),
         ("campaign", "2026-06-01", "c1", ""),
-        ("transaction", "2026-06-01", "출금", "50000.0000 · 0000"),
-        ("transaction", "2026-06-01", "해외송금", "2.0000 · USD"),
+        ("transaction", "2026-06-01", "출금", "50,000 · 0000"),
+        ("transaction", "2026-06-01", "해외송금", "2 · USD"),
         ("survey", "2026-06-02", "DR-1", '{"q1": "좋음"}'),
-        ("transaction", "2026-06-02", "NEW_CODE", "7.0000 · XAU"),
+        ("transaction", "2026-06-02", "NEW_CODE", "7 · XAU"),
         ("subscription", "2026-06-05", "하나카드", "해지 · ended"),
     ]
 
