@@ -1,7 +1,7 @@
 -- The sum of the line hashes of a file, worked out again from its rows, is what landing worked out while it read them.
 -- It does not depend on the order of rows. The hashes are those of landing/targets.py; the source of a file says which
--- table its rows are in, and each file is a look-up by its range of rows. A file that was landed before hashes were kept
--- has none to compare with, until it is landed again.
+-- table its rows are in, and each file is a look-up by its range of rows. A file that was landed before hashes were
+-- kept has none to compare with, until it is landed again.
 with scope as (select * from {batch}),
 
 whole as (  -- a full run reads the table once
