@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +54,11 @@ def server() -> Iterator[Settings]:
     os.environ["JOURNEYMART_HOME"] = str(home)
     settings = local.up(lambda _line: None, port_base=free_port_base(), only_postgres=True)
     yield settings
-    Postgres(settings).stop()
+    # at once: an orderly end would first write out, file by file, what is removed next
+    postmaster = int((Postgres(settings).data / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGQUIT)
+    while Path(f"/proc/{postmaster}").exists():
+        time.sleep(0.1)
     shutil.rmtree(home)
     if before is None:
         del os.environ["JOURNEYMART_HOME"]
