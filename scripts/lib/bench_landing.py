@@ -257,6 +257,7 @@ class _Bench:
         """Land a zone; what it took and how many lines there were."""
         self._say(zone)
         measured = self._measure(warehouse, "land", "--landing", str(self.folder / zone))
+        self._say(f"{zone}: {measured}")
         with connect("jm_admin", settings=warehouse) as connection:
             row = connection.execute("select sum(rows_read) from raw.file where run_id <> 'bench'").fetchone()
         return measured, int(row[0]) if row else 0
