@@ -114,6 +114,10 @@ sources:
     assert reasons == [("branch_no", "branch_no is not a whole number: 'x'.")]
     assert zone.land(definitions=definitions) == []
     assert list(land_again(zone.directory, "again", definitions=definitions, settings=zone.settings)) == []
+    # as an earlier version left it, which kept neither
+    zone.query("update raw.file set plan_hash = null, content_hash = null where source = 'customers' returning 1")
+    assert len(list(land_again(zone.directory, "again", definitions=definitions, settings=zone.settings))) == 1
+    assert zone.value("select content_hash <> 0 from raw.file where source = 'customers' and status = 'loaded'")
 
 
 def test_a_file_that_is_nowhere_any_more_stays_as_it_was(zone: Zone):
