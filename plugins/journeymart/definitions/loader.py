@@ -169,7 +169,8 @@ def _limit_depth(path: Path, text: str) -> None:
     for event in yaml.parse(text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise DefinitionError([f"{path}:{event.start_mark.line + 1}: too deeply nested values"])
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise DefinitionError([f"{path}:{line}: too deeply nested values"])
 
 
 class _Loader(yaml.CSafeLoader):
