@@ -1,4 +1,4 @@
-"""Airflow plugin: the Data Docs of the last validations, behind Airflow's login.
+"""Airflow plugin: the Data Docs of the last validations and what channels may show, behind Airflow's login.
 
 Airflow mounts a plugin's FastAPI app without any authentication of its own (apache/airflow#72655), so the dependency
 on the app is what keeps strangers out. Who may open the menu entry is who may read "Plugins" in Airflow's roles.
@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from journeymart.airflow import triggers
 from journeymart.settings import Settings
 
 URL_PREFIX = "/journeymart/docs"
@@ -62,7 +63,10 @@ class JourneymartPlugin(AirflowPlugin):
     """What journeymart adds to Airflow."""
 
     name = "journeymart"
-    fastapi_apps: ClassVar[list[Any]] = [{"app": app, "url_prefix": URL_PREFIX, "name": "journeymart Data Docs"}]
+    fastapi_apps: ClassVar[list[Any]] = [
+        {"app": app, "url_prefix": URL_PREFIX, "name": "journeymart Data Docs"},
+        {"app": triggers.app, "url_prefix": "/journeymart/triggers", "name": "journeymart triggers"},
+    ]
     external_views: ClassVar[list[dict[str, Any]]] = [
         {
             "name": "데이터 검증 문서 / Data Docs",

@@ -82,10 +82,13 @@
     {%- for column in model.columns.values() -%}
         {%- do labels.update({column.name: column.config.meta.label.ko ~ ' — ' ~ column.description}) -%}
     {%- endfor %}
-    insert into build.model (name, kind, published_in, columns, replaces, keep, sql, comment, column_comments) values (
+    insert into build.model (
+        name, kind, published_in, contract_version, columns, replaces, keep, sql, comment, column_comments
+    ) values (
         '{{ this.identifier }}',
         '{{ config.get('materialized') }}',
         '{{ config.get('published_in', 'mart') }}',
+        {{ config.get('contract_version', 'null') }},
         string_to_array('{{ model.columns.keys() | join(' ') }}', ' '),
         {{ dbt.string_literal(dbt.escape_single_quotes(replaces)) if replaces else 'null' }},
         {{ dbt.string_literal(dbt.escape_single_quotes(keep)) if keep else 'null' }},
@@ -112,7 +115,8 @@
 {%- endmacro %}
 
 {# A name others rely on: a view over narrow facts. next.x shows the coming state; publish makes mart.x of the same SQL,
-   or export.x where published_in says so. #}
+   or export.x where published_in says so. With a contract_version there is export.x_v1 as well: a change that takes a column
+   away or gives it another meaning is the next version, and the view of the one before stays as a model of its own. #}
 {% materialization mart_view, adapter='postgres' %}
     {%- set next = this.incorporate(type='view') -%}
     {{ run_hooks(pre_hooks) }}

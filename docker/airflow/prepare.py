@@ -7,12 +7,21 @@ One process for both steps, and no password among the arguments, where every use
 import os
 
 from airflow.cli.cli_parser import get_parser
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
 
 def run(*arguments: str) -> None:
     """Run one command of Airflow's command line in this process."""
     parsed = get_parser().parse_args(arguments)
     parsed.func(parsed)
+
+
+def create_channel_role() -> None:
+    """The role of who asks for pending triggers, and nothing else (plugins/journeymart/airflow/triggers.py)."""
+    with get_application_builder() as builder:
+        permission = builder.sm.create_permission("can_read", "journeymart triggers")
+        for name in ("Channel", "Admin"):
+            builder.sm.add_permission_to_role(builder.sm.add_role(name), permission)
 
 
 def main() -> None:
@@ -23,6 +32,7 @@ def main() -> None:
         "--firstname", "Admin", "--lastname", "journeymart", "--role", "Admin",
         "--email", "admin@localhost.localdomain",
     )  # fmt: skip
+    create_channel_role()
 
 
 if __name__ == "__main__":

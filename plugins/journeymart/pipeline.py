@@ -26,6 +26,7 @@ from journeymart.definitions.transactions import load_transactions
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, land
 from journeymart.publish import Publication, publish
+from journeymart.publish.drop import drop
 from journeymart.quality import ValidationResult
 from journeymart.quality import validate as run_checks
 from journeymart.settings import Settings
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from journeymart.landing.pull import PullResult
 
 # A change of these kinds of definitions computes what they define, over the whole history, and nothing else.
-BACK_FILLED = frozenset({"cohorts", "funnels", "messages", "rules", "segments", EXCHANGE_RATES})
+BACK_FILLED = frozenset({
+    "audiences", "cohorts", "contacts", "funnels", "messages", "rules", "segments", EXCHANGE_RATES
+})  # fmt: skip
 FAILED = frozenset({"error", "fail", "runtime error"})
 
 
@@ -158,9 +161,11 @@ def is_pending(settings: Settings) -> bool:
 
 
 def deliver(settings: Settings) -> bool:
-    """Tell Superset that its cached numbers are old; false when no Superset runs here."""
+    """Write the audiences that are wanted as files, and tell Superset that its cached numbers are old; false when no
+    Superset runs here."""
     from journeymart.superset.cache import refresh  # noqa: PLC0415 - brings Superset's client
 
+    drop(settings)
     return refresh(settings)
 
 
@@ -220,8 +225,8 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             create unlogged table build.run_line (row_id bigint primary key, is_single boolean not null);
             create unlogged table build.model (
                 position integer generated always as identity, name text primary key, kind text not null,
-                published_in text not null, columns text[] not null, replaces text, keep text, sql text,
-                comment text not null,
+                published_in text not null, contract_version integer, columns text[] not null, replaces text,
+                keep text, sql text, comment text not null,
                 column_comments jsonb not null
             )
             """
@@ -267,10 +272,14 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
                 (
                     select max(watermark_at) from ops.publication where not %(is_full)s
                 ),
-                (select max(f.last_event_at) from raw.file as f inner join build.run_file as r using (file_id)),
                 (
                     select max(f.last_event_at) from raw.file as f
-                    where f.file_id in (select (l.row_id >> 32)::integer from build.run_line as l where l.is_single)
+                    where
+                        (
+                            f.file_id in (table build.run_file)
+                            or f.file_id in (select (l.row_id >> 32)::integer from build.run_line as l where is_single)
+                        )
+                        and f.source <> 'consents'  -- says from when it holds, which may lie ahead
                 )
             )
             """,
@@ -471,7 +480,9 @@ def _watermark_falls(connection: psycopg.Connection) -> bool:
         select
             exists (select from raw.file where status = 'superseded' and removed_id is null)
             and (select max(watermark_at) from ops.publication)
-            > coalesce((select max(last_event_at) from raw.file where status = 'loaded'), '-infinity')
+            > coalesce((
+                select max(last_event_at) from raw.file where status = 'loaded' and source <> 'consents'
+            ), '-infinity')
         """
     ).fetchone()
     return row is not None and bool(row[0])

@@ -123,6 +123,11 @@ class Settings:
         return self.home / "docs"
 
     @property
+    def export(self) -> Path:
+        """Audiences as files, for campaign systems that read no database."""
+        return self.home / "export"
+
+    @property
     def logs(self) -> Path:
         """Log files of the local platform's services."""
         return self.home / "logs"

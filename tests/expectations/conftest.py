@@ -21,8 +21,8 @@ from journeymart.settings import REPO, Settings
 
 MODELS = (
     "session_event", "session_fact", "transaction_fact", "session_daily", "path_count", "path_edge",
-    "line_duplicate", "line_bot", "file_balance", "funnel_entry", "funnel_step",
-    "step_match",
+    "line_duplicate", "line_bot", "file_balance", "funnel_entry", "funnel_step", "step_match", "consent",
+    "audience_change", "audience_member", "audience_export",
 )  # fmt: skip
 RUN = "manual__2026-03-10T12-00-00"
 DAY = "2026-03-10"
@@ -79,6 +79,8 @@ def _create_models(settings: Settings) -> None:
             "create table build.touched_date (session_date date)"
             ";create table build.int_funnel__date (funnel_id text, entry_date date)"
             ";create table build.int_funnel__subject (funnel_id text, subject_key integer)"
+            ";create table build.int_audience__scope (export_id text, purpose text, is_due boolean)"
+            ";create table build.int_audience__change (export_id text, customer_key integer)"
         )
 
 
@@ -239,6 +241,23 @@ def _fill(connection: psycopg.Connection) -> None:
         "funnel_id, entry_date, breakdown, step_no, entered, converted, dropped, still_open",
         ("FN-1", DAY, "all", 1, 4, 2, 1, 1), ("FN-1", DAY, "all", 2, 1, 1, 0, 0), ("FN-1", DAY, "all", 3, 2, 2, 0, 0),
     )  # fmt: skip
+    # of the two in the audience one is kept back; a third has gone
+    insert("build.int_audience__scope", "export_id, purpose, is_due", ("AU-1", "marketing", True))
+    insert("build.int_audience__change", "export_id, customer_key", ("AU-1", 2), ("AU-1", 3))
+    insert(
+        "build.consent", "row_id, customer_key, purpose, is_granted, valid_from, valid_to",
+        *((who, who, "marketing", True, at(0), "9999-12-31 00:00:00+00") for who in (1, 2)),
+    )  # fmt: skip
+    insert(
+        "build.audience_change", "export_id, export_no, customer_key, is_held_out, op, row_hash",
+        ("AU-1", 1, 1, True, "I", "a"), ("AU-1", 1, 3, False, "I", "c"), ("AU-1", 2, 2, False, "I", "b"),
+        ("AU-1", 2, 3, False, "D", "c"),
+    )  # fmt: skip
+    insert(
+        "build.audience_member", "export_id, customer_key, is_held_out, row_hash",
+        ("AU-1", 1, True, "a"), ("AU-1", 2, False, "b"),
+    )  # fmt: skip
+    insert("build.audience_export", "export_id, export_no, as_of, members, held_out", ("AU-1", 2, at(40, 11), 1, 1))
 
 
 def microseconds(when: str) -> int:

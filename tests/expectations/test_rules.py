@@ -116,6 +116,10 @@ DAMAGE = [
     ("DQ-NEXT-FUNNEL", "update build.funnel_step set still_open = 0 where step_no = 1"),
     ("DQ-NEXT-FUNNEL", "update build.funnel_entry set status = 'dropped' where subject_key = 1"),
     ("DQ-NEXT-FUNNEL", "update build.funnel_step set entered = 5, converted = 5 where step_no = 3"),
+    ("DQ-NEXT-AUDIENCE", "update build.consent set valid_to = '2026-03-10 11:40+09' where customer_key = 1"),
+    ("DQ-NEXT-AUDIENCE", "update build.audience_member set row_hash = 'x' where customer_key = 2"),
+    ("DQ-NEXT-AUDIENCE", "delete from build.audience_change where op = 'D'"),
+    ("DQ-NEXT-AUDIENCE", "update build.audience_export set members = 2"),
     ("DQ-NEXT-FUNNEL", "update build.funnel_step set step_no = 4 where step_no = 3"),
 ]
 # Rules that count in another way when a run covers only what changed.
@@ -207,6 +211,7 @@ def test_an_empty_run_has_nothing_to_object_to(warehouse: psycopg.Connection, ho
     warehouse.execute(
         "truncate build.run_file, build.touched_date, build.session_event, build.session_fact, build.transaction_fact,"
         " build.session_daily, build.path_count, build.path_edge, build.line_duplicate, build.line_bot,"
-        " build.file_balance, build.funnel_entry, build.funnel_step, build.int_funnel__date, build.int_funnel__subject"
+        " build.file_balance, build.funnel_entry, build.funnel_step, build.int_funnel__date, build.int_funnel__subject,"
+        " build.int_audience__scope, build.int_audience__change"
     )
     assert failed(home) == set()

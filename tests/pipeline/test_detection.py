@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
 
+import psycopg
 import pytest
 
 from journeymart import pipeline
 from journeymart.analysis import Scope, adhoc
 from journeymart.db import connect
+from journeymart.publish.drop import drop
 from journeymart.settings import Settings
 
 pytestmark = pytest.mark.postgres
@@ -28,13 +31,36 @@ rules:
       - {name: A, source: screen, where: {page_code: A}}
       - {name: B, source: transaction, where: {amount: {gte: 100}}}
     goal: {source: screen, where: {page_code: G}, within: 1h}
-    action: {kind: popup, message_id: MSG-FX-GUIDE, expires: 1h, max_per_customer: 1 per 7d}
+    action:
+      kind: popup
+      message_id: MSG-FX-GUIDE
+      expires: 1h
+      max_per_customer: 1 per 7d
+      quiet_hours: {from: "18:50", to: "19:00"}
+      channels: [web, app]
   - id: DR-NO-C
     label: {ko: 미도달, en: Not reached}
     owner: tests
     steps:
       - {name: A, source: screen, where: {page_code: A}}
     absence: {source: screen, where: {page_code: C}, within: 10m}
+"""
+AUDIENCES = """
+audiences:
+  - id: AU-RUN
+    label: {ko: 매번, en: Each run}
+    owner: tests
+    purpose: marketing
+    from: {rule: DR-A-THEN-B, within: 1d}
+    columns: [grade]
+    schedule: run
+    goal: {source: screen, where: {page_code: G}, within: 1h}
+    file: true
+  - id: AU-DAY
+    label: {ko: 매일, en: Each day}
+    owner: tests
+    purpose: marketing
+    from: {rule: DR-NO-C, within: 1d}
 """
 
 
@@ -45,6 +71,7 @@ class Bank:
         self.settings, self.landing, self.definitions = settings, directory / "landing", directory / "definitions"
         self.definitions.mkdir()
         (self.definitions / "rules.yml").write_text(RULES, encoding="utf-8")
+        (self.definitions / "audiences.yml").write_text(AUDIENCES, encoding="utf-8")
         self.files = 0
 
     def run(self, *lines: dict[str, Any]) -> pipeline.Run:
@@ -73,6 +100,11 @@ class Bank:
         with connect("jm_campaign", settings=self.settings) as connection:
             connection.execute("insert into export.ack (trigger_id, status) values (%s, 'shown')", (trigger_id,))
 
+    def exported(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        """What a campaign system reads."""
+        with connect("jm_campaign", settings=self.settings, timezone="UTC") as connection:
+            return connection.execute(query).fetchall()
+
     def hits(self, rule_id: str) -> dict[str, tuple[Any, ...]]:
         """Minutes after nine of the detection, ids of the evidence, revision; by visitor."""
         return {
@@ -82,6 +114,90 @@ class Bank:
             )
             if rule == rule_id
         }
+
+
+SNAPSHOT: LiteralString = "select export_id, customer_id from export.audience_snapshot order by 1, 2"
+
+
+def check_what_may_be_shown(bank: Bank) -> None:
+    """Time, channel and person are looked at when it is asked for; who asked is written down."""
+
+    def pending(
+        minutes: float, channel: str = "web", customer: str | None = "c-late", visitor: str | None = None
+    ) -> Any:
+        moment = NINE + timedelta(minutes=minutes)
+        with connect("jm_campaign", settings=bank.settings) as connection:
+            return connection.execute(
+                "select message -> 'title' ->> 'ko' from export.pending_triggers('tester', %s, %s, %s, %s)",
+                (channel, customer, visitor, moment),
+            ).fetchall()
+
+    shown = [("해외송금 우대 안내",)]
+    assert pending(40) == pending(60) == pending(69.9) == shown
+    assert pending(70) == [], "it has expired"
+    assert pending(50) == pending(59.9) == [], "these are quiet hours"
+    assert pending(9) == [], "it had not happened yet"
+    assert pending(40, channel="branch") == []
+    assert pending(40, customer="c-same") == [], "consent was withdrawn"
+    assert pending(40, customer=None, visitor="late") == [], "whoever uses the device need not be the customer"
+    with connect("jm_auditor", settings=bank.settings) as connection:
+        looks = connection.execute(
+            "select user_name, object, customer_id, purpose from ops.access_log order by accessed_at"
+        ).fetchall()
+    assert looks[0] == ("tester", "export.trigger_queue", "c-late", "web")
+    assert len(looks) == 9
+
+
+def check_files(settings: Settings) -> None:
+    """Two exports as files that their manifests describe; a delivery that is repeated writes what is missing."""
+    folder = settings.export / "AU-RUN"
+    expected = {
+        "AU-RUN-000001-delta.csv": ["c-late,I", "c-same,I"], "AU-RUN-000001-snapshot.csv": ["c-late,I", "c-same,I"],
+        "AU-RUN-000002-delta.csv": ["c-same,D"], "AU-RUN-000002-snapshot.csv": ["c-late,I"],
+    }  # fmt: skip
+    content = {path.name: path.read_text() for path in folder.glob("*.csv")}
+    assert {
+        name: [",".join(line.split(",")[1:3]) for line in text.splitlines()[1:]] for name, text in content.items()
+    } == expected
+    assert content["AU-RUN-000001-delta.csv"].startswith("export_id,customer_id,op,row_hash,as_of,grade\n")
+    manifests = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    assert manifests.keys() == {"AU-RUN-000001.json", "AU-RUN-000002.json"}
+    for item in (file for manifest in manifests.values() for file in manifest["files"]):
+        assert item["rows"] == len(expected[item["name"]])
+        assert item["sha256"] == hashlib.sha256(content[item["name"]].encode()).hexdigest()
+    assert drop(settings) == []
+    (folder / "AU-RUN-000002.json").unlink()  # killed before the manifest
+    (folder / "AU-RUN-000002-delta.csv").unlink()
+    assert [path.name for path in drop(settings)] == ["AU-RUN-000002.json"]
+    assert {path.name: path.read_text() for path in folder.glob("*.csv")} == content
+    assert json.loads((folder / "AU-RUN-000002.json").read_text()) == manifests["AU-RUN-000002.json"]
+
+
+def check_access(settings: Settings) -> None:
+    """A campaign system reads export, answers in export.ack, and that is all."""
+    with connect("jm_campaign", settings=settings, autocommit=True) as connection:
+        found = connection.execute(
+            """
+            select n.nspname, c.relname, has_any_column_privilege(c.oid, 'insert, update')
+            from pg_class as c
+            inner join pg_namespace as n on c.relnamespace = n.oid
+            where
+                c.relkind in ('r', 'p', 'v', 'm')
+                and n.nspname not in ('pg_catalog', 'information_schema')
+                and has_schema_privilege(n.oid, 'usage')
+                and (
+                    has_any_column_privilege(c.oid, 'select, insert, update')
+                    or has_table_privilege(c.oid, 'delete, truncate')
+                )
+            order by 1, 2
+            """
+        ).fetchall()
+        assert {schema for schema, _, _ in found} == {"export"}
+        names = {"audience", "audience_snapshot", "audience_delta", "trigger_queue"}
+        assert {name for _, name, _ in found} == {"ack"} | names | {f"{name}_v1" for name in names}
+        assert [name for _, name, may_write in found if may_write] == ["ack"]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select * from mart.detection")
 
 
 def event(visitor: str, page: str, minutes: float) -> dict[str, Any]:
@@ -110,6 +226,8 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         event("wait", "A", 25),
         event("gone", "A", 5),
         consent("same", granted=True), consent("late", granted=True),
+        # one that is dated ahead moves no watermark, so it expires nothing
+        {"customer_id": "c-wait", "purpose": "marketing", "granted": True, "effective_at": "2027-01-01T00:00:00Z"},
     )  # fmt: skip
     sequence = {
         "late": (10, ["late-A-0", "t-late"], 1),
@@ -124,6 +242,14 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     assert [(row[1], row[2]) for row in queue] == [
         ("late", NINE + timedelta(minutes=70)), ("same", NINE + timedelta(minutes=90))
     ]  # fmt: skip
+
+    assert bank.exported(SNAPSHOT) == [
+        ("AU-DAY", "c-late"), ("AU-DAY", "c-same"), ("AU-RUN", "c-late"), ("AU-RUN", "c-same")
+    ]  # fmt: skip
+    assert bank.rows("select export_id, candidates, without_consent, members from mart.audience_export order by 1") == [
+        ("AU-DAY", 4, 2, 2),
+        ("AU-RUN", 2, 0, 2),
+    ]
 
     # the watermark passes 9:35; an A comes to light that is nearer to the purchase; C turns out to have been reached
     run = bank.run(event("late", "A", 4), event("gone", "C", 15), event("late", "G", 36),
@@ -141,8 +267,27 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
 
     # a revised hit is still the same trigger; who has withdrawn consent since is not shown anything
     assert bank.queue() == [row for row in queue if row[1] == "late"]
+    check_what_may_be_shown(bank)
     bank.acknowledge(queue[0][0])
     assert bank.queue() == []
+
+    # nor is an audience that is exported once a day told of anybody but those who go
+    assert bank.exported(SNAPSHOT) == [("AU-DAY", "c-late"), ("AU-RUN", "c-late")]
+    assert bank.exported("select * from export.audience_snapshot") == bank.exported(
+        "select * from export.audience_snapshot_v1"
+    )
+    delta = bank.exported("select export_id, export_no, customer_id, op from export.audience_delta order by 1, 2, 3")
+    assert delta == [
+        ("AU-DAY", 1, "c-late", "I"), ("AU-DAY", 1, "c-same", "I"), ("AU-DAY", 2, "c-same", "D"),
+        ("AU-RUN", 1, "c-late", "I"), ("AU-RUN", 1, "c-same", "I"), ("AU-RUN", 2, "c-same", "D"),
+    ]  # fmt: skip
+    with connect("jm_campaign", settings=bank.settings) as connection:
+        connection.execute("insert into export.ack (export_id, row_key, status) values ('AU-RUN', 'c-late', 'sent')")
+    assert bank.rows(
+        "select customers, acknowledged, sent, returned, converted from mart.audience_effect where export_id = 'AU-RUN'"
+    ) == [(2, 1, 1, 1, 1)]
+    check_files(bank.settings)
+    check_access(bank.settings)
 
     # a back-test finds what the rule has found, whatever has changed since it was first computed
     for rule_id in ("DR-A-THEN-B", "DR-NO-C"):

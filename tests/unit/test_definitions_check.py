@@ -108,3 +108,48 @@ def test_the_schema_of_conditions_finds_mistakes() -> None:
     assert mistakes({"page_code": ["A"], "properties.a.b": {"gte": 1}, "any_of": [{"customer.grade": "VIP"}]}) == 0
     for wrong in ({"page_cod": "A"}, {"page_code": {"equals": "A"}}, {"properties": "x"}, {"any_of": [{"x": 1}]}):
         assert mistakes(wrong) > 0, wrong
+
+
+AUDIENCE = """audiences:
+- id: AU-X
+  label: {ko: 가, en: x}
+  owner: a
+  purpose: marketing
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (
+            "  from: {segment: SG-STABEL}",
+            "audiences.yml:6: audiences.0.from.segment: segments.yml has no SG-STABEL; did",
+        ),
+        ("  from: {segment: SG-STABLE, rule: DR-FX-INTENT}", "say exactly one of segment, rule, funnel, cohort"),
+        ("  from: {rule: DR-FX-INTENT}", "a rule needs within"),
+        ("  from: {segment: SG-STABLE, step: 2}", "step does not belong to a segment"),
+        ("  from: {funnel: FN-ACCOUNT-OPEN, step: 9}", "audiences.0.from.step: FN-ACCOUNT-OPEN has 5 steps"),
+        (
+            "  from: {segment: SG-STABLE}\n  columns: [name]",
+            "audiences.yml:7: audiences.0.columns.0: String should match",
+        ),
+        ("  from: {segment: SG-STABLE}\n  hold_out: 0.1", "without a goal there is nothing to compare"),
+        (
+            "  from: {segment: SG-STABLE}\n  suppress: [SG-X]",
+            "audiences.yml:7: audiences.0.suppress.0: segments.yml has",
+        ),
+    ],
+)
+def test_mistakes_in_an_audience(tmp_path: Path, line: str, found: str) -> None:
+    messages = errors(tmp_path, AUDIENCE + line + "\n", "audiences.yml")
+    assert any(found in message for message in messages), messages
+
+
+def test_rules_that_look_for_the_same(tmp_path: Path) -> None:
+    rule = "  label: {ko: 가, en: x}\n  owner: a\n  within: 5m\n" + STEPS
+    (tmp_path / "rules.yml").write_text(f"rules:\n- id: DR-A\n{rule}- id: DR-B\n{rule.replace('5m', '9m')}")
+    report = check(tmp_path)
+    assert report.errors == []
+    assert [message.partition("rules.yml:")[2] for message in report.warnings] == [
+        "9: rules.1: looks for the same as DR-A, apart from within; whoever is hit by both is contacted twice"
+    ]

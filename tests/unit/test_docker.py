@@ -156,8 +156,10 @@ OWN_VALUE = {
     "SUPERSET_HOME",
     "SUPERSET_SECRET_KEY",
 }
-# A proxy in front is the installation's; the local platform has none.
-CONTAINER_ONLY = {"AIRFLOW__FAB__ENABLE_PROXY_FIX", "JOURNEYMART_SCHEDULE", "JOURNEYMART_PG_DATABASE"}
+# A proxy in front is the installation's; the local platform has none, and its passwords are in a file of its home.
+CONTAINER_ONLY = {
+    "AIRFLOW__FAB__ENABLE_PROXY_FIX", "JOURNEYMART_SCHEDULE", "JOURNEYMART_PG_DATABASE", "JM_CAMPAIGN_PASSWORD",
+}  # fmt: skip
 IMAGE_ONLY = {"JOURNEYMART_HOME", "JOURNEYMART_VENVS", "PATH", "PYTHONUNBUFFERED"}
 
 
@@ -224,9 +226,15 @@ def test_no_secret_is_written_down() -> None:
     [
         (
             "airflow-scheduler",
-            {"JM_BUILDER_PASSWORD", "JM_LOADER_PASSWORD", "JM_PUBLISHER_PASSWORD", "SUPERSET_ADMIN_PASSWORD"},
+            {
+                "JM_BUILDER_PASSWORD",
+                "JM_CAMPAIGN_PASSWORD",
+                "JM_LOADER_PASSWORD",
+                "JM_PUBLISHER_PASSWORD",
+                "SUPERSET_ADMIN_PASSWORD",
+            },
         ),
-        ("airflow-api-server", set()),
+        ("airflow-api-server", {"JM_CAMPAIGN_PASSWORD"}),
         ("airflow-dag-processor", set()),
         ("airflow-triggerer", set()),
         ("superset", {"SUPERSET_DB_PASSWORD"}),

@@ -40,6 +40,10 @@ def mistakes(directory: Path, body: str) -> list[str]:
             "8: rules.0.steps.2: a not beside an optional step is ambiguous",
         ),
         (
+            "    steps:\n      - " + A + "\n      - not: {source: transaction}\n      - " + B,
+            "7: rules.0.steps.1: cannot match: the step after it is the same",
+        ),
+        (
             "    steps:\n      - " + A + "\n      - not: {source: screen}\n"
             "      - {name: M, source: screen, times: {gte: 1, lte: 2}}\n      - " + B,
             "7: rules.0.steps.1: a not before a step with times.lte",

@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from journeymart.definitions.audiences import AudiencesFile, unknown_references
 from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.cohorts import CohortsFile
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.funnels import FunnelsFile
-from journeymart.definitions.loader import Document, load_yaml, suggestion
+from journeymart.definitions.loader import DefinitionError, Document, load_yaml, suggestion
 from journeymart.definitions.messages import MessagesFile
 from journeymart.definitions.rules import RulesFile, parse_rules
 from journeymart.definitions.segments import SegmentsFile
@@ -34,7 +35,7 @@ class Definitions:
 # The definitions that have steps or conditions: their files, by kind.
 KINDS: dict[str, type[BaseModel]] = {
     "funnels": FunnelsFile, "cohorts": CohortsFile, "messages": MessagesFile, "rules": RulesFile,
-    "segments": SegmentsFile,
+    "segments": SegmentsFile, "audiences": AudiencesFile,
 }  # fmt: skip
 
 
@@ -53,10 +54,18 @@ def load_definitions(directory: Path | None = None) -> Definitions:
         content["sources", "expect_every"] = every
     for kind, file in KINDS.items():
         document = load_yaml(kind, directory)
-        items = parse_rules(document) if kind == "rules" else getattr(document.parse(file), kind)
+        parsed = document.parse(file)
+        items = parse_rules(document) if kind == "rules" else getattr(parsed, kind)
+        if isinstance(parsed, MessagesFile):
+            content["contacts", "contacts"] = parsed.content()
         for number, item in enumerate(items):
             if (kind, item.id) in content:
                 raise document.error((kind, number, "id"), f"{item.id} is there twice")
+            unknown = list(unknown_references(number, item, content)) if kind == "audiences" else []
+            if unknown and directory is not None and directory not in document.path.parents:
+                continue  # a shipped audience of a definition that this directory replaces
+            if unknown:
+                raise DefinitionError([f"{document.where(place)}: {message}" for place, message in unknown])
             content[kind, item.id] = item.content()
             conditions |= {condition.condition_id: condition for condition in item.conditions()}
             if kind == "rules" and item.action and item.action.message_id:

@@ -14,6 +14,7 @@ from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.loader import SHIPPED, DefinitionError, Location, load_yaml, suggestion
 from journeymart.definitions.pages import load_pages
+from journeymart.definitions.rules import overlapping, parse_rules
 from journeymart.definitions.sessions import SessionsFile
 from journeymart.definitions.sources import load_sources
 from journeymart.definitions.transactions import load_transactions
@@ -58,7 +59,9 @@ def check(directory: Path | None = None) -> Report:
     for path in files:
         if path.suffix != ".yml" or path.stem not in known:
             errors[f"{path}: is not read{suggestion(path.stem, known)} (files end in .yml)"] = None
-    warnings = [] if errors or codes is None else [*_unknown_codes(directory, codes.transactions)]
+    warnings = [] if errors or codes is None else [
+        *_unknown_codes(directory, codes.transactions), *_overlapping_rules(directory)
+    ]  # fmt: skip
     return Report(len(files), list(errors), warnings)
 
 
@@ -69,6 +72,12 @@ def _unknown_codes(directory: Path | None, known: Collection[str]) -> Iterator[s
         for at, value in _values(document.data, (), "transaction_code"):
             if value not in known:
                 yield f"{document.where(at)}: no transaction code '{value}' is defined{suggestion(value, known)}"
+
+
+def _overlapping_rules(directory: Path | None) -> Iterator[str]:
+    document = load_yaml("rules", directory)
+    for number, message in overlapping(parse_rules(document)):
+        yield f"{document.where(('rules', number))}: {message}"
 
 
 def _values(value: Any, at: Location, name: str, *, inside: bool = False) -> Iterator[tuple[Location, str]]:

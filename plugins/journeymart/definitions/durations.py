@@ -1,12 +1,16 @@
-"""Durations as people write them: 30m, 14d."""
+"""Durations as people write them: 30m, 14d; and how often within one: 1 per 7d."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+
+from journeymart.definitions.loader import DefinitionModel
+
+MAX_TIMES = 100
 
 _DURATION = re.compile(r"^(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)$")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -26,3 +30,26 @@ Duration = Annotated[
     PlainSerializer(lambda value: f"{value.total_seconds():g}s", return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _DURATION.pattern.replace("?P<count>", "").replace("?P<unit>", "")}),
 ]
+
+
+def _in_words(schema: dict[str, Any]) -> None:
+    """What editors are told of a cap: a text, not its parts."""
+    schema.clear()
+    schema.update(type="string", pattern="^[0-9]+ per [0-9.]+[a-z]+$")
+
+
+class Cap(DefinitionModel):
+    """At most `times` within `per`; written as `1 per 7d`."""
+
+    model_config = ConfigDict(json_schema_extra=_in_words)
+
+    times: Annotated[int, Field(ge=1, le=MAX_TIMES)]
+    per: Duration
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_words(cls, value: object) -> object:
+        words = value.split(" per ") if isinstance(value, str) else []
+        if len(words) != 2 or not words[0].isdecimal():  # noqa: PLR2004 - a count and a duration
+            raise ValueError(f"expected how often within how long, such as 1 per 7d, not {value!r}")
+        return {"times": int(words[0]), "per": words[1]}

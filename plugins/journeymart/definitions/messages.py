@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from journeymart.definitions.durations import Cap
 from journeymart.definitions.loader import DefinitionModel, Label
 
 MessageId = Annotated[str, Field(pattern=r"^MSG-[A-Z0-9-]{1,60}$")]
@@ -41,4 +42,10 @@ class Message(DefinitionModel):
 class MessagesFile(DefinitionModel):
     """The file as a whole."""
 
+    max_per_customer: Cap | None = None  # of all rules together, by what has been shown
     messages: tuple[Message, ...] = ()
+
+    def content(self) -> dict[str, Any]:
+        """What holds for all messages, as plain values for `config.definition`."""
+        cap = self.max_per_customer
+        return {"cap_times": cap and cap.times, "cap_seconds": cap and cap.per.total_seconds()}

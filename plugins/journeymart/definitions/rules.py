@@ -5,20 +5,20 @@ docs/semantics.md explains what each key means; dbt_project/macros/detection_wal
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from journeymart.definitions.conditions import Condition, KeepingCondition, Source, check_names
-from journeymart.definitions.durations import Duration
+from journeymart.definitions.durations import MAX_TIMES, Cap, Duration
 from journeymart.definitions.funnels import Exclusion, Funnel, Step
 from journeymart.definitions.loader import DefinitionError, DefinitionModel, Document, Label, Location
 from journeymart.definitions.messages import Address, MessageId
 
-MAX_TIMES = 100
 Mistake = tuple[Location, str]
 
 
@@ -77,32 +77,13 @@ class Dwell(DefinitionModel):
 
 
 class Goal(Condition):
-    """What a hit is meant to lead to."""
+    """What a hit, or a contact, is meant to lead to."""
 
     within: Duration
 
-
-def _in_words(schema: dict[str, Any]) -> None:
-    """What editors are told of a cap: a text, not its parts."""
-    schema.clear()
-    schema.update(type="string", pattern="^[0-9]+ per [0-9.]+[a-z]+$")
-
-
-class Cap(DefinitionModel):
-    """At most `times` within `per`; written as `1 per 7d`."""
-
-    model_config = ConfigDict(json_schema_extra=_in_words)
-
-    times: Annotated[int, Field(ge=1, le=MAX_TIMES)]
-    per: Duration
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_words(cls, value: object) -> object:
-        words = value.split(" per ") if isinstance(value, str) else []
-        if len(words) != 2 or not words[0].isdecimal():  # noqa: PLR2004 - a count and a duration
-            raise ValueError(f"expected how often within how long, such as 1 per 7d, not {value!r}")
-        return {"times": int(words[0]), "per": words[1]}
+    def plain(self) -> Condition:
+        """The condition without its time."""
+        return _plain(self)
 
 
 TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -125,6 +106,7 @@ class Action(DefinitionModel):
     max_per_customer: Cap | None = None
     quiet_hours: QuietHours | None = None
     purpose: str | None = "marketing"  # the consent it needs; null: none, because it is part of the service
+    channels: tuple[str, ...] = ()  # that may show it; none: all
 
     @model_validator(mode="after")
     def _complete(self) -> Action:
@@ -141,7 +123,7 @@ class Action(DefinitionModel):
             "kind": self.kind, "message_id": self.message_id, "target_url": self.target_url,
             "expires_seconds": _seconds(self.expires), "cap_times": cap and cap.times,
             "cap_seconds": cap and _seconds(cap.per), "quiet_from": quiet and quiet.from_,
-            "quiet_to": quiet and quiet.to, "purpose": self.purpose,
+            "quiet_to": quiet and quiet.to, "purpose": self.purpose, "channels": list(self.channels),
         }  # fmt: skip
 
 
@@ -171,7 +153,7 @@ class Rule(DefinitionModel):
 
     def conditions(self) -> tuple[Condition, ...]:
         """Everything the rule needs matched."""
-        goal = () if self.goal is None else (_plain(self.goal),)
+        goal = () if self.goal is None else (self.goal.plain(),)
         held = (self._held(step.condition) for step in self.steps)
         return (*held, *self._absences(), *self._others(), *goal)
 
@@ -204,7 +186,7 @@ class Rule(DefinitionModel):
             "after_match": self.after_match,
             "cooldown_seconds": _seconds(self.cooldown),
             "goal": self.goal and {
-                "condition_id": _plain(self.goal).condition_id, "within_seconds": _seconds(self.goal.within)
+                "condition_id": self.goal.plain().condition_id, "within_seconds": _seconds(self.goal.within)
             },
             "score": self.score,
             "action": self.action and self.action.content(),
@@ -277,6 +259,27 @@ def parse_rules(document: Document) -> tuple[Rule, ...]:
     return rules
 
 
+def overlapping(rules: tuple[Rule, ...]) -> Iterator[tuple[int, str]]:
+    """Rules that look for the same as an earlier one, so that one person is detected, and contacted, by both.
+
+    Yields the number of the later rule, and what to say.
+    """
+    known: dict[str, Rule] = {}
+    for number, rule in enumerate(rules):
+        content = rule.content()
+        looks_for = json.dumps([
+            [step["condition_id"] for step in content["steps"]],
+            *(content[key] for key in ("nots", "order", "hold", "absence", "session_end")),
+            content["dwell_seconds"] is None,
+        ])  # fmt: skip
+        other = known.setdefault(looks_for, rule)
+        if other is not rule:
+            limits = ("within_seconds", "absence_seconds", "dwell_seconds", "cooldown_seconds", "after_match")
+            differ = [key.removesuffix("_seconds") for key in limits if content[key] != other.content()[key]]
+            what = f"apart from {' and '.join(differ)}" if differ else "in every respect"
+            yield number, f"looks for the same as {other.id}, {what}; whoever is hit by both is contacted twice"
+
+
 def _mistakes(rule: Rule) -> Iterator[Mistake]:
     """What each value allows but the rule as a whole does not."""
     yield from _mistakes_of_nots(rule)
@@ -315,6 +318,8 @@ def _mistakes_of_nots(rule: Rule) -> Iterator[Mistake]:
             yield location, "a not beside an optional step is ambiguous: the step may be left out"
         elif around[-1].times.lte is not None:
             yield location, "a not before a step with times.lte is not possible; put it after the step"
+        elif around[-1].condition.condition_id == step.condition.condition_id:
+            yield location, "cannot match: the step after it is the same, so it happens before it is done"
 
 
 def _mistakes_of_steps(rule: Rule) -> Iterator[Mistake]:

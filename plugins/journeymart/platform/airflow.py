@@ -62,6 +62,9 @@ class Airflow(Tool):
             "AIRFLOW__TRIGGERER__DEFAULT_CAPACITY": "50",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "PYTHONPATH": str(settings.repo / "plugins"),
+            # The plugin asks the warehouse what channels may show.
+            "JOURNEYMART_PG_HOST": settings.pg_host,
+            "JOURNEYMART_PG_PORT": str(settings.pg_port),
         }
 
     def start(self, seconds: float = 300) -> None:

@@ -93,7 +93,7 @@ def _scope_of(connection: psycopg.Connection, run_id: str) -> str:
 def _models(connection: psycopg.Connection) -> list[Any]:
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(
-            "select name, kind, published_in, columns, replaces, keep, sql, comment, column_comments"
+            "select name, kind, published_in, contract_version, columns, replaces, keep, sql, comment, column_comments"
             " from build.model order by position"
         ).fetchall()
 
@@ -140,13 +140,17 @@ def _publish_views(connection: psycopg.Connection, models: list[Any], settings: 
         if model.kind != "mart_view":
             continue
         text = model.sql.replace(f'"{settings.pg_database}"."next".', f'"{settings.pg_database}"."mart".')
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(f"{model.contract_version} {text}".encode()).hexdigest()
         renewed = renewed or known.get(model.name) != digest
         if renewed:  # a changed view takes those built on it along
             view = sql.Identifier(model.published_in, model.name)
             connection.execute(sql.SQL("drop view if exists {} cascade").format(view))
             connection.execute(sql.SQL("create view {} as {}").format(view, _trusted(text)))
             _comment(connection, "view", view, model)
+            if model.contract_version:
+                versioned = sql.Identifier(model.published_in, f"{model.name}_v{model.contract_version}")
+                connection.execute(sql.SQL("create view {} as select * from {}").format(versioned, view))
+                _comment(connection, "view", versioned, model)
             _remember(connection, model.name, digest)
     _publish_functions(connection, settings, known, renew=renewed)
 
@@ -163,7 +167,8 @@ def _publish_functions(
     if not renew and known.get("mart_functions") == digest:
         return
     signatures = connection.execute(
-        "select oid::regprocedure::text from pg_proc where pronamespace = 'mart'::regnamespace"
+        "select oid::regprocedure::text from pg_proc"
+        " where pronamespace in ('mart'::regnamespace, 'export'::regnamespace)"
     ).fetchall()
     for (signature,) in signatures:
         connection.execute(_trusted(f"drop function {signature}"))

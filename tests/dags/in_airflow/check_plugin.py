@@ -106,6 +106,88 @@ class DataDocs(unittest.TestCase):
         self.assertEqual(self.client.get(view["href"]).status_code, 401)
 
 
+class Triggers(unittest.TestCase):
+    """What channels ask for, without a warehouse: who may, how often, and that nothing is shown when it is down."""
+
+    def setUp(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        settings = {"JOURNEYMART_HOME": folder, "JM_CAMPAIGN_PASSWORD": "x", "JOURNEYMART_PG_PORT": "1"}
+        self.enterContext(mock.patch.dict(os.environ, settings))
+        self.enterContext(mock.patch.object(sys, "path", [str(REPO / "plugins"), *sys.path]))
+        self.module = importlib.reload(importlib.import_module("journeymart.airflow.triggers"))
+        self.manager = self.enterContext(mock.patch.object(self.module, "get_auth_manager")).return_value
+        self.manager.is_authorized_custom_view.return_value = True
+        self.rows = []
+        self.asked = []
+        self.client = self.enterContext(TestClient(self.module.app))
+
+    def log_in(self, answers=True):
+        user = mock.Mock()
+        user.get_name.return_value = "web-channel"
+        self.module.app.dependency_overrides[security.get_user] = lambda: user
+        if answers:
+
+            def pending(arguments):
+                self.asked.append(arguments)
+                return self.rows
+
+            self.module.warehouse.pending = pending
+
+    def get(self, query, path="/v1/pending"):
+        return self.client.get(f"{path}?{query}")
+
+    def test_strangers_and_others_see_nothing(self):
+        self.assertEqual(self.get("channel=web&customer_id=c").status_code, 401)
+        self.assertEqual(self.get("", "/openapi.json").status_code, 401)
+        self.log_in()
+        self.manager.is_authorized_custom_view.return_value = False
+        self.assertEqual(self.get("channel=web&customer_id=c").status_code, 403)
+        self.assertEqual(self.get("", "/openapi.json").status_code, 403)
+        asked = self.manager.is_authorized_custom_view.call_args.kwargs
+        self.assertEqual((asked["method"], asked["resource_name"]), ("GET", "journeymart triggers"))
+        self.assertEqual(self.asked, [])
+
+    def test_arguments_are_checked(self):
+        self.log_in()
+        for query in ("customer_id=c", "channel=web", "channel=web&customer_id=", "channel=we%20b&customer_id=c",
+                      "channel=web&customer_id=%00", "channel=web&visitor_id=" + "v" * 201):  # fmt: skip
+            with self.subTest(query[:40]):
+                self.assertEqual(self.get(query).status_code, 422)
+        response = self.get("channel=web&customer_id=%EA%B3%A0%EA%B0%9D%27--&visitor_id=v")
+        self.assertEqual((response.status_code, response.json()), (200, {"triggers": []}))
+        self.assertEqual(response.headers["cache-control"], "no-store")
+        self.assertEqual(
+            self.asked, [{"reader": "web-channel", "channel": "web", "customer": "고객'--", "visitor": "v"}]
+        )
+
+    def test_too_many_requests(self):
+        self.log_in()
+        clock = mock.Mock(return_value=0.0)
+        self.module.rates = self.module.Rates(2, burst=2, clock=clock)
+        codes = [self.get("channel=web&customer_id=c").status_code for _ in range(3)]
+        self.assertEqual(codes, [200, 200, 429])
+        self.assertEqual(self.get("channel=web&customer_id=c").headers["retry-after"], "1")
+        clock.return_value = 0.5
+        self.assertEqual(self.get("channel=web&customer_id=c").status_code, 200)
+
+    def test_a_warehouse_that_is_down_is_said_so(self):
+        self.log_in(answers=False)
+        response = self.get("channel=web&customer_id=c")
+        self.assertEqual(response.status_code, 503)
+        self.assertNotIn("password", response.text)
+
+    def test_it_is_described(self):
+        self.log_in()
+        description = self.get("", "/openapi.json").json()
+        self.assertEqual(list(description["paths"]), ["/v1/pending"])
+        self.assertIn("quiet hours", description["info"]["description"])
+        self.assertLessEqual(
+            {"200", "401", "403", "429", "503"}, set(description["paths"]["/v1/pending"]["get"]["responses"])
+        )
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            self.assertEqual(self.client.request(method, "/v1/pending").status_code, 405)
+
+
 class PluginsFolder(unittest.TestCase):
     """What Airflow imports from plugins/."""
 

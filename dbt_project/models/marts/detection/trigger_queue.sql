@@ -1,5 +1,6 @@
-{{ config(materialized='mart_view', published_in='export') }}
--- What is still to be shown: not expired by the watermark, not answered, and still with consent.
+{{ config(materialized='mart_view', published_in='export', contract_version=1) }}
+-- What is still to be shown: not expired by the watermark, not answered, still with consent, and to nobody who has been
+-- shown as much as messages.yml allows, whatever the rules.
 select
     t.trigger_id,
     t.rule_id,
@@ -27,4 +28,22 @@ where
                 and c.is_granted
                 and c.valid_to = timestamptz '9999-12-31 00:00:00+00'
         )
+    )
+    and not exists (
+        select
+        from {{ source('config', 'definition') }} as d
+        cross join {{ ref('watermark') }} as w
+        where
+            d.kind = 'contacts'
+            and d.retired_at is null
+            and (d.content ->> 'cap_times')::integer <= (
+                select count(distinct s.trigger_id)
+                from {{ ref('trigger') }} as o
+                inner join {{ source('export', 'ack') }} as s on o.trigger_id = s.trigger_id
+                where
+                    (o.customer_id = t.customer_id or (t.customer_id is null and o.visitor_id = t.visitor_id))
+                    and s.status in ('shown', 'clicked', 'closed')
+                    and s.acked_at
+                    > w.watermark_at - make_interval(secs => (d.content ->> 'cap_seconds')::double precision)
+            )
     )

@@ -1,0 +1,71 @@
+{{ config(materialized='mart_view') }}
+-- Everybody counts from when they first came into the audience, and stays in the group of that moment.
+with person as (
+    select distinct on (c.export_id, c.customer_key)
+        c.export_id,
+        c.customer_key,
+        c.customer_id,
+        c.is_held_out,
+        c.as_of
+    from {{ ref('audience_change') }} as c
+    where c.op = 'I'
+    order by c.export_id asc, c.customer_key asc, c.export_no asc
+),
+
+followed as (
+    select
+        p.export_id,
+        d.version,
+        p.is_held_out,
+        g.until_at,
+        exists(
+            select from {{ source('export', 'ack') }} as a
+            where a.export_id = p.export_id and a.row_key = p.customer_id
+        ) as is_acknowledged,
+        exists(
+            select from {{ ref('campaign_send') }} as s
+            where
+                s.customer_key = p.customer_key
+                and s.sent_at >= p.as_of
+                and (d.content -> 'campaigns' = '[]' or d.content -> 'campaigns' ? s.campaign_id)
+        ) or exists(
+            select from {{ source('export', 'ack') }} as a
+            where
+                a.export_id = p.export_id
+                and a.row_key = p.customer_id
+                and a.status in ('sent', 'shown', 'clicked')
+        ) as is_sent,
+        exists(
+            select from {{ ref('session_fact') }} as n
+            where n.customer_key = p.customer_key and n.started_at > p.as_of
+        ) as has_returned,
+        exists(
+            select from {{ ref('step_match') }} as m
+            where
+                m.person_key = p.customer_key
+                and m.condition_id = d.content #>> '{goal,condition_id}'
+                and m.matched_at > p.as_of
+                and m.matched_at <= g.until_at
+        ) as is_converted
+    from person as p
+    inner join {{ source('config', 'definition') }} as d
+        on d.kind = 'audiences' and p.export_id = d.definition_id and d.retired_at is null
+    cross join lateral (
+        select p.as_of + make_interval(secs => (d.content #>> '{goal,within_seconds}')::double precision) as until_at
+    ) as g
+)
+
+select
+    f.export_id,
+    f.version,
+    f.is_held_out,
+    count(*) as customers,
+    count(*) filter (where f.is_acknowledged) as acknowledged,
+    count(*) filter (where f.is_sent) as sent,
+    count(*) filter (where f.has_returned) as returned,
+    count(*) filter (where f.is_converted) as converted,
+    count(*) filter (where not f.is_converted and f.until_at > w.watermark_at) as still_open,
+    count(*) filter (where f.is_converted)::double precision / count(*) as conversion_ratio
+from followed as f
+cross join {{ ref('watermark') }} as w
+group by f.export_id, f.version, f.is_held_out

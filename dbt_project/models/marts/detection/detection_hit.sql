@@ -1,0 +1,24 @@
+{{ config(materialized='mart_view') }}
+-- How long it took from what completed a hit, or from the end of what it waited for, until it was published.
+select
+    d.rule_id,
+    n.label_ko as rule_name,
+    n.label_en as rule_name_en,
+    n.owner,
+    d.version,
+    d.detection_date,
+    d.detected_at,
+    d.subject_key,
+    d.goal_at is not null as has_reached_goal,
+    p.published_at,
+    extract(epoch from p.published_at - d.detected_at)::double precision as latency_seconds
+from {{ ref('detection') }} as d
+inner join {{ ref('definition') }} as n on d.rule_id = n.definition_id and n.kind = 'rules'
+left join {{ source('raw', 'file') }} as f on (d.row_id >> 32)::integer = f.file_id
+left join lateral (
+    select o.published_at
+    from {{ source('ops', 'publication') }} as o
+    where o.publication_id >= f.publication_id and (d.kind = 'sequence' or o.watermark_at > d.detected_at)
+    order by o.publication_id
+    limit 1
+) as p on true

@@ -1,0 +1,7 @@
+select
+    case {{ [language] | where_in }} when 'ko' then rule.label_ko else rule.label_en end as rule,
+    following.detection_date,
+    following.next_name,
+    following.hits
+from mart.detection_next as following
+inner join mart.definition as rule on following.rule_id = rule.definition_id and rule.kind = 'rules'

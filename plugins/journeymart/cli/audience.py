@@ -1,0 +1,105 @@
+"""`journeymart audience`: give customers to campaign systems without help from IT."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from journeymart.settings import Settings
+
+app = typer.Typer()
+audience = typer.Typer(help="Customers for campaign systems; see docs/integrate.md.", no_args_is_help=True)
+app.add_typer(audience, name="audience")
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
+Listed = Annotated[str | None, typer.Option(help="Several, with commas between them.")]
+
+
+@audience.command("request")
+def request(  # noqa: PLR0913, PLR0917 - an option each
+    audience_id: Annotated[str, typer.Option("--id", help="A name that is not taken: AU-…")],
+    label: Annotated[str, typer.Option(help="What people call it.")],
+    owner: Annotated[str, typer.Option(help="The department that answers for it.")],
+    purpose: Annotated[str, typer.Option(help="The consent that the customers must have given.")],
+    origin: Annotated[
+        str, typer.Option("--from", help="SG-…, or the YAML of `from`, such as {rule: DR-…, within: 7d}.")
+    ],
+    columns: Listed = None,
+    suppress: Listed = None,
+    schedule: Annotated[str, typer.Option(help="run, day, week or month.")] = "day",
+    max_contacts: Annotated[str | None, typer.Option(help="Campaign sends allowed, such as `2 per 7d`.")] = None,
+    file: Annotated[bool, typer.Option("--file", help="Write files as well.")] = False,
+    definitions: Annotated[Path | None, typer.Option(help="Directory whose audiences.yml it is added to.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Add an audience to audiences.yml and export it: computed, checked and published at once.
+
+    Example: `journeymart audience request --id AU-A --label 우수고객 --owner pb --purpose marketing --from SG-STABLE`
+    """
+    from journeymart import audiences  # noqa: PLC0415 - keeps --help quick
+
+    content: dict[str, Any] = {
+        "id": audience_id, "label": {"ko": label, "en": label}, "owner": owner, "purpose": purpose,
+        "from": audiences.origin_of(origin), "schedule": schedule, "columns": _list(columns),
+        "suppress": _list(suppress), "max_contacts": max_contacts, "file": file or None,
+    }  # fmt: skip
+    result = audiences.request(Settings.load(), {k: v for k, v in content.items() if v}, definitions)
+    if as_json:
+        print(json.dumps(asdict(result), ensure_ascii=False))
+        return
+    print(f"{result.export_id}: {result.members} customers in export.audience_snapshot as of {result.as_of}.")
+    print(
+        f"Of {result.candidates} found, {result.without_consent} have not consented, {result.suppressed} are"
+        f" suppressed, {result.fatigued} have been contacted enough, {result.held_out} are held out."
+    )
+
+
+@audience.command("list")
+def list_(as_json: Json = False) -> None:
+    """Show the audiences with their latest export, and why customers are not in it.
+
+    Example: `journeymart audience list`
+    """
+    from journeymart import audiences  # noqa: PLC0415
+
+    found = audiences.exports(Settings.load())
+    if as_json:
+        print(json.dumps([asdict(item) for item in found], ensure_ascii=False))
+        return
+    for item in found:
+        print(
+            f"{item.export_id:24} {item.members:>9,} members  {item.held_out:>7,} held out  export {item.export_no}"
+            f" as of {item.as_of}"
+        )
+    if not found:
+        print("Nothing has been exported.")
+
+
+@audience.command("effect")
+def effect(
+    audience_id: Annotated[str | None, typer.Option("--id", help="Only this audience.")] = None, as_json: Json = False
+) -> None:
+    """Exported, sent, returned and converted, beside those who were held out.
+
+    Example: `journeymart audience effect --id AU-FX-INTEREST`
+    """
+    from journeymart import audiences  # noqa: PLC0415
+
+    rows = audiences.effect(Settings.load(), audience_id)
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        group = "held out" if row["is_held_out"] else "exported"
+        print(
+            f"{row['export_id']:24} {group:9} {row['customers']:>9,} customers  {row['sent']:>7,} sent"
+            f"  {row['returned']:>7,} returned  {row['converted']:>7,} converted  {row['conversion_ratio']:.1%}"
+        )
+
+
+def _list(text: str | None) -> list[str]:
+    return [item.strip() for item in text.split(",")] if text else []
