@@ -205,11 +205,9 @@ end
 $$;
 
 -- Of the hits of one rule and person in the order of their times, those that are not too soon after another.
-create or replace function build.detection_cool(rules regclass, hits regclass)
-returns table (
-    rule_id text, subject_key integer, hold_value text, row_id bigint, matched_at timestamptz, source_rank smallint,
-    started_at timestamptz, detected_at timestamptz, status text, is_censored boolean, taken text[]
-)
+drop function if exists build.detection_cool(regclass, regclass);
+create function build.detection_cool(rules regclass, hits regclass)
+returns table (rule_id text, subject_key integer, hold_value text, row_id bigint)
 language plpgsql stable
 as $$
 declare
@@ -235,13 +233,6 @@ begin
         subject_key := hit.subject_key;
         hold_value := hit.hold_value;
         row_id := hit.row_id;
-        matched_at := hit.matched_at;
-        source_rank := hit.source_rank;
-        started_at := hit.started_at;
-        detected_at := hit.detected_at;
-        status := hit.status;
-        is_censored := hit.is_censored;
-        taken := hit.taken;
         return next;
     end loop;
 end

@@ -44,8 +44,8 @@ def main() -> None:
     sections = []
     busy = os.getloadavg()[0]
     for millions in given.millions:
-        with _bank(millions) as (bank, events):
-            runs = [_run(bank, number) for number in range(given.runs)]
+        with bank(millions) as (zones, events):
+            runs = [_run(zones, number) for number in range(given.runs)]
             sections.append(_section(millions, events, runs))
     text = _head(given.runs, busy) + "\n".join(sections)
     print(text)
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 @contextmanager
-def _bank(millions: float) -> Iterator[tuple[Path, dict[str, int]]]:
+def bank(millions: float) -> Iterator[tuple[Path, dict[str, int]]]:
     """Landing zones of a synthetic bank: `full`, `day` and `micro`; and the number of clickstream lines in each."""
     folder = Path(tempfile.mkdtemp(prefix="journeymart-bench-"))
     try:
@@ -132,7 +132,8 @@ def _head(runs: int, busy: float) -> str:
         "CPU seconds hold on a busy machine, wall clocks do not. Every stage is a process of its own, so its start "
         "(about 3 s for dbt, 4 s for Great Expectations) is in the wall clock. CPU: the stage's own + PostgreSQL's. "
         "Memory: peak of the stage + private memory of PostgreSQL's processes, without shared buffers. Database: sum "
-        "over models and tests. Analyses beside other engines: [benchmarks/engine.md](benchmarks/engine.md).\n\n"
+        "over models and tests. Analyses beside other engines: [benchmarks/engine.md](benchmarks/engine.md). Detection: "
+        "[benchmarks/detection.md](benchmarks/detection.md).\n\n"
     )
 
 

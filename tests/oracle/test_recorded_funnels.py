@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from tests.oracle.recorded import check_table
+from tests.oracle.recorded_rules import Sequences
 
 from journeymart import pipeline
 from journeymart.db import connect
@@ -225,8 +226,10 @@ def test_recorded_questions_get_their_answers(
     landing, directory = tmp_path / "landing", tmp_path / "definitions"
     (landing / "clickstream").mkdir(parents=True)
     directory.mkdir()
-    lines = (json.dumps(line) + "\n" for of in (posthog_lines(cases), clickhouse_lines(windows)) for line in of)
-    (landing / "clickstream" / "all.ndjson").write_text("".join(lines), encoding="utf-8")
+    (landing / "clickstream" / "all.ndjson").write_text(
+        "".join(json.dumps(line) + "\n" for of in (posthog_lines(cases), clickhouse_lines(windows)) for line in of),
+        encoding="utf-8",
+    )
     (directory / "sessions.yml").write_text("sessions: {time_zone: UTC, exclude_bots: false}\n")
 
     reasons: Counter[str] = Counter()
@@ -258,6 +261,7 @@ def test_recorded_questions_get_their_answers(
         except UnexpressedError as reason:
             window_reasons[str(reason)] += 1
 
+    sequences = Sequences(shared_data, landing / "clickstream", directory)
     (directory / "funnels.yml").write_text(json.dumps({"funnels": [*funnels.values()]}), encoding="utf-8")
     warehouse = new_warehouse()
     pipeline.run(warehouse, landing, definitions=directory)
@@ -268,7 +272,7 @@ def test_recorded_questions_get_their_answers(
         ):
             group, _, name = person.partition(":")
             entries[funnel_id, group].append((name, reached, breakdown))
-    wrong = {}
+        wrong: dict[tuple[str, str], Any] = sequences.wrong(connection)
     for question, (number, query, expected) in questions.items():
         found = answer(query, entries[query["funnel"], str(number)], expected)
         if found != expected:

@@ -168,6 +168,13 @@ def test_random_arrival(
     pipeline.run(at_once, whole, definitions=definitions)
     tied = rows(at_once, "select visitor_id, event_at from mart.event group by 1, 2 having count(*) > 1")
     assert tied == [], "events of one visitor at one moment count in the order of arrival"
+    if history is sample_bank:
+        # the pattern that is planted in the sample: nobody is missed, and nobody else is found
+        truth = json.loads((whole / "truth.json").read_text(encoding="utf-8"))["remittance_intent"]["by_input"]
+        found = rows(
+            at_once, "select distinct customer_id from mart.detection where rule_id = 'DR-FX-INTENT' order by 1"
+        )
+        assert [customer for (customer,) in found] == truth != []
     if history is tangle:
         sessions = rows(at_once, "select visitor_id, started_at, ended_at, events from mart.session")
         assert set(sessions) == cut(whole / "clickstream" / "all.ndjson")
