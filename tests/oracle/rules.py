@@ -15,7 +15,7 @@ from tests.oracle.logs import EXIT, GAP, PAGES, TRANSACTIONS
 
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.loader import DefinitionError, Document
-from journeymart.definitions.rules import Rule, parse_rules
+from journeymart.definitions.rules import Rule, RuleStep, parse_rules
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def hits(rule: Rule, log: list[Event], watermark: datetime) -> list[Hit]:
         channels: list[str | None] = [*sorted({event.channel for event in own})] if rule.hold else [None]
         for channel in channels:
             history = [event for event in own if channel is None or event.channel == channel]
-            found += _matches(rule, history, log, watermark)
+            found += _matches(rule, history, own, log, watermark)
         last: datetime | None = None
         for detected_at, first, completing, censored in sorted(found, key=lambda m: (m[0], _order(m[2]))):
             if rule.cooldown is not None and last is not None and detected_at - last < rule.cooldown:
@@ -72,14 +72,22 @@ def _order(event: Event) -> tuple[datetime, int, int]:
     return event.at, event.rank, event.line
 
 
+def _is(step: RuleStep, event: Event, own: list[Event]) -> bool:
+    """Whether an event can be a step, by itself and by what the person did before."""
+    if not step.new_device or not event.fulfils(step.condition):
+        return event.fulfils(step.condition)
+    before = [other.visitor for other in own if _order(other) < _order(event) and other.fulfils(step.condition)]
+    return bool(before) and event.visitor not in before
+
+
 def _matches(
-    rule: Rule, history: list[Event], log: list[Event], watermark: datetime
+    rule: Rule, history: list[Event], own: list[Event], log: list[Event], watermark: datetime
 ) -> list[tuple[datetime, Event, Event, bool]]:
     """The matches of one history, before the cooldown: detected at, first and completing event, censored."""
     found = []
     starts: dict[int, set[int]] = {}
-    pattern = _of_pattern(rule, history)
-    for start, end in choices(rule, pattern):
+    pattern = _of_pattern(rule, history, own)
+    for start, end in choices(rule, pattern, own):
         starts.setdefault(end, set()).add(start)
     over_until: datetime | None = None
     used = -1
@@ -134,18 +142,18 @@ def _verdict(
     return ("fires" if certain or due < watermark else "open"), due, censored
 
 
-def _of_pattern(rule: Rule, history: list[Event]) -> list[Event]:
+def _of_pattern(rule: Rule, history: list[Event], own: list[Event]) -> list[Event]:
     """What the steps and nots can be, or lies between strict steps."""
     sources = {step.source for _, step in rule.taken}
     return [
         e
         for e in history
-        if any(e.fulfils(step.condition) for step in rule.steps)
+        if any(_is(step, e, own) for step in rule.steps)
         or (rule.order == "strict" and ("any" in sources or ("screen", "transaction")[e.rank] in sources))
     ]
 
 
-def choices(rule: Rule, events: list[Event]) -> set[tuple[int, int]]:
+def choices(rule: Rule, events: list[Event], own: list[Event]) -> set[tuple[int, int]]:
     """First and last place of every choice of events that the rule allows."""
     steps = [step for _, step in rule.taken]
     nots: list[list[Condition]] = [[] for _ in range(len(steps) + 1)]  # by the step that they come before
@@ -157,20 +165,21 @@ def choices(rule: Rule, events: list[Event]) -> set[tuple[int, int]]:
             nots[before].append(step.not_)
     chosen = {Chosen(start, start - 1, start) for start in range(len(events))}
     for number, step in enumerate(steps):
-        taken = {new for old in chosen for new in _take(rule, number, old, events, nots[number])}
+        taken = {new for old in chosen for new in _take(rule, number, old, events, own, nots[number])}
         chosen = taken | chosen if step.optional else taken
     return {(choice.start, choice.last) for choice in chosen}
 
 
-def _take(rule: Rule, number: int, old: Chosen, events: list[Event], nots: list[Condition]) -> Iterator[Chosen]:
+def _take(
+    rule: Rule, number: int, old: Chosen, events: list[Event], own: list[Event], nots: list[Condition]
+) -> Iterator[Chosen]:
     """Every way to take one step after what was chosen."""
     step, is_first = rule.taken[number][1], number == 0
-    condition = step.condition
     latest = events[old.start].at + rule.within if rule.within is not None else None
     possible = [
         place
         for place in range(old.last + 1, len(events))
-        if events[place].fulfils(condition) and (latest is None or events[place].at <= latest)
+        if _is(step, events[place], own) and (latest is None or events[place].at <= latest)
     ]
     counts = [step.times.gte] if step.times.lte is None else range(step.times.gte, step.times.lte + 1)
     for count in counts:
@@ -183,8 +192,8 @@ def _take(rule: Rule, number: int, old: Chosen, events: list[Event], nots: list[
                 continue
             if old.counted is not None:
                 what, since, times = old.counted
-                happened = rule.taken[what][1].condition
-                if sum(events[place].fulfils(happened) for place in range(since + 1, first)) != times:
+                happened = rule.taken[what][1]
+                if sum(_is(happened, events[place], own) for place in range(since + 1, first)) != times:
                     continue
             if step.within is not None and events[last].at - events[first if is_first else old.done].at > step.within:
                 continue
@@ -225,6 +234,7 @@ def _draw(chance: random.Random, rule_id: str) -> dict[str, Any]:
         if steps and chance.random() < 0.25:
             steps.append({"not": condition()})
         step: dict[str, Any] = {"name": f"{number}", **condition(), "optional": chance.random() < 0.15}
+        step["new_device"] = step["source"] == "screen" and chance.random() < 0.15
         if chance.random() < 0.35:
             step["times"] = {"gte": chance.choice([1, 2, 2, 3])}
             if chance.random() < 0.5:

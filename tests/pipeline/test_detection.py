@@ -45,6 +45,16 @@ rules:
       - {name: A, source: screen, where: {page_code: A}}
     absence: {source: screen, where: {page_code: C}, within: 10m}
 """
+HABIT = """
+  - id: DR-HABIT
+    label: {ko: 평소, en: Habit}
+    owner: tests
+    steps:
+      - name: H
+        source: transaction
+        where: {transaction_code: SELL}
+        above_habit: {times: 5, over: 90d, least: 3}
+"""
 AUDIENCES = """
 audiences:
   - id: AU-RUN
@@ -70,7 +80,7 @@ class Bank:
     def __init__(self, settings: Settings, directory: Path) -> None:
         self.settings, self.landing, self.definitions = settings, directory / "landing", directory / "definitions"
         self.definitions.mkdir()
-        (self.definitions / "rules.yml").write_text(RULES, encoding="utf-8")
+        (self.definitions / "rules.yml").write_text(RULES + HABIT, encoding="utf-8")
         (self.definitions / "audiences.yml").write_text(AUDIENCES, encoding="utf-8")
         self.files = 0
 
@@ -212,6 +222,11 @@ def transaction(visitor: str, minutes: float, amount: int) -> dict[str, Any]:
             "visitor_id": visitor, "transaction_code": "BUY", "channel": "web", "amount": amount}  # fmt: skip
 
 
+def sell(minutes: float, amount: int) -> dict[str, Any]:
+    line = transaction("seller", minutes, amount)
+    return line | {"transaction_id": f"sell-{minutes}", "transaction_code": "SELL", "visitor_id": None}
+
+
 def consent(visitor: str, *, granted: bool) -> dict[str, Any]:
     at = "2026-05-01T00:00:00Z" if granted else "2026-06-01T09:30:00Z"
     return {"customer_id": f"c-{visitor}", "purpose": "marketing", "granted": granted, "effective_at": at}
@@ -225,6 +240,7 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         event("small", "A", 0), transaction("small", 10, 99),
         event("wait", "A", 25),
         event("gone", "A", 5),
+        sell(1, 100), sell(2, 100), sell(3, 100), sell(4, 499), sell(5, 1000), sell(6, 1000),
         consent("same", granted=True), consent("late", granted=True),
         # one that is dated ahead moves no watermark, so it expires nothing
         {"customer_id": "c-wait", "purpose": "marketing", "granted": True, "effective_at": "2027-01-01T00:00:00Z"},
@@ -234,6 +250,8 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         "same": (30, ["same-A-0", "t-same"], 1),
     }
     assert bank.hits("DR-A-THEN-B") == sequence
+    # 499 is less than 5 times 100, 1000 is more than 5 times the average of four
+    assert bank.hits("DR-HABIT") == {None: (5, ["sell-5"], 1)}
     absent = {name: (10.0, [f"{name}-A-0"], 1) for name in ("late", "same", "small")}
     assert bank.hits("DR-NO-C") == absent | {"gone": (15, ["gone-A-5"], 1)}
     assert bank.rows("select due_at from mart.detection_pending") == [(NINE + timedelta(minutes=35),)]
@@ -252,7 +270,7 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     ]
 
     # the watermark passes 9:35; an A comes to light that is nearer to the purchase; C turns out to have been reached
-    run = bank.run(event("late", "A", 4), event("gone", "C", 15), event("late", "G", 36),
+    run = bank.run(event("late", "A", 4), event("gone", "C", 15), event("late", "G", 36), sell(0.5, 5000),
                    consent("same", granted=False))  # fmt: skip
     assert run.build.scope == "changes"
     assert bank.hits("DR-A-THEN-B") == sequence | {"late": (10, ["late-A-4", "t-late"], 2)}
@@ -260,6 +278,7 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         **absent,  # the other A lies before the first was certain
         "wait": (35, ["wait-A-25"], 1),
     }
+    assert bank.hits("DR-HABIT") == {}, "what came to light makes it less unusual"
     assert bank.rows("select count(*) from mart.detection_pending") == [(0,)]
     assert bank.rows("select goal_at from mart.detection where goal_at is not null") == [
         (NINE + timedelta(minutes=36),)

@@ -19,7 +19,36 @@ with happened as (
     inner join {{ ref('int_detection__rule') }} as r on s.rule_id = r.rule_id
     inner join {{ ref('int_detection__condition') }} as c on s.rule_id = c.rule_id and c.place >= 0
     inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id and s.subject_key = m.person_key
-    where not r.is_held or m.hold_value is not null
+    where
+        (not r.is_held or m.hold_value is not null)
+        and (
+            not c.is_new_device
+            or (
+                select bool_and(o.visitor_key <> m.visitor_key)
+                from {{ ref('step_match') }} as o
+                where
+                    o.person_key = m.person_key
+                    and o.condition_id = m.condition_id
+                    and row(o.matched_at, o.source_rank, o.row_id) < row(m.matched_at, m.source_rank, m.row_id)
+            )
+        )
+        and (
+            c.habit_times is null
+            or (
+                select
+                    count(f.amount_krw) >= c.habit_least
+                    and (
+                        select t.amount_krw from {{ ref('transaction_fact') }} as t where t.row_id = m.row_id
+                    ) >= c.habit_times * avg(f.amount_krw)
+                from {{ ref('step_match') }} as o
+                inner join {{ ref('transaction_fact') }} as f on o.row_id = f.row_id
+                where
+                    o.person_key = m.person_key
+                    and o.condition_id = m.condition_id
+                    and o.matched_at >= m.matched_at - c.habit_window
+                    and row(o.matched_at, o.source_rank, o.row_id) < row(m.matched_at, m.source_rank, m.row_id)
+            )
+        )
     group by
         s.rule_id,
         s.subject_key,

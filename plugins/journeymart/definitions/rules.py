@@ -35,6 +35,15 @@ class Times(DefinitionModel):
         return self
 
 
+class Habit(DefinitionModel):
+    """A transaction of at least `times` the average amount of earlier ones like it, of which there are at least `least`
+    within `over`."""
+
+    times: Annotated[float, Field(gt=1, le=1000)]
+    over: Duration
+    least: Annotated[int, Field(ge=1, le=MAX_TIMES)] = 3
+
+
 class RuleStep(DefinitionModel):
     """A step, or a `not`: what must not happen between the step before it and the step after it."""
 
@@ -44,6 +53,8 @@ class RuleStep(DefinitionModel):
     times: Times = Times()
     within: Duration | None = None
     optional: bool = False
+    new_device: bool = False  # the first one on this device, when there were some on another one before
+    above_habit: Habit | None = None
     not_: Condition | None = Field(default=None, alias="not")
 
     @model_validator(mode="after")
@@ -56,6 +67,10 @@ class RuleStep(DefinitionModel):
         if missing:
             raise ValueError(f"a step needs {' and '.join(missing)}")
         _ = self.condition  # is it one?
+        if self.new_device and self.source != "screen":
+            raise ValueError("new_device goes with source screen: other things have no device")
+        if self.above_habit and self.source != "transaction":
+            raise ValueError("above_habit goes with source transaction: other things have no amount")
         return self
 
     @cached_property
@@ -169,6 +184,9 @@ class Rule(DefinitionModel):
                 steps.append({
                     "name": step.name, "condition_id": condition_id, "gte": step.times.gte, "lte": step.times.lte,
                     "within_seconds": _seconds(step.within), "is_optional": step.optional,
+                    "new_device": step.new_device, "habit_times": step.above_habit and step.above_habit.times,
+                    "habit_seconds": step.above_habit and _seconds(step.above_habit.over),
+                    "habit_least": step.above_habit and step.above_habit.least,
                 })  # fmt: skip
         return {
             "label": self.label.model_dump(),
@@ -194,7 +212,8 @@ class Rule(DefinitionModel):
 
     def funnel(self) -> Funnel:
         """The steps as a funnel, so that the funnel engine counts who takes them; a step that must happen n times is n
-        steps. Not checked as a funnel: it may have one step, and is called like the rule."""
+        steps, and one on a new device or above the habit is any. Not checked as a funnel: it may have one step, and is
+        called like the rule."""
         steps: list[Step] = []
         windows: list[timedelta | None] = []
         exclusions: list[Exclusion] = []
@@ -268,7 +287,7 @@ def overlapping(rules: tuple[Rule, ...]) -> Iterator[tuple[int, str]]:
     for number, rule in enumerate(rules):
         content = rule.content()
         looks_for = json.dumps([
-            [step["condition_id"] for step in content["steps"]],
+            [[step[key] for key in ("condition_id", "new_device", "habit_times")] for step in content["steps"]],
             *(content[key] for key in ("nots", "order", "hold", "absence", "session_end")),
             content["dwell_seconds"] is None,
         ])  # fmt: skip
