@@ -313,8 +313,8 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         live = adhoc.live_rule(bank.settings, rule_id, Scope())
         assert adhoc.rule(bank.settings, bank.definitions / "rules.yml", Scope(), rule_id=rule_id) == live
         assert len(live.rows) == len(bank.hits(rule_id))
-    summary = adhoc.live_rule(bank.settings, "DR-NO-C", Scope(), summary=True)
+    summary = adhoc.live_rule(bank.settings, "DR-NO-C", Scope(), summary=True, labels=["c-late", "c-gone"])
     assert summary.records() == [
         {"detection_date": NINE.date(), "hits": 4, "people": 4, "found_by_others": 2, "again_within_week": 0,
-         "goal_reached": 0}
+         "goal_reached": 0, "labelled": 1}
     ]  # fmt: skip

@@ -166,7 +166,15 @@ def segment(
         )
 
 
-def rule(settings: Settings, path: Path, scope: Scope, *, summary: bool = False, rule_id: str | None = None) -> Result:
+def rule(
+    settings: Settings,
+    path: Path,
+    scope: Scope,
+    *,
+    summary: bool = False,
+    rule_id: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> Result:
     """What a rule of a file would have found: its hits, as mart.detection has those of applied rules, or their numbers.
 
     Raises DefinitionError for mistakes in the file, AnalysisError if it has several rules and none is named.
@@ -174,14 +182,21 @@ def rule(settings: Settings, path: Path, scope: Scope, *, summary: bool = False,
     document = read_document("rules", path)
     definition = _chosen(document, parse_rules(document), rule_id)
     with _drafted(settings, definition, RULE_MODELS) as connection:
-        return hits(connection, "pg_temp.detection", definition.id, scope, summary=summary)
+        return hits(connection, "pg_temp.detection", definition.id, scope, summary=summary, labels=labels)
 
 
 def hits(
-    connection: psycopg.Connection, detections: LiteralString, rule_id: str, scope: Scope, *, summary: bool
+    connection: psycopg.Connection,
+    detections: LiteralString,
+    rule_id: str,
+    scope: Scope,
+    *,
+    summary: bool,
+    labels: Sequence[str] | None = None,
 ) -> Result:
     """Hits of a rule in a relation like mart.detection, by the dates of the scope; or per date how many there are, of
-    how many people, who of them other applied rules find within a week, and who reached the goal."""
+    how many people, who of them other applied rules find within a week, and who reached the goal; with `labels`, the
+    customers it should find, also how many of the people are among them (precision = labelled / people)."""
     for name in ("channel", "domain", "segment"):
         if getattr(scope, name) is not None:
             raise AnalysisError(f"a rule is about people, whatever they use: --{name} does not apply")
@@ -203,7 +218,7 @@ def hits(
                         and (o.detected_at, o.row_id) < (d.detected_at, d.row_id)
                         and o.detected_at > d.detected_at - interval '7 days'
                 )) as again_within_week,
-                count(*) filter (where d.goal_at is not null) as goal_reached
+                count(*) filter (where d.goal_at is not null) as goal_reached {labelled}
             from {relation} as d
             where d.rule_id = %(rule_id)s and d.detection_date >= coalesce(%(from)s::date, '-infinity')
                 and d.detection_date <= coalesce(%(to)s::date, 'infinity')
@@ -220,11 +235,20 @@ def hits(
                 and d.detection_date <= coalesce(%(to)s::date, 'infinity')
             order by d.detected_at, d.customer_id, d.visitor_id
         """
-    arguments = {"rule_id": rule_id, "from": scope.from_date, "to": scope.to_date}
-    return _result(connection.execute(sql.SQL(query).format(relation=sql.SQL(detections)), arguments))
+    arguments = {"rule_id": rule_id, "from": scope.from_date, "to": scope.to_date, "labels": list(labels or ())}
+    labelled = sql.SQL(
+        ", count(distinct d.subject_key) filter (where d.customer_id = any(%(labels)s)) as labelled"
+        if labels is not None
+        else ""
+    )
+    return _result(
+        connection.execute(sql.SQL(query).format(relation=sql.SQL(detections), labelled=labelled), arguments)
+    )
 
 
-def live_rule(settings: Settings, rule_id: str, scope: Scope, *, summary: bool = False) -> Result:
+def live_rule(
+    settings: Settings, rule_id: str, scope: Scope, *, summary: bool = False, labels: Sequence[str] | None = None
+) -> Result:
     """The same of an applied rule, as published. Raises AnalysisError if there is no such rule."""
     with connect("jm_dashboard", settings=settings) as connection:
         try:
@@ -233,7 +257,7 @@ def live_rule(settings: Settings, rule_id: str, scope: Scope, *, summary: bool =
             ]
             if rule_id not in known:
                 raise AnalysisError(f"no rule {rule_id} is applied{suggestion(rule_id, known)}")
-            return hits(connection, "mart.detection", rule_id, scope, summary=summary)
+            return hits(connection, "mart.detection", rule_id, scope, summary=summary, labels=labels)
         except psycopg.errors.UndefinedTable as error:
             raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
 

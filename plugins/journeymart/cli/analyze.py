@@ -557,6 +557,9 @@ def rule(
     definition: Annotated[Path | None, typer.Option(help="A file like rules.yml, with rules not applied.")] = None,
     *,
     summary: Annotated[bool, typer.Option(help="Per date: hits, people, and who is found by other rules too.")] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="With --summary: a file of the customers it should find, one a line.")
+    ] = None,
 ) -> Result:
     """What a rule has found; with --definition, what a draft would have found in all that has landed.
 
@@ -564,8 +567,18 @@ def rule(
     """
     from journeymart.analysis import adhoc  # noqa: PLC0415 - templates, for this alone
 
+    if labels is not None and not summary:
+        raise typer.BadParameter("--labels goes with --summary")
+    known = None if labels is None else [line.strip() for line in _read(labels).splitlines() if line.strip()]
     if definition is not None:
-        return adhoc.rule(request.settings, definition, request.scope, summary=summary, rule_id=rule_id)
+        return adhoc.rule(request.settings, definition, request.scope, summary=summary, rule_id=rule_id, labels=known)
     if rule_id is None:
         raise typer.BadParameter("name a rule with --id, or a file with --definition")
-    return adhoc.live_rule(request.settings, rule_id, request.scope, summary=summary)
+    return adhoc.live_rule(request.settings, rule_id, request.scope, summary=summary, labels=known)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error}") from None
