@@ -65,9 +65,7 @@ def request(settings: Settings, content: dict[str, Any], directory: Path | None 
     text = text.rstrip("\n") + "\n" + _indented(content)
     target = (directory or SHIPPED) / _FILE
     with tempfile.TemporaryDirectory() as folder:
-        tried = Path(folder)
-        for path in (directory or SHIPPED).glob("*.yml"):
-            shutil.copy(path, tried)
+        tried = Path(shutil.copytree(directory or SHIPPED, Path(folder) / "definitions"))
         (tried / _FILE).write_text(text, encoding="utf-8")
         load_definitions(tried)
     unfinished = target.with_name(f".{target.name}.tmp")

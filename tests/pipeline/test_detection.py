@@ -12,9 +12,10 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from journeymart import pipeline
+from journeymart import audiences, pipeline
 from journeymart.analysis import Scope, adhoc
 from journeymart.db import connect
+from journeymart.definitions import DefinitionError
 from journeymart.publish.drop import drop
 from journeymart.settings import Settings
 
@@ -318,3 +319,18 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         {"detection_date": NINE.date(), "hits": 4, "people": 4, "found_by_others": 2, "again_within_week": 0,
          "goal_reached": 0, "labelled": 1}
     ]  # fmt: skip
+
+    # somebody asks for an audience; what is wrong changes nothing
+    before = (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
+    content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing"}
+    with pytest.raises(DefinitionError, match="rules.yml has no DR-NO-D; did you mean 'DR-NO-C'"):
+        audiences.request(bank.settings, content | {"from": {"rule": "DR-NO-D", "within": "1d"}}, bank.definitions)
+    with pytest.raises(audiences.AudienceError, match="AU-RUN is there already"):
+        audiences.request(bank.settings, content | {"id": "AU-RUN"}, bank.definitions)
+    assert (bank.definitions / "audiences.yml").read_text(encoding="utf-8") == before
+    asked = audiences.request(
+        bank.settings, content | {"from": audiences.origin_of("{rule: DR-NO-C, within: 1d}")}, bank.definitions
+    )
+    assert (asked.candidates, asked.without_consent, asked.members, asked.export_no) == (4, 3, 1, 1)
+    assert bank.exported(SNAPSHOT) == [("AU-ASKED", "c-late"), ("AU-DAY", "c-late"), ("AU-RUN", "c-late")]
+    assert bank.exported("select max(export_no) from export.audience_delta where export_id <> 'AU-ASKED'") == [(2,)]
