@@ -323,7 +323,7 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     # somebody asks for an audience; what is wrong changes nothing
     before = (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
     content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing"}
-    with pytest.raises(DefinitionError, match="rules.yml has no DR-NO-D; did you mean 'DR-NO-C'"):
+    with pytest.raises(DefinitionError, match="has no DR-NO-D; did you mean 'DR-NO-C'"):
         audiences.request(bank.settings, content | {"from": {"rule": "DR-NO-D", "within": "1d"}}, bank.definitions)
     with pytest.raises(audiences.AudienceError, match="AU-RUN is there already"):
         audiences.request(bank.settings, content | {"id": "AU-RUN"}, bank.definitions)
