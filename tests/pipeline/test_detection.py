@@ -156,7 +156,7 @@ def check_what_may_be_shown(bank: Bank) -> None:
             "select user_name, object, customer_id, purpose from ops.access_log order by accessed_at"
         ).fetchall()
     assert looks[0] == ("tester", "export.trigger_queue", "c-late", "web")
-    assert len(looks) == 9
+    assert len(looks) == 10
 
 
 def check_files(settings: Settings) -> None:
