@@ -5,5 +5,5 @@ select
     hit.subject_key,
     hit.has_reached_goal,
     hit.latency_seconds,
-    hit.detection_date = mart.watermark_date() as is_today
+    hit.is_today
 from mart.detection_hit as hit
