@@ -18,7 +18,8 @@ State = dict[str, Rows]
 # About files, lines and publications, so different for every way of landing the same history.
 RELATIONS_ABOUT_ARRIVAL = {
     "line_duplicate", "line_bot", "file_balance", "data_status", "publication_latest", "landed_file",
-    "quarantine_reason", "arrival", "detection_hit", "audience_change", "audience_member", "audience_export", "audience_effect",
+    "quarantine_reason", "arrival", "detection_hit", "audience_change", "audience_member", "audience_export",
+    "audience_effect",
 }  # fmt: skip
 COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of", "revision"}
 # Numbers given out as things arrive; the names they stand for are compared instead.
