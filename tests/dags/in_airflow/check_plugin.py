@@ -163,7 +163,7 @@ class Triggers(unittest.TestCase):
     def test_too_many_requests(self):
         self.log_in()
         clock = mock.Mock(return_value=0.0)
-        self.module.rates = self.module.Rates(2, burst=2, clock=clock)
+        self.enterContext(mock.patch.object(self.module, "rates", self.module.Rates(2, burst=2, clock=clock)))
         codes = [self.get("channel=web&customer_id=c").status_code for _ in range(3)]
         self.assertEqual(codes, [200, 200, 429])
         self.assertEqual(self.get("channel=web&customer_id=c").headers["retry-after"], "1")
