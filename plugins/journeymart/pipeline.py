@@ -300,6 +300,23 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
 
 def _add_revalued(connection: psycopg.Connection) -> int:
     """Add the published transactions whose amount in won changes with the exchange rates to the lines of this run."""
+    changed = connection.execute(
+        """
+        (
+            select definition_id from config.definition where kind = %(kind)s and retired_at is null
+            union
+            select definition_id from mart.definition where kind = %(kind)s
+        )
+        except
+        select d.definition_id
+        from config.definition as d
+        inner join mart.definition as m using (kind, definition_id, version)
+        where d.kind = %(kind)s and d.retired_at is null
+        """,
+        {"kind": EXCHANGE_RATES},
+    ).fetchall()
+    if not changed:  # as in nearly every run, which then need not look at the transactions
+        return 0
     return connection.execute(
         """
         insert into build.run_line
@@ -320,23 +337,12 @@ def _add_revalued(connection: psycopg.Connection) -> int:
             limit 1
         ) as x on true
         where
-            coalesce(t.currency, 'KRW') in (
-                (
-                    select definition_id from config.definition where kind = %(kind)s and retired_at is null
-                    union
-                    select definition_id from mart.definition where kind = %(kind)s
-                )
-                except
-                select d.definition_id
-                from config.definition as d
-                inner join mart.definition as m using (kind, definition_id, version)
-                where d.kind = %(kind)s and d.retired_at is null
-            )
+            coalesce(t.currency, 'KRW') = any(%s)
             and round(t.amount * x.krw_per_unit, 2) is distinct from t.amount_krw
             and (t.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
         on conflict do nothing
         """,
-        {"kind": EXCHANGE_RATES},
+        ([currency for (currency,) in changed],),
     ).rowcount
 
 
