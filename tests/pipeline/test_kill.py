@@ -192,7 +192,7 @@ def connections(watcher: psycopg.Connection, *roles: str) -> int:
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.002)
