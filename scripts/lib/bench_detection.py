@@ -78,7 +78,8 @@ def main() -> None:
         " whom the micro-batch touches, and published with evidence, step times and revisions. ClickHouse"
         " (sequenceMatch, chdb) answers the same question for the same people, yes or no for each, from one Parquet"
         " file.\n\n"
-        "| events | | people hit, over all rules | journeymart s | ClickHouse s | target |\n|---|---|---:|---:|---:|---|\n"
+        "| events | | people hit, over all rules | journeymart s | ClickHouse s | target |\n"
+        "|---|---|---:|---:|---:|---|\n"
     ) + "".join(row for millions in given.millions for row in _rows(millions, given.rules))
     print(text)
     if not given.dry:
