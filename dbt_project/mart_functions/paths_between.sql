@@ -44,7 +44,7 @@ begin
         where b.steps between 1 and coalesce(paths_between.max_steps, b.steps)
     ),
 
-    ranked as (
+    ranked as materialized (
         select
             w.nodes,
             case

@@ -12,33 +12,69 @@ as $$
 #variable_conflict use_column
 declare
     chars constant text := mart.path_chars(paths_next.node, coalesce(paths_next.kind, ''));
+    is_collapsed constant boolean := mart.repeats_collapsed();
 begin
     if chars is null or paths_next.top_k < 1 then
         raise exception 'kind must be page or transaction, and top_k at least 1' using errcode = '22023';
     end if;
     return query
-    with visit as (
-        select
-            coalesce(n.code, '이탈') as to_node,
-            extract(epoch from coalesce(t.left_at, s.ended_at) - t.arrived_at)::double precision as seconds
+    with session as materialized (
+        select s.*
         from mart.session_anchored(
             chars, null, 'first', paths_next.from_date, paths_next.to_date,
             paths_next.channel, paths_next.domain, paths_next.segment
         ) as s
-        cross join lateral (
-            select
-                p.node_id,
-                p.arrived_at,
-                lead(p.node_id) over step_order as next_node_id,
-                lead(p.arrived_at) over step_order as left_at
-            from mart.session_step(s.visitor_key, s.started_at, s.ended_at, s.transactions) as p
-            window step_order as (order by p.step_no)
-        ) as t
-        left join raw.node as n on n.node_id = t.next_node_id
-        where strpos(chars, raw.node_char(t.node_id)) > 0
     ),
 
-    ranked as (
+    -- the steps that mart.session_step gives of one session, of all of them at once
+    happened as (
+        select s.visitor_key, s.started_at, s.ended_at, e.event_at as arrived_at, 0 as source_rank, e.row_id, e.node_id
+        from session as s
+        inner join mart.session_event as e
+            on
+                e.visitor_key = s.visitor_key
+                and e.started_at = s.started_at
+                and e.event_at between s.started_at and s.ended_at
+        where e.is_move
+        union all
+        select s.visitor_key, s.started_at, s.ended_at, t.transacted_at, 1, t.row_id, t.node_id
+        from session as s
+        inner join mart.transaction_fact as t
+            on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at
+        where s.transactions > 0
+    ),
+
+    step as (
+        select
+            h.*,
+            h.node_id is distinct from lag(h.node_id) over (
+                partition by h.visitor_key, h.started_at order by h.arrived_at, h.source_rank, h.row_id
+            ) as is_other
+        from happened as h
+    ),
+
+    moved as (
+        select
+            p.*,
+            lead(p.node_id) over history as next_node_id,
+            lead(p.arrived_at) over history as left_at
+        from step as p
+        where p.is_other or not is_collapsed
+        window history as (
+            partition by p.visitor_key, p.started_at order by p.arrived_at, p.source_rank, p.row_id
+        )
+    ),
+
+    visit as (
+        select
+            coalesce(n.code, '이탈') as to_node,
+            extract(epoch from coalesce(m.left_at, m.ended_at) - m.arrived_at)::double precision as seconds
+        from moved as m
+        left join raw.node as n on n.node_id = m.next_node_id
+        where strpos(chars, raw.node_char(m.node_id)) > 0
+    ),
+
+    ranked as materialized (
         select
             v.to_node,
             v.to_node = '이탈'

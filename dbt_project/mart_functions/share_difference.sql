@@ -1,12 +1,15 @@
 -- The shares of two groups, their difference a - b, and its 95 % confidence interval by Newcombe's hybrid score method
 -- (Statistics in Medicine 1998, 17:873-890, method 10), which holds for small numbers and shares near 0 too. It treats
 -- the groups as independent samples: compare groups that do not overlap. Null where a group has nobody.
+-- A plain SQL function, so that it becomes part of the query that calls it.
 create or replace function mart.share_difference(
-    part_a bigint, total_a numeric, part_b bigint, total_b numeric,
-    out share_a double precision, out share_b double precision, out difference double precision,
-    out difference_low double precision, out difference_high double precision
+    part_a bigint, total_a numeric, part_b bigint, total_b numeric
 )
-language sql immutable parallel safe set search_path = ''
+returns table (
+    share_a double precision, share_b double precision, difference double precision, difference_low double precision,
+    difference_high double precision
+)
+language sql immutable parallel safe rows 1
 as $$
     select
         s.a,

@@ -1,8 +1,9 @@
 -- 95 % confidence interval of a share: Wilson's score interval.
 create or replace function mart.wilson_interval(
-    part double precision, total double precision, out low double precision, out high double precision
+    part double precision, total double precision
 )
-language sql immutable parallel safe
+returns table (low double precision, high double precision)
+language sql immutable parallel safe rows 1
 as $$
     select
         (w.centre - w.half) / w.scale,

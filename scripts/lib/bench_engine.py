@@ -102,13 +102,15 @@ Answered = tuple[Question, list[float], Any]  # with its seconds, and its answer
 
 def questions(connection: psycopg.Connection) -> tuple[list[Question], str]:
     """All of them, and the page that is visited most."""
-    page, customer = (
+    page, customer, error = (
         _one(connection, query)
         for query in (
             "select n.code from mart.session_event as e inner join raw.node as n using (node_id)"
             " where e.is_move group by 1 order by count(*) desc limit 1",
             "select c.customer_id from mart.session_fact as s inner join raw.customer as c using (customer_key)"
             " group by 1 order by count(*) desc limit 1",
+            "select r.error_code from mart.session_event as e inner join raw.error as r using (error_key)"
+            " where r.error_code is not null group by 1 order by count(*) desc limit 1",
         )
     )
     edges = "select session_date::text, from_node, to_node, sum(sessions)::bigint from mart.path_edge group by 1, 2, 3"
@@ -122,9 +124,8 @@ def questions(connection: psycopg.Connection) -> tuple[list[Question], str]:
                  {"page": page}, _around, "around"),
         Question("3 steps before and 5 after it", AD_HOC, "select * from mart.paths_around(%(page)s, 3, 5)",
                  {"page": page}),
-        Question("2 steps around an error", AD_HOC,
-                 "select * from mart.paths_around((select error_code from raw.error order by error_key limit 1),"
-                 " kind => 'error')", {}),
+        Question("2 steps around an error", AD_HOC, "select * from mart.paths_around(%(error)s, kind => 'error')",
+                 {"error": error}),
         Question("between two pages", AD_HOC, "select * from mart.paths_between(%(start)s, %(end)s, 10)",
                  NODES, _between, "between"),
         Question("three steps in a session", AD_HOC, "select * from mart.paths_steps(%(nodes)s)",
