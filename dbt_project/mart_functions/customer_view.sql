@@ -125,3 +125,38 @@ end
 $$;
 revoke execute on function mart.customer_timeline(text, text, text, timestamptz, timestamptz) from public;
 grant execute on function mart.customer_timeline(text, text, text, timestamptz, timestamptz) to jm_cs;
+
+-- The customers behind one number of mart.funnel(), the first 100 by entry, each written down as a look-up. Visitors
+-- who are no customers cannot be looked up and are left out.
+create or replace function mart.funnel_customers(
+    viewer text, purpose text, of_funnel text, step integer, outcome text, from_date date, to_date date
+)
+returns table (customer_id text, entered_at timestamptz, step_at timestamptz, status text)
+language plpgsql volatile security definer rows 100 set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+    if funnel_customers.viewer is null or coalesce(trim(funnel_customers.purpose), '') = '' then
+        return;
+    end if;
+    return query
+    with person as materialized (
+        select k.customer_id, p.entered_at, p.step_at, p.status
+        from mart.funnel_people(
+            funnel_customers.of_funnel, funnel_customers.step, funnel_customers.outcome,
+            funnel_customers.from_date, funnel_customers.to_date
+        ) as p
+        inner join raw.customer as k on k.customer_id = p.subject_id
+        order by p.entered_at, k.customer_id
+        limit 100
+    )
+
+    select p.*
+    from person as p
+    where mart.log_access(
+        funnel_customers.viewer, 'funnel ' || funnel_customers.of_funnel, p.customer_id, funnel_customers.purpose
+    );
+end
+$$;
+revoke execute on function mart.funnel_customers(text, text, text, integer, text, date, date) from public;
+grant execute on function mart.funnel_customers(text, text, text, integer, text, date, date) to jm_cs;

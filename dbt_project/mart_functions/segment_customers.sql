@@ -37,4 +37,4 @@ begin
 end
 $$;
 revoke execute on function mart.segment_customers(text, date) from public;
-grant execute on function mart.segment_customers(text, date) to jm_builder;
+grant execute on function mart.segment_customers(text, date) to jm_builder, jm_dashboard;

@@ -6,6 +6,7 @@ Everything is served by this host: the content security policy allows no other o
 
 import json
 import os
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,26 @@ LANGUAGES = {"ko": {"flag": "kr", "name": "한국어"}, "en": {"flag": "us", "na
 APP_NAME = "journeymart"
 # Where people begin, and where the logo leads.
 LOGO_TARGET_PATH = "/superset/welcome/"
+# As many English texts may mean the same; more than these are a guess of the catalogue's tools.
+_MEANINGS = 3
 _START = {"ko": "/superset/dashboard/start/", "en": "/superset/dashboard/start-en/"}
 
 
 def _korean() -> dict[str, Any]:
-    """Superset's Korean texts with ours in place of those that are missing or wrong (ko.yml)."""
+    """Superset's Korean texts with ours in place of those that are missing or wrong (ko.yml).
+
+    Its catalogue has guesses for texts that nobody translated: one Korean text for many different English ones. English
+    is better than a wrong word.
+    """
     shipped = files("superset").joinpath("translations/ko/LC_MESSAGES/messages.json")
     catalogue: dict[str, Any] = json.loads(shipped.read_text(encoding="utf-8"))
     ours = yaml.safe_load(Path(__file__).with_name("ko.yml").read_text(encoding="utf-8"))
-    catalogue["locale_data"]["superset"] |= {text: [korean] for text, korean in ours.items()}
+    texts: dict[str, Any] = catalogue["locale_data"]["superset"]
+    times = Counter(text[0] for text in texts.values() if isinstance(text, list) and text)
+    guesses = [key for key, text in texts.items() if isinstance(text, list) and text and times[text[0]] > _MEANINGS]
+    for key in guesses:
+        texts[key] = [""]
+    texts |= {text: [korean] for text, korean in ours.items()}
     return catalogue
 
 

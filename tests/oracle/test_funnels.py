@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql
 from tests.oracle import funnels, logs
 from tests.oracle.bank import Bank
 from tests.oracle.funnels import Entry
@@ -154,6 +155,10 @@ def test_a_department_sees_no_report_of_another_ones_funnels(bank: Bank) -> None
             for funnel_id, rows in wanted.items():
                 found = connection.execute("select * from mart.channel_report(%s)", (funnel_id,)).fetchall()
                 assert found == (rows if seen else []), (department, funnel_id)
+                for function in ("funnel", "funnel_times"):
+                    call_it = sql.SQL("select true from mart.{}(%s) limit 1").format(sql.Identifier(function))
+                    rows_found = connection.execute(call_it, (funnel_id,)).fetchall()
+                    assert seen or rows_found == [], (department, function, funnel_id)
         past_the_rules = connection.execute(
             """
             select p.oid::regprocedure::text
@@ -165,6 +170,7 @@ def test_a_department_sees_no_report_of_another_ones_funnels(bank: Bank) -> None
                     select from pg_policies as r
                     where r.schemaname = 'mart' and p.prosrc ~ ('mart\\.' || r.tablename || '\\M')
                 )
+                and p.prosrc !~ 'mart\\.funnel_definition\\M'
             """
         ).fetchall()
         assert past_the_rules == []

@@ -14,6 +14,7 @@ import yaml
 
 from journeymart.publish.access import PERSONAL
 from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, pack, render, slug_of
+from journeymart.superset.help import metrics_of
 from journeymart.superset.lint import check, lint, lint_query
 from journeymart.superset.specs import ASSETS, LOCALES, AssetError, read_assets
 
@@ -70,8 +71,8 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "dashboards/around_paths.yml: filters.anchor: dataset anchor has no metric 'fame'"),
         ("datasets/funnel.yml", "funnel_step.entry_date", "funnel_step.entered_on",
          "datasets/funnel.yml:  'entered_on' is not in the dbt manifest"),
-        ("datasets/session.yml", "model: session", "model: visit",
-         "datasets/session.yml: visit 'visit' is not in the dbt manifest"),
+        ("datasets/landed_file.yml", "model: landed_file", "model: file",
+         "datasets/landed_file.yml: file 'file' is not in the dbt manifest"),
         ("datasets/session_daily.yml", "time: session_date", "time: channel",
          "datasets/session_daily.yml: time: 'channel' is not a date column"),
         ("datasets/session_daily.yml", "SUM(error_sessions)", "SUM(misses)",
@@ -82,9 +83,13 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "datasets/step_choice.yml: step_choice.sql: reads raw.node: dashboards read schema mart only"),
         ("dashboards/main_paths.yml", "charts: {journey_map: 12}", "charts: {top_paths: 12}",
          "datasets/journey_map.yml: no dashboard uses it"),
+        ("charts/segment_moves.yml", "difference, low, high]", "difference, low]",
+         "datasets/segment_compare.yml: metrics.high: no chart shows it"),
+        ("datasets/occurrence.yml", "words:", "words:\n  never: {ko: 안, en: never}",
+         "datasets/occurrence.yml: words.never: unused"),
         ("roles.yml", "executive:", "boss: {title: {ko: 장, en: Boss}, dashboards: [desk]}\n  executive:",
          "roles.yml: boss: there is no dashboard 'desk'"),
-        ("roles.yml", "[start, customer_view]", "[start]", "roles.yml: no role may open 'customer_view'"),
+        ("roles.yml", "[start, customer_view, ", "[start, ", "roles.yml: no role may open 'customer_view'"),
         ("dashboards/customer_view.yml", "database: journeymart_cs", "database: journeymart",
          "dashboards/customer_view.yml: dataset customer_device writes down who asks; journeymart forgets it"),
         ("dashboards/customer_view.yml", "database: journeymart_cs", "database: elsewhere",
@@ -233,25 +238,35 @@ def test_nothing_that_people_read_is_in_the_other_language(assets, bundle):
 
 
 def test_columns_are_labelled_by_dbt(bundle, models):
-    columns = bundle["datasets/journeymart/journey_overview.session_daily_ko.yaml"]["columns"]
-    assert [column["column_name"] for column in columns] == list(models["session_daily"])
+    columns = bundle["datasets/journeymart/landing.landed_file_ko.yaml"]["columns"]
+    assert [column["column_name"] for column in columns] == list(models["landed_file"])
     labels = {column["column_name"]: column["verbose_name"] for column in columns}
-    assert labels["channel"] == models["session_daily"]["channel"].label["ko"] == "채널"
+    assert labels["source"] == models["landed_file"]["source"].label["ko"] == "원천"
 
 
-def test_help_explains_every_number_with_its_origin(assets, bundle):
-    dashboard = bundle["dashboards/journey_overview_ko.yaml"]
-    (text,) = [
-        node["meta"]["code"]
-        for node in dashboard["position"].values()
-        if isinstance(node, dict) and node["type"] == "MARKDOWN"
-    ]
-    for name in assets.dashboards["journey_overview"].charts:
-        chart = assets.charts[name]
-        for metric in [chart.params.get("metric"), *chart.params.get("metrics", [])]:
-            if metric:
-                assert f"**{assets.datasets[chart.dataset].metrics[metric].label.ko}**" in text
-    assert "`mart.session_daily` · 세션 수, 전환 세션" in text
+def test_help_explains_every_number_and_chart_with_its_origin(assets, bundle):
+    for name, dashboard in assets.dashboards.items():
+        for locale in LOCALES:
+            texts = [
+                node["meta"]["code"]
+                for node in bundle[f"dashboards/{name}_{locale}.yaml"]["position"].values()
+                if isinstance(node, dict) and node["type"] == "MARKDOWN"
+            ]
+            if name == "start":
+                continue  # shows the data status, which every other dashboard explains
+            (text,) = texts
+            for key in dashboard.charts:
+                chart = assets.charts[key]
+                title = chart.title.get(locale)
+                metrics = [assets.datasets[chart.dataset].metrics[metric] for metric in metrics_of(chart)]
+                assert (chart.description and f"**{title}**" in text) or metrics, (name, key)
+                for metric in metrics:
+                    assert f"| **{metric.label.get(locale)}** | {metric.description.get(locale)} | `mart." in text, (
+                        name,
+                        key,
+                    )
+    overview = bundle["dashboards/journey_overview_ko.yaml"]["position"]["MARKDOWN-2"]["meta"]["code"]
+    assert "`mart.session` `mart.session_daily` · 세션 수, 전환 세션" in overview
 
 
 def test_no_password_is_in_the_bundle(bundle):
@@ -287,7 +302,37 @@ def test_a_filter_reaches_exactly_the_charts_that_know_its_column(assets, bundle
         for item in dashboard["metadata"]["native_filter_configuration"]
     }
     kpis = {name for name in names.values() if name.startswith("kpi_")}
-    assert reached["NATIVE_FILTER-domain"] == kpis | {"daily_trend", "main_paths"}
-    assert reached["NATIVE_FILTER-device"] == kpis | {"daily_trend"}
-    assert reached["NATIVE_FILTER-channel"] == kpis | {"daily_trend", "main_paths", "top_error_pages"}
+    assert reached["NATIVE_FILTER-domain"] == set(names.values()) - {"status"}
+    assert reached["NATIVE_FILTER-device"] == kpis | {"daily_trend", "top_error_pages"}
+    assert reached["NATIVE_FILTER-channel"] == set(names.values()) - {"status"}
     assert reached["NATIVE_FILTER-period"] == set(names.values()) - {"status"}
+
+
+def test_a_pack_becomes_a_dashboard_that_shows_nothing_but_its_own(assets, bundle):
+    dashboard = assets.dashboards["pack_remittance"]
+    assert [tab.title.en for tab in dashboard.tabs] == [
+        "Funnel", "After stopping", "Before and after", "Paths between", "Help",
+    ]  # fmt: skip
+    pins = {
+        "only_funnels": ["FN-REMITTANCE"],
+        "only_anchors": ["transaction:FX_REMIT", "page:FXR010"],
+        "only_starts": ["FXR010"],
+        "only_ends": ["FX_REMIT"],
+        "only_segments": ["SG-FX-INTEREST", "SG-AGGRESSIVE", "SG-STABLE"],
+    }
+    for name in ("funnel", "anchor", "between", "segment_choice"):
+        values = bundle[f"datasets/journeymart/pack_remittance.{name}_ko.yaml"]["template_params"]
+        assert values | pins == values
+    assert bundle["dashboards/pack_remittance_en.yaml"]["dashboard_title"] == "Overseas remittance"
+    people = {role: set(assets.opened_by(spec, "fx-sales")) for role, spec in assets.roles.items()}
+    packs = {name for name, item in assets.dashboards.items() if item.owner}
+    assert {role: len(opened & packs) for role, opened in people.items()} == {
+        "data_team": 4, "analyst": 1, "marketer": 0, "customer_service": 0, "executive": 0, "auditor": 0,
+    }  # fmt: skip
+
+
+def test_a_word_that_is_pinned_is_used_by_a_query(assets):
+    """A pin that no query reads would show everything instead of the pack's own."""
+    pins = {pin for dashboard in assets.dashboards.values() for pin in dashboard.pins}
+    for pin in pins:
+        assert any(re.search(rf"\b{pin}\b", sql) for sql in assets.queries.values()), pin

@@ -6,8 +6,8 @@ The rules are in Superset and in the database; each is tested without the other'
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from psycopg import sql
 from supersetapiclient.client import SupersetClient
+from tests.people import opened_by, people_of
 
 from journeymart.db import connect as connect_database
 from journeymart.publish.access import PERSONAL
 from journeymart.settings import Settings
 from journeymart.superset.apply import apply, connect, list_assets
 from journeymart.superset.bundle import asset_uuid, own_name, slug_of
-from journeymart.superset.roles import role_names
 from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets
 
 pytestmark = pytest.mark.platform
@@ -50,24 +50,11 @@ def admin(platform: Settings, extended: Assets) -> SupersetClient:
 @pytest.fixture(scope="module")
 def people(platform: Settings, admin: SupersetClient, extended: Assets) -> Iterator[dict[str, SupersetClient]]:
     """One logged-in person per role."""
-    listed = admin.get(f"{admin.base_url}/security/roles/", params={"q": json.dumps({"page_size": 100})}).json()
-    role_ids = {item["name"]: item["id"] for item in listed["result"]}
-    found, users = {}, []
-    for name, role in extended.roles.items():
-        for full_name in role_names(name, role):
-            password = secrets.token_urlsafe(12)
-            user = {
-                "username": f"test-{full_name}", "first_name": "T", "last_name": name, "password": password,
-                "email": f"{full_name.replace('@', '.')}@localhost.localdomain", "active": True,
-                "roles": [role_ids[full_name]],
-            }  # fmt: skip
-            response = admin.post(f"{admin.base_url}/security/users/", json=user)
-            assert response.status_code == 201, response.text
-            users.append(response.json()["id"])
-            found[full_name] = SupersetClient(platform.superset_url, username=user["username"], password=password)
-    yield found
-    for number in users:
-        admin.delete(f"{admin.base_url}/security/users/{number}")
+    with people_of(admin, extended, "test") as logins:
+        yield {
+            role: SupersetClient(platform.superset_url, username=name, password=password)
+            for role, (name, password) in logins.items()
+        }
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +71,7 @@ def ask(extended: Assets, dataset_ids: dict[str, int]) -> Callable[..., Any]:
         metric = next(iter(spec.metrics.values())).label.ko
         filters = options.pop("filters", [])
         period = options.pop("period", "No filter")
+        form = {key: options.pop(key) for key in ("result_format", "result_type") if key in options}
         temporal = {"col": spec.time, "op": "TEMPORAL_RANGE", "val": period}
         number = dataset_ids[asset_uuid("datasets", own_name(dashboard, dataset), "ko")]
         body = {
@@ -106,14 +94,11 @@ def ask(extended: Assets, dataset_ids: dict[str, int]) -> Callable[..., Any]:
             },
             "result_format": "json",
             "result_type": "full",
+            **form,
         }  # fmt: skip
         return client.post(f"{client.base_url}/chart/data", json=body)
 
     return query
-
-
-def role_of(full_name: str, assets: Assets) -> Any:
-    return assets.roles[full_name.removeprefix("journeymart_").partition("@")[0]]
 
 
 def test_everybody_sees_the_dashboards_of_their_role_and_no_other(people, extended):
@@ -121,19 +106,39 @@ def test_everybody_sees_the_dashboards_of_their_role_and_no_other(people, extend
         listed = client.get(f"{client.base_url}/dashboard/", params={"q": json.dumps({"page_size": 100})}).json()
         expected = {
             slug_of(extended.dashboards[dashboard], locale)
-            for dashboard in role_of(name, extended).dashboards
+            for dashboard in opened_by(name, extended)
             for locale in LOCALES
         }
         assert {item["slug"] for item in listed["result"]} == expected, name
 
 
-def test_everybody_reads_the_datasets_of_their_role_and_no_other(people, extended, ask):
-    for name, client in people.items():
-        for key, dashboard in extended.dashboards.items():
-            expected = 200 if key in role_of(name, extended).dashboards else 403
-            for dataset in extended.datasets_of(dashboard):
-                response = ask(client, key, dataset)
-                assert response.status_code == expected, (name, key, dataset, response.text)
+def test_everybody_may_read_the_datasets_of_their_role_and_no_other(people, extended, admin, dataset_ids):
+    listed = admin.get(f"{admin.base_url}/security/roles/", params={"q": json.dumps({"page_size": 100})}).json()
+    role_ids = {item["name"]: item["id"] for item in listed["result"]}
+    for name in people:
+        permissions = admin.get(f"{admin.base_url}/security/roles/{role_ids[name]}/permissions/").json()["result"]
+        kinds = {item["permission_name"] for item in permissions}
+        assert kinds.isdisjoint({"all_datasource_access", "all_database_access", "database_access", "schema_access"})
+        read = [item["view_menu_name"] for item in permissions if item["permission_name"] == "datasource_access"]
+        assert {int(target.rpartition("(id:")[2].rstrip(")")) for target in read} == {
+            dataset_ids[asset_uuid("datasets", own_name(key, dataset), locale)]
+            for key in opened_by(name, extended)
+            for dataset in extended.datasets_of(extended.dashboards[key])
+            for locale in LOCALES
+        }, name
+
+
+def test_what_may_be_read_answers_and_what_may_not_is_refused(people, extended, ask):
+    """Every dataset as one of those who may read it, in turn; of every other dashboard one dataset as each role."""
+    for number, (key, dashboard) in enumerate(extended.dashboards.items()):
+        able = [name for name in people if key in opened_by(name, extended)]
+        for place, dataset in enumerate(extended.datasets_of(dashboard)):
+            name = able[(number + place) % len(able)]
+            response = ask(people[name], key, dataset)
+            assert response.status_code == 200, (name, key, dataset, response.text)
+        for name in people.keys() - set(able):
+            response = ask(people[name], key, extended.datasets_of(dashboard)[-1])
+            assert response.status_code == 403, (name, key, response.text)
 
 
 def test_a_department_sees_its_own_funnels_even_when_the_answer_is_cached(people, ask):
@@ -154,10 +159,15 @@ def test_the_database_keeps_departments_apart_by_itself(platform, setting):
         if setting is not None:
             connection.execute("select set_config('journeymart.departments', %s, false)", (setting,))
         for table in ("funnel_step", "funnel_entry"):
-            seen = connection.execute(
-                sql.SQL("select count(*) > 0 from mart.{}").format(sql.Identifier(table))
-            ).fetchone()
-            assert seen == (expected,)
+            counted = sql.SQL(
+                "select count(*) filter (where funnel_id = 'FN-ACCOUNT-OPEN') > 0,"
+                " count(*) filter (where funnel_id = 'FN-REMITTANCE') from mart.{}"
+            )
+            seen = connection.execute(counted.format(sql.Identifier(table))).fetchone()
+            assert seen == (expected, 0)
+        for function in ("funnel", "funnel_times"):
+            call = sql.SQL("select count(*) > 0 from mart.{}('FN-ACCOUNT-OPEN')").format(sql.Identifier(function))
+            assert connection.execute(call).fetchone() == (expected,)
 
 
 def test_no_report_reads_a_personal_column(platform):
@@ -227,6 +237,52 @@ def test_every_look_at_a_customer_is_written_down(platform, people, ask, custome
         assert next(iter(response.json()["result"][0]["data"][0].values())) > 0
     new = log_of(platform, customer)[len(before) :]
     assert new == [("test-journeymart_customer_service", "timeline", "상담 응대")] * 2
+
+
+def test_customers_of_a_step_are_written_down_one_by_one(platform, people, ask):
+    client = people["journeymart_customer_service"]
+    chosen = [
+        {"col": "step", "op": "IN", "val": ["계좌 개설 · 1. 약관 동의"]},
+        {"col": "outcome", "op": "IN", "val": ["도달한 고객 모두"]},
+    ]
+    purpose = {"col": "purpose", "op": "IN", "val": ["장애 확인"]}
+
+    def looks() -> Counter[str]:
+        with connect_database("jm_auditor", settings=platform, autocommit=True) as connection:
+            found = connection.execute(
+                "select customer_id from ops.access_log where object = 'funnel FN-ACCOUNT-OPEN'"
+            ).fetchall()
+        return Counter(customer for (customer,) in found)
+
+    def shown(filters: list[dict[str, Any]]) -> set[str]:
+        columns = ["customer_id", "customer_shown"]
+        response = ask(client, "funnel_people", "funnel_people", filters=filters, columns=columns, metrics=[])
+        assert response.status_code == 200, response.text
+        rows = response.json()["result"][0]["data"]
+        assert all(f"val:!({row['customer_id']})" in row["customer_shown"] for row in rows)
+        return {row["customer_id"] for row in rows}
+
+    before = looks()
+    assert (shown(chosen), looks()) == (set(), before)
+    customers = shown([*chosen, purpose])
+    assert 0 < len(customers) <= 100
+    assert looks() - before == dict.fromkeys(customers, 1)
+
+
+def test_numbers_leave_only_by_roles_that_may_export(people, ask):
+    for role, expected in (("journeymart_executive", 403), ("journeymart_marketer", 200)):
+        assert ask(people[role], "channels", "session", result_format="csv").status_code == expected, role
+
+
+def test_rows_behind_a_number_are_those_of_the_department(people, ask):
+    columns = ["entry_date", "funnel", "entered"]
+    for department, seen in (("digital-sales", {"계좌 개설"}), ("fx-sales", {"해외송금"}), (ELSEWHERE, set())):
+        response = ask(
+            people[f"journeymart_analyst@{department}"], "funnels", "funnel",
+            columns=columns, metrics=[], result_type="drill_detail",
+        )  # fmt: skip
+        assert response.status_code == 200, response.text
+        assert {row["funnel"] for row in response.json()["result"][0]["data"]} == seen
 
 
 @pytest.mark.parametrize("missing", ["customer_id", "purpose", "period"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 from journeymart.cli.definitions import app
 from journeymart.definitions import SHIPPED
 from journeymart.definitions.check import check
+from journeymart.definitions.loader import DefinitionError
+from journeymart.definitions.packs import load_packs
 from journeymart.definitions.schema import DIRECTORY, schemas
 
 HEAD = "funnels:\n- id: FN-X\n  label: {ko: 가, en: x}\n  owner: a\n  window: 1h\n"
@@ -85,7 +88,9 @@ def test_the_command_says_the_same(tmp_path: Path) -> None:
 
 
 def test_the_schemas_for_editors_are_those_of_the_models() -> None:
-    """`python -c "from journeymart.definitions.schema import write; write()"` brings them up to date."""
+    """`python -c "from journeymart.definitions.loader import DefinitionError
+    from journeymart.definitions.packs import load_packs
+        from journeymart.definitions.schema import write; write()"` brings them up to date."""
     found = {path.name: path.read_text(encoding="utf-8") for path in DIRECTORY.iterdir()}
     assert found == {f"{kind}.schema.json": text for kind, text in schemas().items()}
 
@@ -153,3 +158,37 @@ def test_rules_that_look_for_the_same(tmp_path: Path) -> None:
     assert [message.partition("rules.yml:")[2] for message in report.warnings] == [
         "9: rules.1: looks for the same as DR-A, apart from within; whoever is hit by both is contacted twice"
     ]
+
+
+PACK = "packs:\n- id: PK-X\n  label: {ko: 가, en: x}\n  description: {ko: 가, en: x}\n  owner: digital-sales\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("", "packs.yml:2: packs.0: say what to look at: anchors, between or funnel"),
+        ("  funel: FN-ACCOUNT-OPEN", "packs.yml:6: packs.0.funel: unknown key; did you mean 'funnel'?"),
+        ("  funnel: FN-ACCOUNT-OPENED", "packs.yml:6: packs.0.funnel: funnels.yml has no FN-ACCOUNT-OPENED; did you"),
+        ("  funnel: FN-REMITTANCE", "packs.yml:6: packs.0.funnel: FN-REMITTANCE belongs to fx-sales; the people of"),
+        ("  anchors: [{page: A, error: B}]", "packs.yml:6: packs.0.anchors.0: say one of page, transaction and error"),
+        ("  anchors: [{transaction: SEC_OUTT}]",
+         "packs.yml:6: packs.0.anchors.0.transaction: no transaction code 'SEC_OUTT' is defined; did you mean"),
+        ("  anchors: [{page: A}]\n  segments: [SG-STABEL]",
+         "packs.yml:7: packs.0.segments.0: segments.yml has no SG-STABEL; did you mean 'SG-STABLE'?"),
+        ("  between: {start: {page: A}, end: {page: A}}",
+         "packs.yml:6: packs.0.between.end: the way ends where it starts"),
+        ("  anchors: [{page: A}]\n" + PACK.removeprefix("packs:\n") + "  anchors: [{page: A}]",
+         "packs.yml:7: packs.1.id: PK-X is there twice"),
+    ],
+)  # fmt: skip
+def test_a_pack_names_what_exists_and_what_its_people_see(tmp_path, lines, message):
+    (tmp_path / "packs.yml").write_text(PACK + lines)
+    with pytest.raises(DefinitionError, match=re.escape(message)) as raised:
+        load_packs(tmp_path)
+    assert len(raised.value.messages) == 1
+
+
+def test_shipped_packs_that_do_not_fit_other_funnels_are_left_out(tmp_path):
+    write = (tmp_path / "funnels.yml").write_text
+    write("funnels: []\n", encoding="utf-8")
+    assert [pack.id for pack in load_packs(tmp_path)] == ["PK-SEC-OUT", "PK-RANKING-ORDER"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(name="dashboards", help="Superset dashboards as code.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.callback()
@@ -17,18 +20,24 @@ def dashboards() -> None:
 
 @app.command()
 def apply(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    definitions: Annotated[
+        Path | None, typer.Option(help="Directory of definitions with packs.yml.  [default: the shipped ones]")
+    ] = None,
+    editable: Annotated[
+        bool, typer.Option("--editable", help="Let administrators edit them in the browser, until the next apply.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Import database, datasets, charts and dashboards into Superset, and remove what is gone from the repository.
 
-    Applying again changes nothing.
+    A dashboard is made of every pack. Applying again changes nothing.
 
     Example: `journeymart dashboards apply`
     """
     from journeymart.settings import Settings  # noqa: PLC0415 - keeps --help quick
     from journeymart.superset.apply import apply as apply_assets  # noqa: PLC0415
 
-    applied = apply_assets(Settings.load())
+    applied = apply_assets(Settings.load(), definitions=definitions, is_editable=editable)
     if as_json:
         typer.echo(json.dumps(applied.to_json(), ensure_ascii=False))
         return
@@ -38,3 +47,24 @@ def apply(
             typer.echo(f"removed {kind}: {title}")
     for url in applied.dashboards:
         typer.echo(url)
+
+
+@app.command()
+def pull(as_json: Json = False) -> None:
+    """Write what was edited in the browser (after `apply --editable`) into docker/superset/assets, for git diff.
+
+    Example: `journeymart dashboards pull`
+    """
+    from journeymart.settings import Settings  # noqa: PLC0415
+    from journeymart.superset.pull import pull as pull_assets  # noqa: PLC0415
+
+    pulled = pull_assets(Settings.load())
+    if as_json:
+        typer.echo(json.dumps(pulled.to_json(), ensure_ascii=False))
+        return
+    for name in pulled.changed:
+        typer.echo(f"changed: {name}")
+    for note in pulled.notes:
+        typer.echo(f"not brought back: {note}")
+    if not pulled.changed and not pulled.notes:
+        typer.echo("Nothing was edited.")

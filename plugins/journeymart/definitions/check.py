@@ -13,6 +13,7 @@ from journeymart.definitions.databases import load_pulls
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.loader import SHIPPED, DefinitionError, Location, load_yaml, suggestion
+from journeymart.definitions.packs import load_packs
 from journeymart.definitions.pages import load_pages
 from journeymart.definitions.rules import overlapping, parse_rules
 from journeymart.definitions.sessions import SessionsFile
@@ -54,6 +55,7 @@ def check(directory: Path | None = None) -> Report:
     for kind, file in KINDS.items():
         attempt(lambda kind=kind, file=file: load_yaml(kind, directory).parse(file))  # type: ignore[misc]
     attempt(lambda: load_definitions(directory))
+    attempt(lambda: load_packs(directory))
     known = {path.stem for path in SHIPPED.glob("*.yml")}
     files = sorted((directory or SHIPPED).glob("*.y*ml"))
     for path in files:

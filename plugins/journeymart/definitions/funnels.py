@@ -20,6 +20,7 @@ class Step(Condition):
     """One step: a condition with a name people read. An optional one may be left out."""
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
+    name_en: Annotated[str, Field(min_length=1, max_length=60)] | None = None
     optional: bool = False
 
 
@@ -170,6 +171,7 @@ class Funnel(DefinitionModel):
             "steps": [
                 {
                     "name": step.name,
+                    "name_en": step.name_en or step.name,
                     "condition_id": condition.condition_id,
                     "optional": step.optional,
                     "window_seconds": None if window is None else window.total_seconds(),

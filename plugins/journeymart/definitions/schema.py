@@ -13,6 +13,7 @@ from journeymart.definitions.conditions import where_schemas
 from journeymart.definitions.databases import Databases
 from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.loader import SHIPPED
+from journeymart.definitions.packs import PacksFile
 from journeymart.definitions.pages import Pages
 from journeymart.definitions.sessions import SessionsFile
 from journeymart.definitions.transactions import Transactions
@@ -25,6 +26,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "pages": Pages,
     "transactions": Transactions,
     "databases": Databases,
+    "packs": PacksFile,
     **KINDS,
 }
 

@@ -169,6 +169,14 @@ create or replace function raw.char_node(node_char text) returns integer
     language sql immutable parallel safe -- not strict: only then is it inlined
     return case when ascii(node_char) < 55296 then ascii(node_char) - 19968 else ascii(node_char) - 30208 end;
 
+-- Whether whoever asks may see the rows of a department. Reports see those that Superset names (superset_config.py; `*` is
+-- all of them), and none when it names none; everybody else sees every row.
+create or replace function raw.may_see_rows(owner text) returns boolean
+    language sql stable parallel safe
+    return session_user not in ('jm_report', 'jm_cs')
+        or array[owner, '*'] && string_to_array(coalesce(current_setting('journeymart.departments', true), ''), ',');
+grant execute on function raw.may_see_rows(text) to public;
+
 -- A clickstream line is two rows: the narrow one is computed with, the wide one is looked up.
 create table if not exists raw.event (
     row_id       bigint not null,

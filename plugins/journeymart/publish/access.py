@@ -37,7 +37,8 @@ _RELATIONS = """
     order by c.relname
 """
 # What a function returns, by name: its table's columns (t) and out arguments (o). What reads as its owner reads past
-# the row rules below: where it names a table that has them, or calls what does (of one funnel), it is not for reports.
+# the row rules below: where it names a table that has them it is not for reports, unless it asks for the funnel's
+# definition, which is null for those who may not see its rows.
 _FUNCTIONS = """
     select
         p.oid::regprocedure::text,
@@ -49,8 +50,7 @@ _FUNCTIONS = """
         ) as returned
     from pg_proc as p
     where p.pronamespace = 'mart'::regnamespace and has_function_privilege('jm_dashboard', p.oid, 'execute')
-    and not coalesce('funnel_id' = any(p.proargnames), false)
-    and not (p.prosecdef and exists (
+    and not (p.prosecdef and p.prosrc !~ '\\mmart\\.funnel_definition\\M' and exists (
         select
         from pg_class as c
         inner join pg_attribute as a on a.attrelid = c.oid
@@ -59,17 +59,10 @@ _FUNCTIONS = """
     ))
     order by 1
 """
-# A department sees the numbers of its own funnels. Superset says whose they are (superset_config.py); when nobody does,
-# nothing is seen. `*` stands for all departments.
+# A department sees the numbers of its own funnels.
 _DEPARTMENT = """
     create policy department on {table} for select to jm_report using (
-        funnel_id in (
-            select f.funnel_id
-            from mart.funnel as f
-            where
-                array[f.owner, '*']
-                && string_to_array(coalesce(current_setting('journeymart.departments', true), ''), ',')
-        )
+        funnel_id in (select f.funnel_id from mart.funnel as f where raw.may_see_rows(f.owner))
     )
 """
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import requests
 from supersetapiclient.base import raise_for_status
@@ -17,7 +18,7 @@ from supersetapiclient.exceptions import BadRequestError, ComplexBadRequestError
 
 from journeymart.errors import JourneymartError
 from journeymart.settings import Settings
-from journeymart.superset.bundle import CERTIFIED_BY, asset_uuids, pack, render, slug_of
+from journeymart.superset.bundle import CERTIFIED_BY, UUID_VERSION, asset_uuids, pack, render, slug_of
 from journeymart.superset.lint import check
 from journeymart.superset.manifest import Models, current_models
 from journeymart.superset.roles import apply_roles
@@ -46,18 +47,21 @@ class Applied:
         return asdict(self)
 
 
-def apply(settings: Settings, directory: Path = ASSETS) -> Applied:
-    """Check, render and import the assets of `directory`, then remove our assets that it no longer has.
+def apply(
+    settings: Settings, directory: Path = ASSETS, definitions: Path | None = None, *, is_editable: bool = False
+) -> Applied:
+    """Check, render and import the assets of `directory` and the packs of `definitions`; remove ours that are gone.
 
-    Applying again changes nothing. Raises AssetError before anything is sent if a reference is broken, DbtError if
+    Applying again changes nothing. `is_editable`: administrators may edit them in the browser until the next time, for
+    `pull` to bring the edits back. Raises AssetError before anything is sent if a reference is broken, DbtError if
     the dbt project is not valid, SupersetError if the server cannot be reached or refuses.
     """
-    assets = read_assets(directory)
+    assets = read_assets(directory, definitions)
     models = current_models(settings)
     check(assets, models)
     with superset_errors(settings):
         client = connect(settings)
-        _import(client, settings, assets, models)
+        _import(client, settings, assets, models, is_editable=is_editable)
         removed = {kind: _remove_gone(client, kind, assets) for kind in TITLES}
         removed["roles"] = apply_roles(client, assets, list_assets(client, "datasets"))
     wanted = asset_uuids(assets)
@@ -96,13 +100,15 @@ def superset_errors(settings: Settings) -> Iterator[None]:
         raise SupersetError(f"Superset at {settings.superset_url} refused: {reason}") from error
 
 
-def _import(client: SupersetClient, settings: Settings, assets: Assets, models: Models) -> None:
+def _import(client: SupersetClient, settings: Settings, assets: Assets, models: Models, *, is_editable: bool) -> None:
     address = f"{settings.pg_host}:{settings.pg_port}/{settings.pg_database}"
     passwords = {f"databases/{name}.yaml": settings.password(item.role) for name, item in assets.databases.items()}
     # Not assets.import_file: it sends the passwords in a form that Superset does not read.
     response = client.post(
         client.assets.import_url,
-        files={"bundle": ("assets.zip", pack(render(assets, models, address)), "application/zip")},
+        files={
+            "bundle": ("assets.zip", pack(render(assets, models, address, is_editable=is_editable)), "application/zip")
+        },
         data={"passwords": json.dumps(passwords)},
     )
     raise_for_status(response)
@@ -118,10 +124,10 @@ def _remove_gone(client: SupersetClient, kind: str, assets: Assets) -> list[str]
 
 
 def _is_ours(item: dict[str, Any]) -> bool:
-    """Whether an asset was imported by us: users' own, and copies they saved of ours, carry no mark."""
+    """Whether an asset was imported by us: copies that users saved of ours have our mark, but another kind of id."""
     extra = json.loads(item.get("extra") or "{}")
     certified_by = item.get("certified_by") or extra.get("certification", {}).get("certified_by")
-    return certified_by == CERTIFIED_BY and item.get("is_managed_externally", True)
+    return certified_by == CERTIFIED_BY and UUID(item["uuid"]).version == UUID_VERSION
 
 
 def list_assets(client: SupersetClient, kind: str) -> list[dict[str, Any]]:

@@ -18,9 +18,10 @@ import yaml
 from journeymart.superset.help import help_markdown
 from journeymart.superset.lint import METRIC_FIELDS, columns_of, is_date
 from journeymart.superset.manifest import Models
-from journeymart.superset.specs import LOCALES, SCHEMA, Assets, Dashboard, Database, Filter, Text, localize
+from journeymart.superset.specs import LOCALES, SCHEMA, Assets, Dashboard, Database, Dataset, Filter, Text, localize
 
 NAMESPACE = uuid.UUID("5d2f4c1e-8f0b-5b7e-9a51-3c6e0d7f2a90")
+UUID_VERSION = 5
 DEFAULT_LOCALE = LOCALES[0]
 NO_PERIOD = "No filter"
 # Superset replaces this password by the one handed over beside the bundle.
@@ -54,10 +55,19 @@ def slug_of(dashboard: Dashboard, locale: str) -> str:
     return dashboard.slug if locale == DEFAULT_LOCALE else f"{dashboard.slug}-{locale}"
 
 
-def render(assets: Assets, models: Models, address: str) -> dict[str, str]:
-    """Files of the import bundle by path; `address` is `host:port/database` of the warehouse.
+def render(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> dict[str, str]:
+    """Files of the import bundle by path, as text; see `contents`. The same input gives the same text."""
+    return {
+        path: yaml.dump(content, Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False)
+        for path, content in contents(assets, models, address, is_editable=is_editable).items()
+    }
 
-    The assets must have passed `lint.check`. The same input gives the same text.
+
+def contents(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> dict[str, dict[str, Any]]:
+    """What is in the import bundle by path; `address` is `host:port/database` of the warehouse.
+
+    Superset does not offer to edit what is managed externally: charts and dashboards are not, if `is_editable`. The
+    assets must have passed `lint.check`.
     """
     files: dict[str, Any] = {
         "metadata.yaml": {"version": VERSION, "type": "assets", "timestamp": "2020-01-01T00:00:00+00:00"},
@@ -71,7 +81,10 @@ def render(assets: Assets, models: Models, address: str) -> dict[str, str]:
             for chart in dashboard.charts:
                 files[f"charts/{own_name(name, chart)}_{locale}.yaml"] = _chart(name, chart, assets, locale)
             files[f"dashboards/{name}_{locale}.yaml"] = _dashboard(name, dashboard, assets, models, locale)
-    return {path: yaml.safe_dump(content, allow_unicode=True, sort_keys=False) for path, content in files.items()}
+    for path, content in files.items():
+        if is_editable and path.startswith(("charts/", "dashboards/")):
+            content["is_managed_externally"] = False
+    return files
 
 
 def pack(files: Mapping[str, str]) -> bytes:
@@ -95,7 +108,7 @@ def asset_uuids(assets: Assets) -> dict[str, set[str]]:
 
 
 def _common(kind: str, name: str, locale: str = "") -> dict[str, Any]:
-    """What every asset carries. Superset does not offer to edit what is managed externally."""
+    """What every asset carries."""
     return {"uuid": asset_uuid(kind, name, locale), "version": VERSION, "is_managed_externally": True}
 
 
@@ -132,7 +145,7 @@ def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: 
         "main_dttm_col": dataset.time,
         "cache_timeout": NEVER_CACHED if dataset.is_logged else None,
         "params": None,
-        "template_params": {word: text.get(locale) for word, text in dataset.words.items()} or None,
+        "template_params": _template_values(dataset, assets.dashboards[dashboard], locale) or None,
         "filter_select_enabled": True,
         "normalize_columns": False,
         "always_filter_main_dttm": False,
@@ -164,6 +177,12 @@ def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: 
     }
 
 
+def _template_values(dataset: Dataset, dashboard: Dashboard, locale: str) -> dict[str, str | list[str]]:
+    """What a dataset's query may print besides the filters' values; a model is read as it is."""
+    words = {word: text.get(locale) for word, text in dataset.words.items()}
+    return words | (dashboard.pins if dataset.query else {})
+
+
 def _chart(dashboard: str, name: str, assets: Assets, locale: str) -> dict[str, Any]:
     chart = assets.charts[name]
     dataset = assets.datasets[chart.dataset]
@@ -179,7 +198,9 @@ def _chart(dashboard: str, name: str, assets: Assets, locale: str) -> dict[str, 
         params["conditional_formatting"] = [
             {**rule, "column": metrics.get(rule["column"], rule["column"])} for rule in params["conditional_formatting"]
         ]
-    filters = [_condition(column, "==", value) for column, value in chart.filters.items()]
+    filters = [
+        _condition(name, "IN" if isinstance(value, list) else "==", value) for name, value in chart.filters.items()
+    ]
     if dataset.time:
         filters.append(_condition(dataset.time, "TEMPORAL_RANGE", NO_PERIOD))
     return {
@@ -195,7 +216,7 @@ def _chart(dashboard: str, name: str, assets: Assets, locale: str) -> dict[str, 
     }
 
 
-def _condition(column: str, operator: str, value: str) -> dict[str, Any]:
+def _condition(column: str, operator: str, value: str | list[str]) -> dict[str, Any]:
     return {
         "clause": "WHERE",
         "expressionType": "SIMPLE",
@@ -286,7 +307,7 @@ def menu_markdown(intro: Text, assets: Assets, locale: str) -> str:
     parts = [intro.get(locale).strip()]
     for group in assets.menu.groups:
         parts.append(f"### {group.title.get(locale)}")
-        dashboards = [assets.dashboards[name] for name in group.dashboards]
+        dashboards = [assets.dashboards[name] for name in assets.in_group(group)]
         parts += [
             f"- [**{d.title.get(locale)}**](/superset/dashboard/{slug_of(d, locale)}/) · {d.description.get(locale)}"
             for d in dashboards
@@ -322,6 +343,13 @@ def _filter(
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
         "controlValues": {"enableEmptyFilter": item.is_required},
     }
+    if item.default:
+        values = [item.default.get(locale)]
+        rendered["defaultDataMask"] = {
+            "extraFormData": {"filters": [{"col": item.column, "op": "IN", "val": values}]},
+            "filterState": {"value": values},
+            "ownState": {},
+        }
     if item.dataset:
         metrics = assets.datasets[item.dataset].metrics
         dataset = asset_uuid("datasets", own_name(dashboard, item.dataset), locale)
@@ -337,5 +365,7 @@ def _filter(
             "inverseSelection": False,
         }
         if item.sort_by:
+            # Charts are asked again at once when the first of the list is known, without anybody pressing a button.
+            rendered["requiredFirst"] = True
             rendered["sortMetric"] = metrics[item.sort_by].label.get(locale)
     return rendered

@@ -21,7 +21,9 @@ def refresh(settings: Settings) -> bool:
         with superset_errors(settings):
             client = connect(settings)
             datasets = [f"{item['id']}__table" for item in list_assets(client, "datasets")]
-            response = client.post(client.join_urls("cachekey", "invalidate"), json={"datasource_uids": datasets})
+            response = client.post(
+                client.join_urls(client.base_url, "cachekey", "invalidate"), json={"datasource_uids": datasets}
+            )
             raise_for_status(response)
     except SupersetError as error:
         logger.warning("dashboards keep cached numbers for up to an hour: %s", error)

@@ -21,6 +21,8 @@ WORDS = {
     "meaning": Text(ko="뜻", en="Meaning"),
     "origin": Text(ko="출처", en="Origin"),
 }
+# Relations that queries take names and members of a chosen segment from: no number comes from them.
+NAMING = ("node", "segment", "segment_customers")
 
 
 def help_markdown(intro: Text, dashboard: Dashboard, assets: Assets, models: Models, locale: str) -> str:
@@ -67,6 +69,7 @@ def _origin(dataset: Dataset, expression: str, assets: Assets, models: Models, l
     else:
         sql = assets.queries[dataset.query or ""]
         tables = sorted(set(re.findall(rf"\b{SCHEMA}\.[a-z_]+", sql)))
+        tables = [table for table in tables if table.removeprefix(f"{SCHEMA}.") not in NAMING] or tables
     columns = columns_of(dataset, models)
     labels = [columns[name].label[locale] for name in columns_in(expression, columns)]
     return " ".join(f"`{table}`" for table in tables) + " · " + ", ".join(labels)

@@ -17,7 +17,7 @@ from journeymart.superset.specs import LOCALES, SCHEMA, AssetError, Assets, Char
 
 # Form data fields whose values are names of metrics or of columns; a string or a list of strings.
 METRIC_FIELDS = ("metric", "metrics", "metrics_b", "timeseries_limit_metric")
-COLUMN_FIELDS = ("all_columns", "groupby", "groupby_b", "source", "target", "x_axis")
+COLUMN_FIELDS = ("all_columns", "groupby", "groupby_b", "groupbyColumns", "groupbyRows", "source", "target", "x_axis")
 # PostgreSQL cuts longer names, after which Superset no longer finds its own columns.
 NAME_BYTES = 63
 DATE_TYPES = ("date", "timestamp")
@@ -87,6 +87,7 @@ def lint(assets: Assets, models: Models) -> list[str]:
     problems += [f"charts/{name}.yml: no dashboard shows it" for name in sorted(set(assets.charts) - used_charts)]
     used = {name for dashboard in assets.dashboards.values() for name in _known_datasets_of(dashboard, assets)}
     problems += [f"datasets/{name}.yml: no dashboard uses it" for name in sorted(set(assets.datasets) - used)]
+    problems += _lint_orphans(assets)
     used_queries = {dataset.query for dataset in assets.datasets.values()}
     problems += [f"datasets/{name}: no dataset uses it" for name in sorted(set(assets.queries) - used_queries)]
     slugs = [dashboard.slug for dashboard in assets.dashboards.values()]
@@ -195,8 +196,26 @@ def _lint_dashboard(dashboard: Dashboard, assets: Assets, columns: dict[str, dic
             yield f"filters.{name}: no chart of the dashboard has the column '{item.column}'"
 
 
+def _lint_orphans(assets: Assets) -> Iterator[str]:
+    """Numbers that are explained and never shown, words that no query uses. A list to choose from has one number."""
+    shown = {
+        (chart.dataset, name)
+        for chart in assets.charts.values()
+        for field in METRIC_FIELDS
+        for name in names(chart.params.get(field))
+    }
+    filters = [item for dashboard in assets.dashboards.values() for item in dashboard.filters.values()]
+    shown |= {(item.dataset, item.sort_by) for item in filters if item.dataset and item.sort_by}
+    for name, dataset in assets.datasets.items():
+        if len(dataset.metrics) > 1:
+            unshown = [metric for metric in dataset.metrics if (name, metric) not in shown]
+            yield from (f"datasets/{name}.yml: metrics.{metric}: no chart shows it" for metric in unshown)
+        sql = assets.queries.get(dataset.query or "", "")
+        yield from (f"datasets/{name}.yml: words.{word}: unused" for word in dataset.words if word not in sql)
+
+
 def _lint_menu(assets: Assets) -> Iterator[str]:
-    listed = [name for group in assets.menu.groups for name in group.dashboards]
+    listed = [name for group in assets.menu.groups for name in assets.in_group(group)]
     own = {name for name, dashboard in assets.dashboards.items() if any(tab.menu for tab in dashboard.tabs)}
     yield from (f"menu.yml: there is no dashboard '{name}'" for name in sorted(set(listed) - set(assets.dashboards)))
     yield from (f"menu.yml: '{name}' is listed twice" for name in _repeated(listed))
@@ -208,7 +227,12 @@ def _lint_roles(assets: Assets) -> Iterator[str]:
         for name in spec.dashboards:
             if name not in assets.dashboards:
                 yield f"roles.yml: {role}: there is no dashboard '{name}'"
-    opened = {name for spec in assets.roles.values() for name in spec.dashboards}
+    opened = {
+        name
+        for spec in assets.roles.values()
+        for department in [None, *spec.departments]
+        for name in assets.opened_by(spec, department)
+    }
     yield from (f"roles.yml: no role may open '{name}'" for name in sorted(set(assets.dashboards) - opened))
 
 

@@ -72,13 +72,14 @@ def apply_roles(client: SupersetClient, assets: Assets, datasets: list[dict[str,
     wanted = set()
     for name, role in assets.roles.items():
         granted = [_find(permissions, key) for key in (*LOOK, *(EXPORT if "export" in role.may else ()))]
-        granted += [_find(permissions, ("datasource_access", str(ids[uuid]))) for uuid in _datasets_of(role, assets)]
         for full_name, department in role_names(name, role).items():
+            datasets_read = _datasets_of(assets.opened_by(role, department), assets)
+            of_datasets = [_find(permissions, ("datasource_access", str(ids[uuid]))) for uuid in datasets_read]
             wanted.add(full_name)
             if full_name not in existing:
                 existing[full_name] = _send(client, "post", "security/roles/", {"name": full_name})["id"]
             path = f"security/roles/{existing[full_name]}/permissions"
-            _send(client, "post", path, {"permission_view_menu_ids": sorted(granted)})
+            _send(client, "post", path, {"permission_view_menu_ids": sorted([*granted, *of_datasets])})
             if department:
                 departments.setdefault(department, []).append(existing[full_name])
     _apply_row_rules(client, assets, ids, departments)
@@ -102,7 +103,7 @@ def _apply_row_rules(
         if OWNER in assets.datasets[dataset].columns
         for locale in LOCALES
     ]
-    existing = {item["name"]: item["id"] for item in _all(client, "rowlevelsecurity")}
+    existing = {item["name"]: item["id"] for item in _all(client, "rowlevelsecurity", "name")}
     wanted = {f"{PREFIX}{department}": roles for department, roles in departments.items()}
     for name, roles in wanted.items():
         rule = {
@@ -122,10 +123,10 @@ def _apply_row_rules(
             raise_for_status(client.delete(client.join_urls(client.base_url, f"rowlevelsecurity/{number}")))
 
 
-def _datasets_of(role: Role, assets: Assets) -> list[str]:
+def _datasets_of(dashboards: list[str], assets: Assets) -> list[str]:
     return [
         asset_uuid("datasets", own_name(name, dataset), locale)
-        for name in role.dashboards
+        for name in dashboards
         for dataset in assets.datasets_of(assets.dashboards[name])
         for locale in LOCALES
     ]
@@ -149,10 +150,11 @@ def _find(permissions: dict[tuple[str, str], int], key: tuple[str, str]) -> int:
     return permissions[key]
 
 
-def _all(client: SupersetClient, path: str) -> list[dict[str, Any]]:
+def _all(client: SupersetClient, path: str, order: str = "id") -> list[dict[str, Any]]:
+    """Everything of a list that comes in pages; without an order, pages overlap and leave rows out."""
     found: list[dict[str, Any]] = []
     while True:
-        query = {"page": len(found) // PAGE_SIZE, "page_size": PAGE_SIZE}
+        query = {"page": len(found) // PAGE_SIZE, "page_size": PAGE_SIZE, "order_column": order}
         response = client.get(client.join_urls(client.base_url, path) + "/", params={"q": json.dumps(query)})
         raise_for_status(response)
         page = response.json()["result"]

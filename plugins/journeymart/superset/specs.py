@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from journeymart.definitions.packs import load_packs
 from journeymart.errors import JourneymartError
 from journeymart.settings import REPO
 
@@ -110,7 +111,7 @@ class Chart(Spec):
     type: str
     title: Text
     description: Text | None = None
-    filters: dict[str, str] = Field(default_factory=dict)
+    filters: dict[str, str | list[str]] = Field(default_factory=dict)
     params: dict[str, Any]
 
 
@@ -127,6 +128,8 @@ class Filter(Spec):
     is_required: bool = False
     # Whether a value that is not on the list may be typed.
     is_open: bool = False
+    # What is chosen until somebody chooses.
+    default: Text | None = None
 
     @model_validator(mode="after")
     def _has_target(self) -> Filter:
@@ -166,6 +169,9 @@ class Dashboard(Spec):
     database: str = "journeymart"
     filters: dict[str, Filter]
     tabs: list[Tab]
+    # Template values of its datasets' queries, and the department whose people open it: of packs (superset/packs.py).
+    pins: dict[str, list[str]] = Field(default_factory=dict)
+    owner: str | None = None
 
     @property
     def charts(self) -> list[str]:
@@ -174,10 +180,11 @@ class Dashboard(Spec):
 
 
 class MenuGroup(Spec):
-    """Dashboards for one kind of task."""
+    """Dashboards for one kind of task; with `packs`, those made of packs."""
 
     title: Text
-    dashboards: list[str]
+    dashboards: list[str] = Field(default_factory=list)
+    packs: bool = False
 
 
 class Menu(Spec):
@@ -189,13 +196,21 @@ class Menu(Spec):
 class Role(Spec):
     """What a group of people may open. Who is in it is decided where people log in.
 
-    With `departments` it is one role for each, whose people see the rows of their own department only.
+    With `departments` it is one role for each, whose people see the rows of their own department only. `packs`: those
+    of the own department, or all.
     """
 
     title: Text
     departments: list[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]] = Field(default_factory=list)
     dashboards: list[str]
+    packs: Literal["own", "all"] | None = None
     may: list[Literal["export"]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _has_own(self) -> Role:
+        if self.packs == "own" and not self.departments:
+            raise ValueError("packs: own needs departments")
+        return self
 
 
 class Roles(Spec):
@@ -215,6 +230,20 @@ class Assets(Spec):
     charts: dict[str, Chart]
     dashboards: dict[str, Dashboard]
 
+    def opened_by(self, role: Role, department: str | None = None) -> list[str]:
+        """Names of the dashboards that a role may open: as listed, then its packs."""
+        packs = [
+            name
+            for name, dashboard in self.dashboards.items()
+            if dashboard.owner and (role.packs == "all" or (role.packs == "own" and dashboard.owner == department))
+        ]
+        return [*role.dashboards, *packs]
+
+    def in_group(self, group: MenuGroup) -> list[str]:
+        """Names of the dashboards of a group of the menu."""
+        packs = [name for name, dashboard in self.dashboards.items() if dashboard.owner]
+        return [*group.dashboards, *(packs if group.packs else [])]
+
     def datasets_of(self, dashboard: Dashboard) -> list[str]:
         """Names of the datasets that a dashboard's charts and filters read, each once."""
         read = [self.charts[name].dataset for name in dashboard.charts]
@@ -224,11 +253,14 @@ class Assets(Spec):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_assets(directory: Path = ASSETS) -> Assets:
-    """Read the authored files.
+def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> Assets:
+    """Read the authored files, and the packs of `definitions` (None: the shipped ones) as dashboards.
 
-    Raises AssetError with every problem if a file is not YAML or does not follow the models above.
+    Raises AssetError with every problem if a file is not YAML or does not follow the models above, DefinitionError if a
+    pack cannot be used.
     """
+    from journeymart.superset.packs import pack_dashboards  # noqa: PLC0415 - builds the models of this module
+
     problems: list[str] = []
 
     def read(path: Path, model: type[Model]) -> Model | None:
@@ -256,6 +288,9 @@ def read_assets(directory: Path = ASSETS) -> Assets:
     queries = _read_queries(directory / "datasets", problems)
     if problems or menu is None or roles is None:
         raise AssetError("Superset assets cannot be used:\n  " + "\n  ".join(problems))
+    packs = pack_dashboards(load_packs(definitions), dashboards)
+    if repeated := dashboards.keys() & packs.keys():
+        raise AssetError(f"dashboards: {', '.join(sorted(repeated))}: a pack has this name")
     return Assets(
         databases=databases,
         menu=menu,
@@ -263,7 +298,7 @@ def read_assets(directory: Path = ASSETS) -> Assets:
         datasets=datasets,
         queries=queries,
         charts=charts,
-        dashboards=dashboards,
+        dashboards=dashboards | packs,
     )
 
 

@@ -7,6 +7,20 @@ select
     d.content #>> '{label,en}' as label_en,
     d.content ->> 'owner' as owner,
     jsonb_array_length(d.content -> 'steps') as steps,
+    array(
+        select case d.content ->> 'order' when 'any' then s.step_no || '개 단계' else s.step ->> 'name' end
+        from jsonb_array_elements(d.content -> 'steps') with ordinality as s (step, step_no)
+        order by s.step_no
+    ) as step_names_ko,
+    array(
+        select
+            case d.content ->> 'order'
+                when 'any' then s.step_no || ' steps'
+                else coalesce(s.step ->> 'name_en', s.step ->> 'name')
+            end
+        from jsonb_array_elements(d.content -> 'steps') with ordinality as s (step, step_no)
+        order by s.step_no
+    ) as step_names_en,
     (d.content ->> 'window_seconds')::double precision / 86400 as window_days
 from {{ source('config', 'definition') }} as d
 where d.kind = 'funnels' and d.retired_at is null

@@ -1,7 +1,6 @@
--- The filters as arguments of the functions: dates come parsed from get_time_filter, every other value goes through
--- where_in, which quotes it, and has to be one that is known. The result carries the columns of `scope` past the filter
--- that Superset itself puts around the query.
-{% set period = get_time_filter('session_date') -%}
+-- The filters as arguments of the functions: dates come parsed from get_time_filter (`period` and, where it acts,
+-- `segments` are set by whoever includes this), every other value goes through where_in, which quotes it, and has to be
+-- one that is known. The result carries the columns of `scope` past the filter that Superset itself puts around the query.
 {% set channels = filter_values('channel') -%}
 {% set domains = filter_values('domain') -%}
 with scope as (
@@ -10,7 +9,9 @@ with scope as (
         period.to_date,
         coalesce(period.from_date, period.to_date) as session_date,
         channels.channel,
-        domains.domain
+        domains.domain,
+        segments.segment_id,
+        segments.segment
     from (
         select
             {% if period.from_expr %}{{ period.from_expr }}{% else %}null{% endif %}::date as from_date,
@@ -30,6 +31,18 @@ with scope as (
         select null::text as domain
         {%- endif %}
     ) as domains
+    cross join (
+        {% if segments -%}
+        select named.segment_id, named.segment
+        from (
+            select segment_id, case {{ [language] | where_in }} when 'ko' then name_ko else name_en end as segment
+            from mart.segment
+        ) as named
+        where named.segment in {{ segments | where_in }}
+        {%- else -%}
+        select null::text as segment_id, null::text as segment
+        {%- endif %}
+    ) as segments
 ),
 
 -- A code may name a page and a transaction; one label per code keeps the sums right.

@@ -1,4 +1,6 @@
 -- The chosen anchor reaches the query only as a quoted literal (where_in), to be found among the known ones.
+{% set period = get_time_filter('session_date') -%}
+{% set segments = filter_values('segment') -%}
 {% include '_scope.sql' %},
 
 {% set anchors = filter_values('anchor') -%}
@@ -27,6 +29,8 @@ chosen as (
     where
         {% if anchors -%}
         anchor in {{ anchors | where_in }}
+        {%- elif only_anchors -%}
+        kind || ':' || code in {{ [only_anchors[0]] | where_in }}
         {%- else -%}
         kind = 'page'
         and code = (select from_node from mart.path_edge group by from_node order by sum(sessions) desc, from_node limit 1)
@@ -46,6 +50,7 @@ edge as (
         scope.session_date,
         scope.channel,
         scope.domain,
+        scope.segment,
         path.step,
         path.from_node,
         path.to_node,
@@ -54,7 +59,8 @@ edge as (
     cross join scope
     cross join lateral mart.paths_around(
         node => chosen.code, before => 2, after => 2, occurrence => chosen.occurrence, kind => chosen.kind,
-        from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain
+        from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
+        segment => scope.segment_id
     ) as path
 ),
 
@@ -108,6 +114,7 @@ select
     session_date,
     channel,
     domain,
+    segment,
     step,
     case when step > 0 then '+' else '' end || step || ' · ' || link.source as source,
     case when step + 1 > 0 then '+' else '' end || step + 1 || ' · ' || link.target as target,
@@ -115,4 +122,4 @@ select
     link.target as to_page,
     sum(sessions) as sessions
 from link
-group by anchor, occurrence, session_date, channel, domain, step, link.source, link.target
+group by anchor, occurrence, session_date, channel, domain, segment, step, link.source, link.target

@@ -1,3 +1,5 @@
+{% set period = get_time_filter('session_date') -%}
+{% set segments = filter_values('segment') -%}
 {% include '_scope.sql' %},
 
 {% set starts = filter_values('start_page') -%}
@@ -20,11 +22,15 @@ ends_chosen as (
     where
         {% if starts -%}
         first.label in {{ starts | where_in }}
+        {%- elif only_starts -%}
+        first.node in {{ only_starts | where_in }}
         {%- else -%}
         first.node = (select node from popular order by sessions desc, node limit 1)
         {%- endif %}
         {% if ends -%}
         and last.label in {{ ends | where_in }}
+        {%- elif only_ends -%}
+        and last.node in {{ only_ends | where_in }}
         {%- else -%}
         and last.node = (select node from popular order by kind = 'transaction' desc, sessions desc, node limit 1)
         {%- endif %}
@@ -37,6 +43,7 @@ way as (
         scope.session_date,
         scope.channel,
         scope.domain,
+        scope.segment,
         path.path,
         path.sessions,
         path.median_seconds
@@ -45,7 +52,7 @@ way as (
     -- By position: an argument called end would lose its quotes on the way through Superset's parser.
     cross join lateral mart.paths_between(
         ends_chosen.start_node, ends_chosen.end_node, 100, null,
-        scope.from_date, scope.to_date, scope.channel, scope.domain
+        scope.from_date, scope.to_date, scope.channel, scope.domain, scope.segment_id
     ) as path
 )
 
@@ -55,6 +62,7 @@ select
     way.session_date,
     way.channel,
     way.domain,
+    way.segment,
     case way.path
         when '이탈' then {{ [missed] | where_in }}
         when '기타' then {{ [others] | where_in }}

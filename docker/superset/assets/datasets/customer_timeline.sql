@@ -18,6 +18,7 @@ select
         when timeline.kind = 'survey' then {{ [survey] | where_in }}
         else timeline.kind
     end as kind_shown,
+    timeline.kind,
     timeline.title,
     timeline.detail,
     timeline.channel,

@@ -1,11 +1,52 @@
+-- The daily numbers know channels only; with a domain, device or segment, the errors themselves are counted.
+{% set domains = filter_values('domain') -%}
+{% set devices = filter_values('device_type') -%}
+{% include '_members.sql' %},
+
+error as (
+    {% if segments or domains or devices -%}
+    select
+        session.session_date,
+        event.channel,
+        event.domain,
+        session.device_type,
+        {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
+        coalesce(event.error_page, event.node) as error_page,
+        event.error_code,
+        count(*) as errors,
+        count(distinct session.session_id) as sessions
+    from mart.event as event
+    inner join mart.session as session
+        on event.visitor_key = session.visitor_key and event.started_at = session.started_at
+    {% if segments %}inner join member on session.customer_key = member.customer_key{% endif %}
+    where event.error_code is not null
+    group by 1, 2, 3, 4, 5, 6, 7
+    {%- else -%}
+    select
+        session_date,
+        channel,
+        null::text as domain,
+        null::text as device_type,
+        null::text as segment,
+        error_page,
+        error_code,
+        errors,
+        sessions
+    from mart.error_page
+    {%- endif %}
+)
+
 select
     error.session_date,
     error.channel,
+    error.domain,
+    error.device_type,
+    error.segment,
     coalesce(name.label, error.error_page) as page,
     error.error_code,
     error.errors,
     error.sessions
-from mart.error_page as error
+from error
 left join (
     select node, min(label) as label
     from mart.node

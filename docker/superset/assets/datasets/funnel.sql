@@ -1,16 +1,69 @@
--- Two versions of a definition are two different questions: only the current one is shown.
+-- Two versions of a definition are two different questions: only the current one is shown. The daily numbers are of
+-- everybody; with a channel, domain or segment each day is counted anew.
+{% set period = get_time_filter('entry_date') -%}
+{% set segments = filter_values('segment') -%}
+{% include '_scope.sql' %},
+
+{% include '_funnel.sql' %},
+
+counted as (
+    {% if channels or domains or segments -%}
+    select
+        day.entry_date,
+        asked.funnel_id,
+        scope.channel,
+        scope.domain,
+        scope.segment,
+        step.step_no,
+        step.entered,
+        step.converted,
+        step.dropped,
+        step.still_open
+    from asked
+    inner join (
+        select distinct funnel_id, version, entry_date
+        from mart.funnel_step
+        where
+            true
+            {% if period.from_expr %}and entry_date >= {{ period.from_expr }}{% endif %}
+            {% if period.to_expr %}and entry_date < {{ period.to_expr }}{% endif %}
+    ) as day on asked.funnel_id = day.funnel_id and asked.version = day.version
+    cross join scope
+    cross join lateral mart.funnel(
+        funnel_id => asked.funnel_id, from_date => day.entry_date, to_date => day.entry_date,
+        channel => scope.channel, domain => scope.domain, segment => scope.segment_id
+    ) as step
+    {%- else -%}
+    select
+        step.entry_date,
+        step.funnel_id,
+        null::text as channel,
+        null::text as domain,
+        null::text as segment,
+        step.step_no,
+        step.entered,
+        step.converted,
+        step.dropped,
+        step.still_open
+    from asked
+    inner join mart.funnel_step as step on asked.funnel_id = step.funnel_id and asked.version = step.version
+    where step.segment_id = 'all'
+    {%- endif %}
+)
+
 select
-    step.entry_date,
-    step.funnel_id,
-    funnel.owner,
-    case {{ [language] | where_in }} when 'ko' then funnel.label_ko else funnel.label_en end as funnel,
-    step.step_no,
-    step.step_no || '. ' || step.step_name as step,
-    step.entered,
-    case when step.step_no = funnel.steps then step.converted end as finished,
-    step.dropped,
-    step.still_open,
-    step.median_seconds
-from mart.funnel_step as step
-inner join mart.funnel as funnel on step.funnel_id = funnel.funnel_id and step.version = funnel.version
-where step.segment_id = 'all'
+    counted.entry_date,
+    counted.funnel_id,
+    asked.owner,
+    asked.funnel,
+    counted.channel,
+    counted.domain,
+    counted.segment,
+    counted.step_no,
+    counted.step_no || '. ' || asked.step_names[counted.step_no] as step,
+    counted.entered,
+    case when counted.step_no = asked.steps then counted.converted end as finished,
+    counted.dropped,
+    counted.still_open
+from counted
+inner join asked on counted.funnel_id = asked.funnel_id

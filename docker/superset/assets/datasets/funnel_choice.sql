@@ -5,4 +5,5 @@ select
 from mart.funnel as funnel
 left join mart.funnel_step as step
     on funnel.funnel_id = step.funnel_id and funnel.version = step.version and step.segment_id = 'all'
+where funnel.funnel_id like 'FN-%'
 group by 1, 2

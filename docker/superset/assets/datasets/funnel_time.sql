@@ -1,14 +1,26 @@
+{% set channels = filter_values('channel') -%}
+{% set domains = filter_values('domain') -%}
+{% include '_members.sql' %},
+
+{% include '_funnel.sql' %}
+
 select
     entry.entry_date,
     entry.funnel_id,
     funnel.owner,
-    case {{ [language] | where_in }} when 'ko' then funnel.label_ko else funnel.label_en end as funnel,
+    funnel.funnel,
+    {% if channels or domains %}session.channel, session.domain{% else %}null::text as channel, null::text as domain{% endif %},
+    {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
     spent.bucket_no,
     case {{ [language] | where_in }} when 'ko' then spent.bucket_ko else spent.bucket_en end as bucket,
     spent.seconds,
     1 as people
 from mart.funnel_entry as entry
-inner join mart.funnel as funnel on entry.funnel_id = funnel.funnel_id and entry.version = funnel.version
+inner join asked as funnel on entry.funnel_id = funnel.funnel_id and entry.version = funnel.version
+{% if channels or domains -%}
+inner join mart.session as session on entry.visitor_key = session.visitor_key and entry.started_at = session.started_at
+{%- endif %}
+{% if segments %}inner join member on entry.subject_key = member.customer_key{% endif %}
 cross join lateral (
     select date_part('epoch', entry.step_times[funnel.steps] - entry.step_times[1]) as seconds
 ) as took

@@ -1,3 +1,5 @@
+{% set period = get_time_filter('session_date') -%}
+{% set segments = filter_values('segment') -%}
 {% include '_scope.sql' %},
 
 {% set anchors = filter_values('anchor') -%}
@@ -12,6 +14,8 @@ chosen as (
         {% if anchors -%}
         label || ' · ' || case when kind = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end
         in {{ anchors | where_in }}
+        {%- elif only_anchors -%}
+        case kind when 'transaction' then kind else 'page' end || ':' || node in {{ [only_anchors[0]] | where_in }}
         {%- else -%}
         kind <> 'transaction'
         and node = (select from_node from mart.path_edge group by from_node order by sum(sessions) desc, from_node limit 1)
@@ -24,6 +28,7 @@ select
     scope.session_date,
     scope.channel,
     scope.domain,
+    scope.segment,
     coalesce(name.label, onward.to_node) as to_page,
     onward.visits,
     onward.median_dwell_seconds
@@ -31,6 +36,7 @@ from chosen
 cross join scope
 cross join lateral mart.paths_next(
     node => chosen.code, top_k => 15, kind => chosen.kind,
-    from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain
+    from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
+    segment => scope.segment_id
 ) as onward
 left join name on onward.to_node = name.node

@@ -1,0 +1,17 @@
+-- The funnels asked for. Rules count their steps like funnels too; they are shown with the rules. A pack has its own.
+{% set funnels = filter_values('funnel') -%}
+asked as (
+    select named.*
+    from (
+        select
+            funnel_id,
+            version,
+            owner,
+            case {{ [language] | where_in }} when 'ko' then label_ko else label_en end as funnel,
+            steps,
+            case {{ [language] | where_in }} when 'ko' then step_names_ko else step_names_en end as step_names
+        from mart.funnel
+        where {% if only_funnels %}funnel_id in {{ only_funnels | where_in }}{% else %}funnel_id like 'FN-%'{% endif %}
+    ) as named
+    {% if funnels %}where named.funnel in {{ funnels | where_in }}{% endif %}
+)

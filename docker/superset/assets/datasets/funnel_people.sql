@@ -1,0 +1,50 @@
+-- Nobody is shown, and nobody written down, until a step, an outcome and a purpose are chosen. A number leads to the
+-- single view of its customer.
+{% set steps = filter_values('step') -%}
+{% set outcomes = filter_values('outcome') -%}
+{% set purposes = filter_values('purpose') -%}
+{% set period = get_time_filter('entered_at') -%}
+with {% include '_funnel_step.sql' %},
+
+chosen as (
+    select named.funnel_id, named.step_no, named.step, outcome.outcome, outcome.shown
+    from named
+    cross join (
+        values
+        ('entered', {{ [entered] | where_in }}), ('converted', {{ [converted] | where_in }}),
+        ('dropped', {{ [dropped] | where_in }}), ('still_open', {{ [still_open] | where_in }})
+    ) as outcome (outcome, shown)
+    where
+        {% if steps and outcomes -%}
+        named.step in {{ [steps[0]] | where_in }} and outcome.shown in {{ [outcomes[0]] | where_in }}
+        {%- else -%}
+        false
+        {%- endif %}
+)
+
+select
+    chosen.step,
+    chosen.shown as outcome,
+    {% if purposes %}{{ [purposes[0]] | where_in }}{% else %}null::text{% endif %} as purpose,
+    customer.customer_id,
+    case
+        when customer.customer_id ~ '^[A-Za-z][A-Za-z0-9_-]*$' then
+            '<a href="/superset/dashboard/' || {{ [single_view] | where_in }}
+            || '/?native_filters=(NATIVE_FILTER-customer:(extraFormData:(filters:!((col:customer_id,op:IN,val:!('
+            || customer.customer_id || ')))),filterState:(value:!(' || customer.customer_id
+            || ')),id:NATIVE_FILTER-customer,ownState:()))">' || customer.customer_id || '</a>'
+        else customer.customer_id
+    end as customer_shown,
+    customer.entered_at,
+    to_char(customer.entered_at, 'YYYY-MM-DD HH24:MI') as entered,
+    to_char(customer.step_at, 'YYYY-MM-DD HH24:MI') as reached
+from chosen
+cross join lateral mart.funnel_customers(
+    viewer => {{ [current_username()] | where_in }},
+    purpose => {% if purposes %}{{ [purposes[0]] | where_in }}{% else %}null{% endif %},
+    of_funnel => chosen.funnel_id,
+    step => chosen.step_no,
+    outcome => chosen.outcome,
+    from_date => {% if period.from_expr %}{{ period.from_expr }}{% else %}null{% endif %}::date,
+    to_date => {% if period.to_expr %}{{ period.to_expr }}{% else %}null{% endif %}::date - 1
+) as customer

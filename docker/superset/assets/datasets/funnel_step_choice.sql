@@ -1,0 +1,3 @@
+with {% include '_funnel_step.sql' %}
+
+select step, funnel_id from named

@@ -1,0 +1,155 @@
+"""definitions/packs.yml: what one department wants to see. A dashboard is made of each pack (superset/packs.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from journeymart.definitions.funnels import FunnelsFile
+from journeymart.definitions.loader import (
+    SHIPPED,
+    DefinitionError,
+    DefinitionModel,
+    Document,
+    Label,
+    Location,
+    load_yaml,
+    suggestion,
+)
+from journeymart.definitions.segments import SegmentsFile
+from journeymart.definitions.sources import load_sources
+from journeymart.definitions.transactions import load_transactions
+
+MAX_ANCHORS = 20
+Code = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Anchor(DefinitionModel):
+    """A page, a transaction or an error: exactly one of them, by its code."""
+
+    page: Code | None = None
+    transaction: Code | None = None
+    error: Code | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if sum(value is not None for value in (self.page, self.transaction, self.error)) != 1:
+            raise ValueError("say one of page, transaction and error")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """`page`, `transaction` or `error`."""
+        return "page" if self.page else "transaction" if self.transaction else "error"
+
+    @property
+    def code(self) -> str:
+        """Its code, whatever it is."""
+        return self.page or self.transaction or self.error or ""
+
+
+class Between(DefinitionModel):
+    """From where to where; pages or transactions."""
+
+    start: Anchor
+    end: Anchor
+
+    @model_validator(mode="after")
+    def _has_a_way(self) -> Self:
+        for name, anchor in (("start", self.start), ("end", self.end)):
+            if anchor.error:
+                raise ValueError(f"{name}: a way begins and ends at a page or a transaction")
+        if self.start == self.end:
+            raise ValueError("end: the way ends where it starts")
+        return self
+
+
+class Pack(DefinitionModel):
+    """What a department looks at: around its anchors, between two places, along its funnel, by its segments."""
+
+    id: Annotated[str, Field(pattern=r"^PK-[A-Z0-9-]{1,60}$")]
+    label: Label
+    description: Label
+    owner: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    anchors: Annotated[tuple[Anchor, ...], Field(max_length=MAX_ANCHORS)] = ()
+    between: Between | None = None
+    funnel: str | None = None
+    segments: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _shows_something(self) -> Self:
+        if not (self.anchors or self.between or self.funnel):
+            raise ValueError("say what to look at: anchors, between or funnel")
+        return self
+
+
+class PacksFile(DefinitionModel):
+    """The file as a whole."""
+
+    packs: tuple[Pack, ...] = ()
+
+
+def load_packs(directory: Path | None = None) -> tuple[Pack, ...]:
+    """The packs of `directory`, else the shipped ones as far as they fit its funnels and segments.
+
+    Raises DefinitionError with file and line of every mistake: what a pack of one's own names has to be defined.
+    """
+    document = load_yaml("packs", directory)
+    packs = document.parse(PacksFile).packs
+    known = _Known.read(directory)
+    found = [list(_problems(document, number, packs, known)) for number in range(len(packs))]
+    if directory is not None and document.path.parent == SHIPPED:
+        return tuple(pack for pack, problems in zip(packs, found, strict=True) if not problems)
+    messages = [message for problems in found for message in problems]
+    if messages:
+        raise DefinitionError(messages)
+    return packs
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a pack may name: funnels with their owner, segments, transaction codes."""
+
+    funnels: dict[str, str]
+    segments: list[str]
+    codes: Collection[str]
+
+    @classmethod
+    def read(cls, directory: Path | None) -> Self:
+        return cls(
+            {item.id: item.owner for item in load_yaml("funnels", directory).parse(FunnelsFile).funnels},
+            [item.id for item in load_yaml("segments", directory).parse(SegmentsFile).segments],
+            load_transactions(directory, load_sources(directory)).transactions,
+        )
+
+
+def _problems(document: Document, number: int, packs: tuple[Pack, ...], known: _Known) -> Iterator[str]:
+    """What a pack names that is not there, or that its people would not see."""
+    pack = packs[number]
+
+    def problem(place: Location, text: str) -> str:
+        return f"{document.where(('packs', number, *place))}: {text}"
+
+    if pack.id in [other.id for other in packs[:number]]:
+        yield problem(("id",), f"{pack.id} is there twice")
+    if pack.funnel is not None:
+        owner = known.funnels.get(pack.funnel)
+        if owner is None:
+            yield problem(("funnel",), f"funnels.yml has no {pack.funnel}{suggestion(pack.funnel, known.funnels)}")
+        elif owner != pack.owner:
+            yield problem(("funnel",), f"{pack.funnel} belongs to {owner}; the people of {pack.owner} do not see it")
+    for place, segment in enumerate(pack.segments):
+        if segment not in known.segments:
+            yield problem(("segments", place), f"segments.yml has no {segment}{suggestion(segment, known.segments)}")
+    anchors: list[tuple[Location, Anchor]] = [(("anchors", place), item) for place, item in enumerate(pack.anchors)]
+    if pack.between:
+        anchors += [(("between", "start"), pack.between.start), (("between", "end"), pack.between.end)]
+    for at, anchor in anchors:
+        if anchor.transaction and anchor.transaction not in known.codes:
+            near = suggestion(anchor.transaction, known.codes)
+            text = f"no transaction code '{anchor.transaction}' is defined{near}"
+            yield problem((*at, "transaction"), text)

@@ -1,0 +1,114 @@
+"""A dashboard for every pack of definitions/packs.yml, put together from charts that other dashboards show too.
+
+What a pack looks at is handed to its datasets as template values (`pins`): their queries offer and show nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from journeymart.definitions.packs import Pack
+from journeymart.superset.specs import AssetError, Dashboard, Filter, Row, Tab, Text
+
+PREFIX = "pack_"
+_STATUS = Row(height=16, charts={"status": 12})
+
+
+def pack_dashboards(packs: tuple[Pack, ...], dashboards: Mapping[str, Dashboard]) -> dict[str, Dashboard]:
+    """The dashboards of `packs` by name, with filters of the dashboard of paths around an anchor.
+
+    Raises AssetError if that is not there.
+    """
+    return {name_of(pack): _dashboard(pack, dashboards) for pack in packs}
+
+
+def name_of(pack: Pack) -> str:
+    """What a pack's dashboard is called among the assets: `pack_sec_out` for PK-SEC-OUT."""
+    return PREFIX + pack.id.removeprefix("PK-").lower().replace("-", "_")
+
+
+def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
+    if "around_paths" not in dashboards:
+        raise AssetError("dashboards/around_paths.yml is missing: packs have its filters")
+    shared = dashboards["around_paths"].filters
+    filters: dict[str, Filter] = {}
+    pins: dict[str, list[str]] = {}
+    tabs = []
+    if pack.funnel:
+        pins["only_funnels"] = [pack.funnel]
+        tabs += [_funnel_tab(), _stops_tab()]
+    if pack.anchors:
+        pins["only_anchors"] = [f"{anchor.kind}:{anchor.code}" for anchor in pack.anchors]
+        filters |= {name: shared[name] for name in ("anchor", "occurrence")}
+        tabs.append(_around_tab())
+    if pack.between:
+        pins |= {"only_starts": [pack.between.start.code], "only_ends": [pack.between.end.code]}
+        tabs.append(_between_tab())
+    if pack.segments:
+        pins["only_segments"] = list(pack.segments)
+    tabs[0] = tabs[0].model_copy(update={"rows": [_STATUS, *tabs[0].rows]})
+    return Dashboard(
+        slug=pack.id.lower(),
+        title=Text(ko=pack.label.ko, en=pack.label.en),
+        description=Text(ko=pack.description.ko, en=pack.description.en),
+        filters=filters | {name: shared[name] for name in ("period", "segment", "channel", "domain")},
+        tabs=[*tabs, _help_tab(pack)],
+        pins=pins,
+        owner=pack.owner,
+    )
+
+
+def _funnel_tab() -> Tab:
+    kpis = {"funnel_started": 3, "funnel_finished": 2, "funnel_rate": 2, "funnel_open": 2, "funnel_minutes": 3}
+    return Tab(
+        title=Text(ko="퍼널", en="Funnel"),
+        rows=[
+            Row(height=16, charts=kpis),
+            Row(height=50, charts={"funnel": 5, "funnel_steps": 7}),
+            Row(height=44, charts={"funnel_trend": 7, "funnel_groups": 5}),
+        ],
+    )
+
+
+def _stops_tab() -> Tab:
+    return Tab(
+        title=Text(ko="멈춘 뒤", en="After stopping"),
+        rows=[Row(height=60, charts={"funnel_next": 6, "funnel_errors": 6})],
+    )
+
+
+def _around_tab() -> Tab:
+    return Tab(
+        title=Text(ko="전후 경로", en="Before and after"),
+        rows=[
+            Row(height=70, charts={"around": 12}),
+            Row(height=50, charts={"around_before": 6, "around_after": 6}),
+        ],
+    )
+
+
+def _between_tab() -> Tab:
+    kpis = {"between_started": 3, "between_reached": 3, "between_rate": 3, "between_ways": 3}
+    return Tab(
+        title=Text(ko="사이 경로", en="Paths between"),
+        rows=[Row(height=16, charts=kpis), Row(height=90, charts={"between_ways_table": 12})],
+    )
+
+
+def _help_tab(pack: Pack) -> Tab:
+    """The pack in words: what it looks at and who answers for it."""
+    lines: list[tuple[str, str]] = [(f"담당: {pack.owner}", f"Owner: {pack.owner}")]
+    if pack.funnel:
+        lines.append((f"퍼널: {pack.funnel}", f"Funnel: {pack.funnel}"))
+    if pack.anchors:
+        codes = ", ".join(anchor.code for anchor in pack.anchors)
+        lines.append((f"전후 경로의 기준: {codes}", f"Anchors of before and after: {codes}"))
+    if pack.between:
+        ways = f"{pack.between.start.code} → {pack.between.end.code}"
+        lines.append((f"사이 경로: {ways}", f"Paths between: {ways}"))
+    source = f"definitions/packs.yml, {pack.id}"
+    lines.append((f"정의: {source}", f"Defined in {source}"))
+    korean, english = (f"## {label}\n" + "\n".join(f"- {line}" for line in column) for label, column in (
+        (pack.label.ko, [line[0] for line in lines]), (pack.label.en, [line[1] for line in lines])
+    ))  # fmt: skip
+    return Tab(title=Text(ko="도움말", en="Help"), help=Text(ko=korean, en=english))
