@@ -365,7 +365,5 @@ def _filter(
             "inverseSelection": False,
         }
         if item.sort_by:
-            # Charts are asked again at once when the first of the list is known, without anybody pressing a button.
-            rendered["requiredFirst"] = True
             rendered["sortMetric"] = metrics[item.sort_by].label.get(locale)
     return rendered

@@ -13,5 +13,17 @@ asked as (
         from mart.funnel
         where {% if only_funnels %}funnel_id in {{ only_funnels | where_in }}{% else %}funnel_id like 'FN-%'{% endif %}
     ) as named
-    {% if funnels %}where named.funnel in {{ funnels | where_in }}{% endif %}
+    {% if funnels -%}
+    where named.funnel in {{ funnels | where_in }}
+    {%- elif not only_funnels -%}
+    -- Two funnels do not add up: the one that most people enter, which is the first on the list.
+    where named.funnel_id = (
+        select funnel_id
+        from mart.funnel_step
+        where step_no = 1 and funnel_id like 'FN-%'
+        group by funnel_id
+        order by sum(entered) desc, funnel_id
+        limit 1
+    )
+    {%- endif %}
 )
