@@ -53,6 +53,9 @@ def server() -> Iterator[Settings]:
     before = os.environ.get("JOURNEYMART_HOME")
     os.environ["JOURNEYMART_HOME"] = str(home)
     settings = local.up(lambda _line: None, port_base=free_port_base(), only_postgres=True)
+    with connect("jm_admin", database="postgres", settings=settings, autocommit=True) as connection:
+        connection.execute("alter system set fsync = off")  # nobody misses what a power cut would take
+        connection.execute("select pg_reload_conf()")
     yield settings
     # at once: an orderly end would first write out, file by file, what is removed next
     postmaster = int((Postgres(settings).data / "postmaster.pid").read_text().split()[0])

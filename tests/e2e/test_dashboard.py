@@ -209,9 +209,9 @@ def test_every_dashboard_is_complete(window, platform, assets, logins, locale, s
                 title = assets.charts[chart].title.get(locale)
                 header = page.locator("[data-test=slice-header]:visible").get_by_text(title, exact=True)
                 expect(header.first).to_be_visible()
-            drawn = sum(assets.charts[chart].type in DRAWN for chart in charts)
-            expect(page.locator(".slice_container:visible canvas")).to_have_count(drawn)
             page.screenshot(path=screenshots / f"{name}_{number}_{locale}.png", full_page=True)
+            drawn = sum(assets.charts[chart].type in DRAWN for chart in charts)
+            expect(page.locator(".slice_container:visible canvas"), name).to_have_count(drawn, timeout=PATIENCE)
         # People may stop without an error; every other chart shows something.
         assert page.locator(".ant-empty").count() <= ("funnel_errors" in dashboard.charts), name
         assert_healthy(watched)

@@ -1,4 +1,5 @@
 select
+    rule.owner,
     case {{ [language] | where_in }} when 'ko' then rule.label_ko else rule.label_en end as rule,
     following.detection_date,
     case
