@@ -24,6 +24,13 @@ from journeymart.settings import Settings
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what is dear to set up stay in one process: those of a file, and all with a reference."""
+    for item in items:
+        group = "oracle" if item.path.parent.name == "oracle" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def free_port_base() -> int:
     """Three free consecutive ports, looked for from a place of this process's own: several suites may run at once."""
     first = os.getpid() % 1000 * 15
