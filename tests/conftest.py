@@ -24,6 +24,7 @@ from journeymart.settings import Settings
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what is dear to set up stay in one process: those of a file, and all with a reference."""
     for item in items:

@@ -92,6 +92,15 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     app.before_request(respond)
 
 
+# Truncating a date gives the database a time with a zone, whose day is the one before in UTC, which charts count in.
+TIME_GRAIN_ADDON_EXPRESSIONS = {
+    "postgresql": {
+        grain: f"date_trunc('{unit}', {{col}}::timestamp)"
+        for grain, unit in {"P1D": "day", "P1W": "week", "P1M": "month", "P3M": "quarter", "P1Y": "year"}.items()
+    }
+}
+
+
 # --- rows -----------------------------------------------------------------------------------------------
 def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
     uri: Any, params: dict[str, Any], username: str, security_manager: Any, source: Any
@@ -122,6 +131,17 @@ EXTRA_CATEGORICAL_COLOR_SCHEMES = [
             *("#7FA8E6", "#7CCBA2", "#F5C969", "#F19C79", "#8FD3E8"),
             *("#B79CE0", "#F2A1C0", "#A9C46C", "#D9B38C", "#86B6B0"),
         ],
+    }
+]
+
+EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
+    {
+        "id": "journeymart_share",
+        "label": "journeymart",
+        "description": "",
+        "isDiverging": False,
+        "isDefault": False,
+        "colors": ["#F4F7FD", "#7FA8E6"],
     }
 ]
 

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import yaml
 
 from journeymart.publish.access import PERSONAL
-from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, pack, render, slug_of
+from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, contents, pack, slug_of
 from journeymart.superset.help import metrics_of
 from journeymart.superset.lint import check, lint, lint_query
 from journeymart.superset.specs import ASSETS, LOCALES, AssetError, read_assets
@@ -24,7 +23,7 @@ HANGUL = re.compile("[가-힣]")
 
 @pytest.fixture(scope="module")
 def bundle(assets, models) -> dict[str, dict[str, Any]]:
-    return {path: yaml.safe_load(text) for path, text in render(assets, models, ADDRESS).items()}
+    return dict(contents(assets, models, ADDRESS))
 
 
 def of_kind(bundle, kind: str, locale: str = "") -> dict[str, dict[str, Any]]:
@@ -158,8 +157,8 @@ def test_an_unused_chart_stops_the_import(tmp_path, models):
 
 
 def test_the_same_assets_give_the_same_bytes(assets, models):
-    first = pack(render(assets, models, ADDRESS))
-    assert first == pack(render(read_assets(), models, ADDRESS))
+    first = pack(contents(assets, models, ADDRESS))
+    assert first == pack(contents(read_assets(), models, ADDRESS))
     with zipfile.ZipFile(io.BytesIO(first)) as archive:
         assert "journeymart/metadata.yaml" in archive.namelist()
 

@@ -16,12 +16,16 @@ class Superset(Tool):
     name = "superset"
 
     def commands(self) -> dict[str, list[str]]:
-        """Never with --preload: workers would share database sockets and mix up results."""
+        """Never with --preload: workers would share database sockets and mix up results.
+
+        A connection that is used again just as it is closed is an error to people; two seconds, the default, are short.
+        """
         return {
             "superset": [
                 str(self.bin / "gunicorn"), "--bind", urlsplit(self.settings.superset_url).netloc,
                 "--workers", "1", "--worker-class", "gthread", "--threads", "8",
-                "--timeout", "120", "--graceful-timeout", "5", "--no-control-socket", "superset.app:create_app()",
+                "--timeout", "120", "--graceful-timeout", "5", "--keep-alive", "75", "--no-control-socket",
+                "superset.app:create_app()",
             ]
         }  # fmt: skip
 

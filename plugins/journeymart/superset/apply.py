@@ -1,11 +1,16 @@
-"""Bring Superset to what the repository says: import the bundle, then remove what the repository no longer has."""
+"""Bring Superset to what the repository says: import what differs, then remove what the repository no longer has.
+
+Superset takes most of a minute to import everything, so what it holds is remembered: a dashboard goes with its charts
+and datasets, which are its own, if its files are others than last time, or one of them was since changed or is gone.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +23,9 @@ from supersetapiclient.exceptions import BadRequestError, ComplexBadRequestError
 
 from journeymart.errors import JourneymartError
 from journeymart.settings import Settings
-from journeymart.superset.bundle import CERTIFIED_BY, UUID_VERSION, asset_uuids, pack, render, slug_of
+from journeymart.superset.bundle import CERTIFIED_BY, UUID_VERSION, Files, asset_uuids, pack, parts, slug_of
 from journeymart.superset.lint import check
-from journeymart.superset.manifest import Models, current_models
+from journeymart.superset.manifest import current_models
 from journeymart.superset.roles import apply_roles
 from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets
 
@@ -28,6 +33,9 @@ ADMIN = "admin"
 PAGE_SIZE = 100
 # Kinds of assets and the field that names one; in this order an asset goes before what it rests on.
 TITLES = {"dashboards": "dashboard_title", "charts": "slice_name", "datasets": "table_name"}
+FURTHER = {"dashboards": ["slug", "certified_by"], "charts": ["certified_by"], "datasets": ["extra"]}
+# Everything of a kind as Superset lists it, its users' own included.
+Listed = dict[str, list[dict[str, Any]]]
 
 
 class SupersetError(JourneymartError):
@@ -59,17 +67,27 @@ def apply(
     assets = read_assets(directory, definitions)
     models = current_models(settings)
     check(assets, models)
+    address = f"{settings.pg_host}:{settings.pg_port}/{settings.pg_database}"
+    wanted = parts(assets, models, address, is_editable=is_editable)
+    passwords = {f"databases/{name}.yaml": settings.password(item.role) for name, item in assets.databases.items()}
+    digests = {
+        name: hashlib.sha256(json.dumps([part, passwords]).encode()).hexdigest() for name, part in wanted.items()
+    }
     with superset_errors(settings):
         client = connect(settings)
-        _import(client, settings, assets, models, is_editable=is_editable)
-        removed = {kind: _remove_gone(client, kind, assets) for kind in TITLES}
-        removed["roles"] = apply_roles(client, assets, list_assets(client, "datasets"))
-    wanted = asset_uuids(assets)
+        memory = Memory(settings.home / "superset" / "applied.json")
+        listed = {kind: list_assets(client, kind) for kind in TITLES}
+        stale = memory.differing(wanted, digests, listed)
+        imported = {path: content for name in stale for path, content in wanted[name].items()}
+        if imported:
+            _import(client, imported, passwords)
+            listed = {kind: list_assets(client, kind) for kind in TITLES}
+        removed = {kind: _remove_gone(client, kind, listed[kind], assets) for kind in TITLES}
+        removed["roles"] = apply_roles(client, assets, listed["datasets"])
+        memory.write(wanted, digests, listed)
     return Applied(
         imported={
-            "databases": len(assets.databases),
-            **{kind: len(wanted[kind]) for kind in reversed(TITLES)},
-            "roles": len(assets.roles),
+            kind: sum(path.startswith(f"{kind}/") for path in imported) for kind in ("databases", *reversed(TITLES))
         },
         removed=removed,
         dashboards=[
@@ -78,6 +96,34 @@ def apply(
             for locale in LOCALES
         ],
     )
+
+
+class Memory:
+    """What was applied last: of each part of the bundle a digest of its files, and when its assets were changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def differing(self, wanted: Mapping[str, Files], digests: Mapping[str, str], listed: Listed) -> list[str]:
+        """Names of the parts that are not in Superset as they were applied last, or should be others."""
+        last = json.loads(self._path.read_text()) if self._path.exists() else {}
+        now = self._states(wanted, digests, listed)
+        return [name for name in wanted if last.get(name) != now[name]]
+
+    def write(self, wanted: Mapping[str, Files], digests: Mapping[str, str], listed: Listed) -> None:
+        """Remember that the parts were applied."""
+        new = self._path.with_suffix(".part")
+        new.write_text(json.dumps(self._states(wanted, digests, listed)))
+        new.rename(self._path)
+
+    @staticmethod
+    def _states(wanted: Mapping[str, Files], digests: Mapping[str, str], listed: Listed) -> dict[str, list[str | None]]:
+        changed = {item["uuid"]: item["changed_on_utc"] for items in listed.values() for item in items}
+        # Databases are not listed: a person cannot change them unless as an administrator of Superset itself.
+        return {
+            name: [digests[name], *(changed.get(c["uuid"]) for p, c in part.items() if p.startswith(tuple(TITLES)))]
+            for name, part in wanted.items()
+        }
 
 
 def connect(settings: Settings) -> SupersetClient:
@@ -100,24 +146,20 @@ def superset_errors(settings: Settings) -> Iterator[None]:
         raise SupersetError(f"Superset at {settings.superset_url} refused: {reason}") from error
 
 
-def _import(client: SupersetClient, settings: Settings, assets: Assets, models: Models, *, is_editable: bool) -> None:
-    address = f"{settings.pg_host}:{settings.pg_port}/{settings.pg_database}"
-    passwords = {f"databases/{name}.yaml": settings.password(item.role) for name, item in assets.databases.items()}
+def _import(client: SupersetClient, files: Files, passwords: Mapping[str, str]) -> None:
     # Not assets.import_file: it sends the passwords in a form that Superset does not read.
     response = client.post(
         client.assets.import_url,
-        files={
-            "bundle": ("assets.zip", pack(render(assets, models, address, is_editable=is_editable)), "application/zip")
-        },
-        data={"passwords": json.dumps(passwords)},
+        files={"bundle": ("assets.zip", pack(files), "application/zip")},
+        data={"passwords": json.dumps({path: password for path, password in passwords.items() if path in files})},
     )
     raise_for_status(response)
 
 
-def _remove_gone(client: SupersetClient, kind: str, assets: Assets) -> list[str]:
+def _remove_gone(client: SupersetClient, kind: str, listed: list[dict[str, Any]], assets: Assets) -> list[str]:
     """Delete assets that carry our mark and are not in the repository; returns their titles."""
     wanted = asset_uuids(assets)[kind]
-    gone = [item for item in list_assets(client, kind) if _is_ours(item) and item["uuid"] not in wanted]
+    gone = [item for item in listed if _is_ours(item) and item["uuid"] not in wanted]
     for item in gone:
         getattr(client, kind).delete(item["id"])
     return sorted(item[TITLES[kind]] for item in gone)
@@ -135,7 +177,12 @@ def list_assets(client: SupersetClient, kind: str) -> list[dict[str, Any]]:
     endpoint: str = getattr(client, kind).base_url
     found: list[dict[str, Any]] = []
     while True:
-        query = {"page": len(found) // PAGE_SIZE, "page_size": PAGE_SIZE, "order_column": TITLES[kind]}
+        query = {
+            "page": len(found) // PAGE_SIZE,
+            "page_size": PAGE_SIZE,
+            "order_column": TITLES[kind],
+            "columns": ["id", "uuid", "changed_on_utc", TITLES[kind], *FURTHER[kind]],
+        }
         response = client.get(endpoint, params={"q": json.dumps(query)})
         raise_for_status(response)
         page = response.json()["result"]

@@ -35,6 +35,8 @@ COLOR_SCHEME = "journeymart"
 TITLE_CSS = ".dynamic-title-input { field-sizing: content; width: auto !important; }"
 GREY = "#B8BEC6"
 GREY_WORDS = ("entry", "exit", "other")
+# Contents by path in a bundle.
+Files = Mapping[str, dict[str, Any]]
 # What Superset takes for "do not cache".
 NEVER_CACHED = -1
 EPOCH = (2020, 1, 1, 0, 0, 0)
@@ -55,44 +57,49 @@ def slug_of(dashboard: Dashboard, locale: str) -> str:
     return dashboard.slug if locale == DEFAULT_LOCALE else f"{dashboard.slug}-{locale}"
 
 
-def render(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> dict[str, str]:
-    """Files of the import bundle by path, as text; see `contents`. The same input gives the same text."""
+def contents(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> Files:
+    """What is in the import bundle of everything, by path; see `parts`."""
     return {
-        path: yaml.dump(content, Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False)
-        for path, content in contents(assets, models, address, is_editable=is_editable).items()
+        path: content
+        for part in parts(assets, models, address, is_editable=is_editable).values()
+        for path, content in part.items()
     }
 
 
-def contents(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> dict[str, dict[str, Any]]:
-    """What is in the import bundle by path; `address` is `host:port/database` of the warehouse.
+def parts(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> dict[str, Files]:
+    """Bundles that can be imported one by one: a dashboard in one language with all it is made of.
 
-    Superset does not offer to edit what is managed externally: charts and dashboards are not, if `is_editable`. The
-    assets must have passed `lint.check`.
+    `address` is `host:port/database` of the warehouse. Superset does not offer to edit what is managed externally:
+    charts and dashboards are not, if `is_editable`. The assets must have passed `lint.check`.
     """
-    files: dict[str, Any] = {
-        "metadata.yaml": {"version": VERSION, "type": "assets", "timestamp": "2020-01-01T00:00:00+00:00"},
-        **{f"databases/{name}.yaml": _database(name, database, address) for name, database in assets.databases.items()},
-    }
+    found: dict[str, Files] = {}
     for locale in LOCALES:
         for name, dashboard in assets.dashboards.items():
+            database = dashboard.database
+            files: dict[str, dict[str, Any]] = {
+                "metadata.yaml": {"version": VERSION, "type": "assets", "timestamp": "2020-01-01T00:00:00+00:00"},
+                f"databases/{database}.yaml": _database(database, assets.databases[database], address),
+            }
             for dataset in assets.datasets_of(dashboard):
-                path = f"datasets/{dashboard.database}/{own_name(name, dataset)}_{locale}.yaml"
+                path = f"datasets/{database}/{own_name(name, dataset)}_{locale}.yaml"
                 files[path] = _dataset(name, dataset, assets, models, locale)
             for chart in dashboard.charts:
                 files[f"charts/{own_name(name, chart)}_{locale}.yaml"] = _chart(name, chart, assets, locale)
             files[f"dashboards/{name}_{locale}.yaml"] = _dashboard(name, dashboard, assets, models, locale)
-    for path, content in files.items():
-        if is_editable and path.startswith(("charts/", "dashboards/")):
-            content["is_managed_externally"] = False
-    return files
+            for path, content in files.items():
+                if is_editable and path.startswith(("charts/", "dashboards/")):
+                    content["is_managed_externally"] = False
+            found[f"{name}_{locale}"] = files
+    return found
 
 
-def pack(files: Mapping[str, str]) -> bytes:
-    """A zip file of the bundle, the same bytes for the same files."""
+def pack(files: Files) -> bytes:
+    """A zip file of a bundle, the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, content in files.items():
-            archive.writestr(zipfile.ZipInfo(f"journeymart/{path}", EPOCH), content, zipfile.ZIP_DEFLATED)
+            text = yaml.dump(content, Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False)
+            archive.writestr(zipfile.ZipInfo(f"journeymart/{path}", EPOCH), text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
