@@ -26,9 +26,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what is dear to set up stay in one process: those of a file, and all with a reference."""
+    """Tests that share what is dear to set up stay in one process: those of a file, of the reference, of the checks."""
     for item in items:
-        group = "oracle" if item.path.parent.name == "oracle" else str(item.path)
+        folder = item.path.parent.name
+        group = folder if folder in ("oracle", "expectations") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 
 
