@@ -296,9 +296,13 @@ def test_the_same_rows_in_any_format_are_the_same(zone: Zone):
 
 
 def test_amounts_are_exact(zone: Zone):
-    amounts = ["0.1", "0.2", "-5", "1234567890123456.7891", '"9999999999999999.9999"', '"1e3"']
-    wrong = ["1.23456", '"12,5"', "12345678901234567", '"NaN"']
-    lines = [json.dumps(transaction(n))[:-1] + f', "amount": {value}}}' for n, value in enumerate(amounts + wrong)]
+    amounts = ["0.1", "0.20", "-5", "1234567890123456.7891", '"9999999999999999.9999"', "1000.0"]
+    wrong = ["1.23456", '"12,5"', "12345678901234567", '"NaN"', "1e3", "-1.5E+03", '"1e3"', "1e999"]
+    # The same key further inside is another amount.
+    lines = [
+        json.dumps(transaction(n, fields={"a": 1}))[:-2] + f', "amount": 9e9}}, "amount": {value}}}'
+        for n, value in enumerate(amounts + wrong)
+    ]
     zone.put("transactions/a.ndjson", "\n".join(lines))
     [result] = zone.land()
     assert result.totals == {"amount": "11234567890124452.089"}
@@ -307,12 +311,22 @@ def test_amounts_are_exact(zone: Zone):
     assert zone.value("select sum(amount)::text from raw.transactions") == zone.value(
         "select to_char((totals ->> 'amount')::numeric, 'FM99999999999999999.0000') from raw.file"
     )
-    assert [(field, reason[:30]) for _, field, reason in zone.quarantine()] == [
-        ("amount", "amount has more than 4 decimal"),
-        ("amount", "amount is not a decimal number"),
-        ("amount", "amount is not a decimal number"),
-        ("amount", "amount is not a decimal number"),
+    no_number = "amount is not a decimal number of at most 16 digits before the point: "
+    assert [(field, reason) for _, field, reason in zone.quarantine()] == [
+        ("amount", "amount has more than 4 decimals: '1.23456'."),
+        ("amount", f"{no_number}'12,5'."),
+        ("amount", f"{no_number}'12345678901234567'."),
+        ("amount", f"{no_number}'NaN'."),
+        ("amount", "amount is in scientific notation: '1e3'."),
+        ("amount", "amount is in scientific notation: '-1.5E+03'."),
+        ("amount", "amount is in scientific notation: '1e3'."),
+        ("amount", f"{no_number}'1e999'."),
     ]
+    header = "transaction_id,transaction_time,customer_id,transaction_code,amount\n"
+    zone.put("transactions/b.csv", header + "x,2025-06-01,c,FX,2e3\ny,2025-06-01,c,FX,2000\n")
+    [result] = zone.land()
+    assert (result.rows_loaded, result.rows_quarantined) == (1, 1)
+    assert zone.quarantine()[-1] == (2, "amount", "amount is in scientific notation: '2e3'.")
 
 
 def test_a_row_of_a_parquet_file_goes_to_quarantine_as_json(zone: Zone):

@@ -185,7 +185,7 @@ def test_delimited_and_json_bodies_lie_beside_fixed_ones(tmp_path: Path, bodies:
         b"D004JS0000100"
         + json.dumps(body).replace("1.2345678901234567e+19", "12345678901234567890.5").encode()
         + b"\r",
-        'D005JS0000100{"held": [{"code": "가"}, {}], "fee": 1.5e3}'.encode("cp949"),
+        'D005JS0000100{"held": [{"code": "가"}, {}], "fee": 1500}'.encode("cp949"),
         trailer(5, 500),
     )
     assert not rejects
@@ -220,6 +220,7 @@ def test_delimited_and_json_bodies_lie_beside_fixed_ones(tmp_path: Path, bodies:
         (b"JS0000000[]", None, "The body is not a JSON object."),
         (b'JS0000000{"fee": NaN}', "fee", "fee is not a number: 'NaN'."),
         (b'JS0000000{"fee": "1,000"}', "fee", "fee is not a number: '1,000'."),
+        (b'JS0000000{"fee": 1.5e3}', "fee", "fee is not a number: '1.5e3'."),
         (b'JS0000000{"session": {"a": 1}}', "session", "session is not one value: '{\"a\":1}'."),
         (b'JS0000000{"session": "\\ud800"}', "session", "session is not a text: '\\ud800'."),
         (b'JS0000000{"bsGb": 3}', "side", "side is not one of 1, 2: '3'."),

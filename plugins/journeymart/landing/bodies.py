@@ -16,7 +16,7 @@ from typing import Any
 from journeymart.definitions.transactions import Group, Item, Transaction
 
 SHOWN_CHARACTERS = 80
-NUMBER = re.compile(r"[+-]?\d{1,22}(?:\.\d{1,16})?(?:[eE][+-]?\d)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?\d{1,22}(?:\.\d{1,16})?", re.ASCII)
 # 20260601, 20260601103000, 20260601103000123 as ISO 8601 has them; ISO 8601 itself stays.
 PACKED_TIME = re.compile(r"(\d{8})(\d{6})?(\d{3})?", re.ASCII)
 

@@ -121,9 +121,8 @@ class Decoder:
         ]
         values = {column: f"r.{name(column)}" for column in wanted}
         exact = {
-            column: f"case when strlen({value}) > 15 and not contains({LINE}, '\"' || {value} || '\"')"
-            f" then coalesce(nullif(regexp_extract({LINE}, {text(_number_of(column))}, 1), ''), {value})"
-            f" else {value} end"
+            column: f"case when (strlen({value}) > 15 or contains({value}, '.'))"
+            f" and not contains({LINE}, '\"' || {value} || '\"') then {_as_written(column, value)} else {value} end"
             for column, value in values.items()
             if wanted[column] == "decimal"
         }
@@ -288,6 +287,8 @@ class Decoder:
             )
         if item.type == "decimal":
             check(f"{column} <> try_cast({raw} as decimal(38, 16))", f"{key} has more than 4 decimals: {{}}.")
+            # Who writes so has most often rounded: 1.23457e9 is what is left of 1234567890.12.
+            check(f"contains(lower({raw}), 'e')", f"{key} is in scientific notation: {{}}.")
         if item.allowed is not None:
             values = ", ".join(text(value) for value in item.allowed)
             check(f"{column} not in ({values})", f"{key} is not one of {', '.join(item.allowed)}: {{}}.")
@@ -387,9 +388,13 @@ def _listed(columns: Iterable[str]) -> str:
     return ", ".join(f"'{mask_line(column)[:SHOWN_CHARACTERS]}'" for column in list(columns)[:20])
 
 
-def _number_of(column: str) -> str:
-    """A JSON number as it is written: DuckDB gives it back as a double, which holds no more than 15 digits."""
-    return rf'"{re.escape(column)}"\s*:\s*(-?[0-9][-+0-9.eE]*)'
+def _as_written(column: str, value: str) -> str:
+    """A JSON number as it is written: DuckDB gives it back as a double, which holds no more than 15 digits and says
+    nothing of an exponent. The same key further inside may come first in the line; it is told by its value."""
+    written = rf'"{re.escape(column)}"\s*:\s*(-?[0-9][-+0-9.eE]*)'
+    found = f"regexp_extract_all({LINE}, {text(written)}, 1)"
+    same = f"list_filter({found}, lambda each: try_cast(each as double) = try_cast({value} as double))"
+    return f"coalesce({same}[1], {value})"
 
 
 def _is_text(kind: pa.DataType) -> bool:

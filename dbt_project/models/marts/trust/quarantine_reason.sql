@@ -18,7 +18,7 @@ select
         when r.reason like '% is missing.' then 'missing'
         when r.reason ~ 'UTF-8|NUL|encod|EUC-KR|CP949' then 'encoding'
         when r.field = '-' or r.reason ~ 'cannot be stored as JSON' then 'syntax'
-        when r.reason ~ ' is not one of | is before | is longer than | has more than ' then 'value'
+        when r.reason ~ ' is not one of | is before | is longer than | has more than | is in scientific ' then 'value'
         else 'type'
     end as kind,
     case
@@ -38,6 +38,7 @@ select
         when r.reason ~ ' is before \d+ or after \d+'
             then regexp_replace(r.reason, '.* is before (\d+) or after (\d+).*', '\1년부터 \2년까지의 날짜가 아님')
         when r.reason ~ ' has more than ' then '소수점 아래 자릿수가 너무 많음'
+        when r.reason ~ ' is in scientific notation' then '지수 표기(1e5 등)로 적힌 숫자'
         when r.reason ~ ' is not a time' then '시각으로 읽을 수 없음'
         when r.reason ~ ' is not a date' then '날짜로 읽을 수 없음'
         when r.reason ~ ' is not a (whole|decimal)? ?number' then '숫자로 읽을 수 없음'
