@@ -131,7 +131,7 @@ def _head(runs: int, busy: float) -> str:
         f"Median of {runs} run{'s' if runs > 1 else ''} (least–most for the wall clock), each on a new warehouse. "
         "CPU seconds hold on a busy machine, wall clocks do not. Every stage is a process of its own, so its start "
         "(about 3 s for dbt, 4 s for Great Expectations) is in the wall clock. CPU: the stage's own + PostgreSQL's. "
-        "Memory: peak of the stage + private memory of PostgreSQL's processes, without shared buffers. Database: sum "
+        "Memory: peak of the stage + peak of PostgreSQL's processes, without shared buffers. Database: sum "
         "over models and tests. Analyses beside other engines: [benchmarks/engine.md](benchmarks/engine.md); landing "
         "by format: [benchmarks/landing.md](benchmarks/landing.md). "
         "Detection: [benchmarks/detection.md](benchmarks/detection.md).\n\n"

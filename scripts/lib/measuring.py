@@ -69,7 +69,7 @@ def machine(command: str) -> str:
 
 
 class _Peak:
-    """Largest private memory of PostgreSQL's processes, sampled every half second, in MB."""
+    """Largest memory of PostgreSQL's processes beside what they share, sampled every half second, in MB."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -80,7 +80,7 @@ class _Peak:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.5):
-            self._peak = max(self._peak, sum(map(_private_memory, _postgres_processes(self._settings))))
+            self._peak = max(self._peak, sum(map(_own_memory, _postgres_processes(self._settings))))
 
     def stop(self) -> float:
         self._ended.set()
@@ -100,12 +100,13 @@ def _postgres_processes(settings: Settings) -> list[Path]:
     return found
 
 
-def _private_memory(process: Path) -> float:
+def _own_memory(process: Path) -> float:
+    """Without shared buffers, whose pages the kernel calls private while one process alone has used them."""
     try:
         text = (process / "smaps_rollup").read_text()
     except OSError:  # ended meanwhile
         return 0.0
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1024
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss_Anon:")) / 1024
 
 
 def _postgres_cpu(settings: Settings) -> float:

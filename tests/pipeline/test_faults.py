@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from tests.pipeline.zone import Zone, event
 
 from journeymart.db import DatabaseUnreachableError, connect
-from journeymart.landing import discover
+from journeymart.landing import archive, discover
 from journeymart.landing import load as loading
 from journeymart.landing.files import LandingFile
 from journeymart.landing.readers import CHUNK_BYTES, Chunk
@@ -218,6 +219,27 @@ def test_a_full_disk(failing: Zone):
     with connect("jm_admin", settings=zone.settings) as warehouse:
         warehouse.execute("drop function raw.fail cascade")
     assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 5)]
+
+
+def test_a_disk_without_room_for_the_archive(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    zone.put("clickstream/a.ndjson", [event(1)])
+    made = tempfile.mkstemp
+
+    def full(dir: os.PathLike[str]) -> tuple[int, str]:  # noqa: A002 - as in the standard library
+        number, name = made(dir=dir)
+        os.close(number)
+        return os.open("/dev/full", os.O_WRONLY), name
+
+    with monkeypatch.context() as patched:
+        patched.setattr(archive.tempfile, "mkstemp", full)
+        [result] = zone.land()
+    assert (result.status, result.error) == (
+        "failed",
+        "clickstream/a.ndjson could not be loaded: [Errno 28] No space left on device;"
+        " nothing of it is loaded, it is taken again by the next run",
+    )
+    assert list((zone.settings.archive / archive.INCOMING).iterdir()) == []
+    assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 1)]
 
 
 def test_a_connection_lost_in_the_middle_of_a_file(failing: Zone):

@@ -531,7 +531,9 @@ def test_a_rejected_file_comes_again_when_it_has_changed(zone: Zone):
     (zone.directory / "clickstream").mkdir()
     file = zone.directory / "clickstream/a.ndjson.gz"
     file.write_bytes(good[:-9])
-    [result] = zone.land()
+    zone.put("clickstream/b.ndjson", [event(2)])
+    [result, other] = zone.land()
+    assert (other.status, other.rows_loaded) == ("loaded", 1)
     assert (result.status, result.error) == (
         "rejected",
         "clickstream/a.ndjson.gz cannot be decompressed: Truncated compressed stream",
