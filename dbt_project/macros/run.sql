@@ -14,18 +14,21 @@
     {{ return(run_fact('sessions', {})) }}
 {% endmacro %}
 
-{# Whether this run takes files away that others have corrected (supersedes in their .done); rare, so models carry the
-   conditions for it only then. #}
+{# Whether this run takes something away: files that others have corrected (supersedes in their .done), or lines of erased
+   customers; rare, so models carry the conditions for it only then. #}
 {% macro has_gone() %}
     {{ return(run_fact('has_gone', false)) }}
 {% endmacro %}
 
-{# Whether a row of raw or mart is of a file that this run takes away. #}
+{# Whether a row of raw or mart is one that this run takes away. #}
 {% macro is_gone(row_id) -%}
-    exists (select from build.run_gone as g where g.file_id = ({{ row_id }} >> 32)::integer)
+    (
+        exists (select from build.run_gone as g where g.file_id = ({{ row_id }} >> 32)::integer)
+        or exists (select from build.run_erased as g where g.erased_row = {{ row_id }})
+    )
 {%- endmacro %}
 
-{# A raw table as it will be: without the files that this run takes away. #}
+{# A raw table as it will be: without what this run takes away. #}
 {% macro landed(table) -%}
     {%- set relation = source('raw', table) -%}
     {%- if has_gone() -%}
@@ -42,6 +45,10 @@
         from build.run_gone as f
         inner join {{ source('raw', table) }} as r
             on r.row_id between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
+        union all
+        select r.*
+        from build.run_erased as l
+        inner join {{ source('raw', table) }} as r on l.erased_row = r.row_id
     )
 {%- endmacro %}
 
@@ -61,11 +68,12 @@
         from build.run_file as f
         inner join {{ relation }} as r
             on r.row_id between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
+        {{ 'where not ' ~ is_gone('r.row_id') if has_gone() }}
         union all
         select r.*
         from build.run_line as l
         inner join {{ relation }} as r on l.row_id = r.row_id
-        where l.is_single
+        where l.is_single {{ 'and not ' ~ is_gone('r.row_id') if has_gone() }}
     )
     {%- endif -%}
 {%- endmacro %}
@@ -88,8 +96,8 @@
                 f.publication_id is not null
                 or exists (select from build.run_file as n where n.file_id = f.file_id)
             )
-            {{ 'and not exists (select from build.run_gone as g where g.file_id = f.file_id)' if has_gone() }}
     )
+    {{ 'and not ' ~ is_gone(row_id) if has_gone() }}
 {%- endmacro %}
 
 {# A calendar date in the business time zone. #}

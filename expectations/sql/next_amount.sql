@@ -11,7 +11,9 @@ landed as (
         coalesce(sum(round(t.amount, 2)), 0) as amount_rounded
     from scope as s
     inner join raw.transactions as t on t.row_id between s.first_row and s.last_row
-    where not exists (select from next.line_duplicate as d where d.row_id = t.row_id)
+    where
+        not exists (select from next.line_duplicate as d where d.row_id = t.row_id)
+        and not exists (select from build.run_erased as g where g.erased_row = t.row_id)
     group by s.file_id, coalesce(t.currency, 'KRW')
 ),
 

@@ -6,6 +6,7 @@ from build.line_duplicate as d
 where
     d.row_id = d.of_row_id
     or exists (select from next.line_duplicate as o where o.row_id = d.of_row_id)
+    or exists (select from build.run_erased as g where g.erased_row = d.of_row_id)
     or not exists (
         select from raw.file as f
         where

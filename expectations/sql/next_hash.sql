@@ -30,6 +30,7 @@ landed as (
     where
         not exists (select from next.line_duplicate as d where d.row_id = l.row_id)
         and not exists (select from next.line_bot as b where b.row_id = l.row_id)
+        and not exists (select from build.run_erased as g where g.erased_row = l.row_id)
     group by (l.row_id >> 32)::integer
 ),
 

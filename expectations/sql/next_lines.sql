@@ -1,5 +1,6 @@
 -- Every loaded line of a file is in the mart, a duplicate or a bot's: for this run's files, and for older files whose
--- lines this run moved; of a file that this run takes away, none is left. Lines replayed from quarantine after this run
+-- lines this run moved; of a file that this run takes away, none is left, nor
+-- a line of an erased customer. Lines replayed from quarantine after this run
 -- was built are the next run's.
 with scope as (select * from {files}),
 
@@ -22,6 +23,13 @@ expected as (
                 p.publication_id is null
                 and p.row_id between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
                 and not exists (select from build.run_line as l where l.row_id = p.row_id)
+        ) - (
+            select count(*)
+            from build.run_erased as e
+            inner join raw.erased_line as l on e.erased_row = l.row_id
+            where
+                not l.is_rejected
+                and e.erased_row between f.file_id::bigint << 32 and (f.file_id::bigint << 32) + 4294967295
         ) as rows_loaded
     from files as n
     inner join raw.file as f on n.file_id = f.file_id

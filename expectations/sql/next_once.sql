@@ -37,6 +37,7 @@ inner join raw.file as f on (e.row_id >> 32)::integer = f.file_id
 where
     (f.publication_id is not null or exists (select from build.run_file as r where r.file_id = f.file_id))
     and not exists (select from build.run_gone as g where g.file_id = f.file_id)
+    and not exists (select from build.run_erased as g where g.erased_row = e.row_id)
     and not exists (select from next.line_duplicate as d where d.row_id = e.row_id)
 group by w.event_id
 having count(*) > 1

@@ -1,5 +1,6 @@
 -- What the sender declared beside the file (.done) is what was read. Amounts are compared only when no line is
--- quarantined, because the amount of a broken line cannot be known. A declared total that is not a number differs.
+-- quarantined or was erased, because the amount of such a line is not known. A declared total that is not a number
+-- differs.
 with scope as (select * from {batch}),
 
 stated as (
@@ -26,7 +27,7 @@ stated as (
     cross join lateral jsonb_each_text(
         case when jsonb_typeof(s.declared -> 'totals') = 'object' then s.declared -> 'totals' end
     ) as t
-    where s.rows_quarantined = 0
+    where s.rows_quarantined = 0 and s.rows_erased = 0
 ),
 
 compared as (

@@ -1,4 +1,4 @@
--- Every line read from a file was either loaded or quarantined.
+-- Every line read from a file was either loaded or quarantined, or erased since with its customer.
 with scope as (select * from {batch})
 
 select
@@ -6,6 +6,7 @@ select
     rows_read,
     rows_loaded,
     rows_quarantined,
-    rows_read - rows_loaded - rows_quarantined as difference
+    rows_erased,
+    rows_read - rows_loaded - rows_quarantined - rows_erased as difference
 from scope
-where rows_read <> rows_loaded + rows_quarantined
+where rows_read <> rows_loaded + rows_quarantined + rows_erased

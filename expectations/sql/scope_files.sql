@@ -7,6 +7,7 @@ select
     f.rows_read,
     f.rows_loaded,
     f.rows_quarantined,
+    f.rows_erased,
     f.totals,
     f.content_hash,
     f.declared,

@@ -150,12 +150,13 @@ def new_run_id() -> str:
 
 
 def is_pending(settings: Settings) -> bool:
-    """Whether loaded or corrected files or replayed lines wait for a publication, of this run or an earlier one."""
+    """Whether loaded or corrected files, replayed or erased lines wait for a publication, of this run or an earlier."""
     with connect("jm_builder", settings=settings) as connection:
         row = connection.execute(
             "select exists (select from raw.file where publication_id is null and status = 'loaded')"
             " or exists (select from raw.replay where publication_id is null)"
             " or exists (select from raw.file where status = 'superseded' and removed_id is null)"
+            " or exists (select from raw.erased_line where publication_id is null)"
         ).fetchone()
     return row is not None and bool(row[0])
 
@@ -192,7 +193,9 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
                     "update ops.run set status = 'empty', ended_at = clock_timestamp() where run_id = %s", (run_id,)
                 )
                 return Build(run_id, "empty", 0, 0)
-            gone = connection.execute("select exists (select from build.run_gone)").fetchone()
+            gone = connection.execute(
+                "select exists (select from build.run_gone) or exists (select from build.run_erased)"
+            ).fetchone()
             results = dbt.build(
                 {
                     "is_full": is_full,
@@ -206,7 +209,7 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
 
 def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str) -> tuple[int, int]:
     """Decide what this run sees; returns the number of new files, and of all changes: new and corrected files, and
-    single lines."""
+    single lines, new or erased."""
     with connection.transaction():
         connection.execute(
             "update ops.run set status = 'failed', error = 'ended without a result', ended_at = clock_timestamp()"
@@ -215,13 +218,15 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
         )
         connection.execute(
             """
-            drop table if exists build.run_scope, build.run_file, build.run_line, build.run_gone, build.model
-                cascade;  -- views of next from a run that took files away refer to them
+            drop table if exists
+                build.run_scope, build.run_file, build.run_line, build.run_gone, build.run_erased, build.model
+                cascade;  -- views of next from a run that took something away refer to them
             create unlogged table build.run_scope (
                 run_id text not null, is_full boolean not null, definitions text not null, watermark_at timestamptz
             );
             create unlogged table build.run_file (file_id integer primary key);
             create unlogged table build.run_gone (file_id integer primary key);
+            create unlogged table build.run_erased (erased_row bigint primary key);
             create unlogged table build.run_line (row_id bigint primary key, is_single boolean not null);
             create unlogged table build.model (
                 position integer generated always as identity, name text primary key, kind text not null,
@@ -234,6 +239,10 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
         # First what goes: a file that is corrected meanwhile then goes with the next run.
         gone = connection.execute(
             "insert into build.run_gone select file_id from raw.file where status = 'superseded' and removed_id is null"
+        ).rowcount
+        erased = connection.execute(
+            "insert into build.run_erased select row_id from raw.erased_line where publication_id is null"
+            " and (row_id >> 32)::integer not in (select file_id from build.run_gone)"
         ).rowcount
         files = connection.execute(
             "insert into build.run_file select file_id from raw.file"
@@ -251,7 +260,7 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             where p.publication_id is null
             """
         ).rowcount
-        if gone and scope == "changes":
+        if (gone or erased) and scope == "changes":
             # What repeated a line that goes is to be decided anew.
             lines += connection.execute(
                 """
@@ -259,8 +268,13 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
                 select d.row_id, true
                 from mart.line_duplicate as d
                 where
-                    (d.of_row_id >> 32)::integer in (select g.file_id from build.run_gone as g)
+                    (
+                        (d.of_row_id >> 32)::integer in (select g.file_id from build.run_gone as g)
+                        or d.of_row_id in (select e.erased_row from build.run_erased as e)
+                    )
                     and (d.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
+                    and d.row_id not in (select e.erased_row from build.run_erased as e)
+                on conflict do nothing
                 """
             ).rowcount
         if scope == "changes":
@@ -285,7 +299,7 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             """,
             {"run_id": run_id, "is_full": scope == "all", "digest": digest},
         )
-        connection.execute("analyze build.run_file, build.run_line, build.run_gone")
+        connection.execute("analyze build.run_file, build.run_line, build.run_gone, build.run_erased")
         connection.execute(
             """
             insert into ops.run (run_id, scope, files, status) values (%s, %s, %s, 'running')
@@ -295,7 +309,7 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             """,
             (run_id, scope, files),
         )
-    return files, files + lines + gone
+    return files, files + lines + gone + erased
 
 
 def _add_revalued(connection: psycopg.Connection) -> int:

@@ -75,6 +75,7 @@ def _create_models(settings: Settings) -> None:
             "create table build.run_scope (run_id text, is_full boolean, watermark_at timestamptz);"
             "create table build.run_file (file_id integer);"
             "create table build.run_gone (file_id integer);"
+            "create table build.run_erased (erased_row bigint);"
             "create table build.run_line (row_id bigint, is_single boolean);"
             "create table build.touched_date (session_date date)"
             ";create table build.int_funnel__date (funnel_id text, entry_date date)"

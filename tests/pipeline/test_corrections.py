@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from journeymart import pipeline
 from journeymart.cli import build_app
 from journeymart.definitions.loader import SHIPPED
+from journeymart.erasure import erase
 from journeymart.landing.again import land_again
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import TraceError, Tracer
@@ -197,10 +198,30 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     )
     assert zone.value("select count(*) from raw.event where row_id >> 32 in (select file_id from raw.file"
         " where status = 'superseded')") == 0  # fmt: skip
+    assert_erased(zone, definitions, "c-2")
     stored = mart_tables(warehouse)
     assert pipeline.run(warehouse, landing, definitions=definitions, full=True).build.scope == "all"
     assert differences(without(mart_tables(warehouse), DICTIONARIES), without(stored, DICTIONARIES)) == {}
     assert_traced(landing, warehouse, monkeypatch)
+
+
+def assert_erased(zone: Zone, definitions: Path, customer_id: str):
+    """A customer's lines leave in a run of changes; that this is the mart of the others is shown by the next full run,
+    which reads raw without them."""
+    sessions = zone.value("select count(*) from mart.session")
+    erasure = erase(zone.settings, customer_id, "asked for", zone.directory, definitions=definitions)
+    run = pipeline.run(zone.settings, zone.directory, definitions=definitions)
+    assert run.build.scope == "changes"
+    assert zone.query("select sum(rows_erased), sum(abs(difference)) from mart.data_status") == [(erasure.lines, 0)]
+    assert 0 < zone.value("select count(*) from mart.session") < sessions
+    tables = zone.query(
+        "select c.oid::regclass::text from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace"
+        " where c.relkind in ('r', 'v', 'm') and n.nspname in ('raw', 'ops', 'config', 'mart', 'export')"
+    )
+    for (table,) in tables:
+        found = f"select t::text from {table} as t where t::text ~ '(?<![0-9a-f]){customer_id}(?![0-9a-f])' limit 1"  # noqa: S608
+        assert (table, zone.query(found)) == (table, [])
+    assert pipeline.run(zone.settings, zone.directory, definitions=definitions).build.scope == "empty"
 
 
 def assert_traced(landing: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch):

@@ -213,7 +213,7 @@ def test_people_who_stopped_are_all_who_did_not_go_on(client, charts):
 def test_lines_are_accounted_for(client, charts):
     (rows,) = ask(client, charts["landing.landing_balance_ko"])
     for row in rows:
-        accounted = sum(row[name] for name in ("마트 반영", "중복", "봇", "격리", "대체되어 제외"))
+        accounted = sum(row[name] for name in ("마트 반영", "중복", "봇", "격리", "대체되어 제외", "파기"))
         assert row["수신 (행)"] == accounted
         assert row["차이"] == 0
 

@@ -25,4 +25,4 @@ from (
     where is_single
 ) as f
 inner join {{ source('raw', 'event') }} as r on r.row_id between f.first_row and f.last_row
-where {{ 'false' if is_full() else 'true' }}
+where {{ 'false' if is_full() else 'true' }} {{ 'and not ' ~ is_gone('r.row_id') if has_gone() }}

@@ -39,7 +39,8 @@ class AgainLoader(Loader):
     def land_again(self, file_id: int, landing: Path) -> FileResult:
         """Load one file again; `failed` says why it stays as it was."""
         row = self.warehouse.execute(
-            "select source, path, format, sha256 from raw.file where file_id = %s", (file_id,)
+            "select source, path, format, coalesce(archived_sha256, sha256) from raw.file where file_id = %s",
+            (file_id,),
         ).fetchone()
         if row is None:
             raise FileChangedError
@@ -56,10 +57,14 @@ class AgainLoader(Loader):
             return FileResult(entry.source, entry.path, "failed", error=f"{entry.path} {reason}; it stays as it was")
 
     def _content(self, file: LandingFile) -> Content:
-        """What was declared still has to hold; what it corrected at that time is corrected."""
+        """What was declared still has to hold, unless lines were erased since; what it corrected at that time is
+        corrected."""
         content = super()._content(file)
         row = self.warehouse.execute(
-            "select case when jsonb_typeof(declared) = 'object' then declared - 'supersedes' else declared end"
+            "select case"
+            " when jsonb_typeof(declared) <> 'object' then declared"
+            " when rows_erased > 0 then declared - '{supersedes,rows,totals,sha256}'::text[]"
+            " else declared - 'supersedes' end"
             " from raw.file where file_id = %s",
             (self._earlier,),
         ).fetchone()
@@ -76,8 +81,10 @@ class AgainLoader(Loader):
         [file], [content] = files, contents
         row = self.warehouse.execute(
             """
-            insert into raw.file (source, path, sha256, bytes, modified_at, format, status, declared, run_id, plan_hash)
-            select source, path, sha256, bytes, modified_at, format, 'loaded', %s, %s, %s
+            insert into raw.file (
+                source, path, sha256, archived_sha256, bytes, modified_at, format, status, declared, run_id, plan_hash
+            )
+            select source, path, sha256, archived_sha256, bytes, modified_at, format, 'loaded', %s, %s, %s
             from raw.file where file_id = %s
             returning file_id
             """,

@@ -10,17 +10,20 @@ cleared once a file is loaded.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import re
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import pyarrow as pa
+from pyarrow import parquet
 
 from journeymart.definitions.sources import Sources
 from journeymart.landing.files import FORMATS, LandingFile, landed_as
@@ -31,6 +34,7 @@ BLOCK_BYTES = 2**20
 STALE_SECONDS = 86_400
 ADDED = ".zst"
 KEPT_TOGETHER = 16
+Goes = Callable[[int, bytes], bool]  # whether a line goes: its number, its bytes
 
 
 @dataclass(frozen=True)
@@ -130,17 +134,93 @@ class Archive:
             )
         return file
 
+    def erased(
+        self, sources: Sources, entry: Entry, named: Collection[int], number: re.Pattern[bytes],
+        among: Collection[int] | None,
+    ) -> tuple[Copy, set[int]] | None:  # fmt: skip
+        """A copy of an archived file without lines: those that are `named`, and those with `number` in them that are
+        `among` these or, without it, anywhere. With the numbers of the lines that went; None if there are none, as when
+        they went before.
+
+        Other lines keep their numbers: a line becomes an empty one, a row of Parquet one without values. Raises
+        FileRejectedError if the file is damaged.
+        """
+        file = self.original(sources, self.directory, entry)
+
+        def goes(line_no: int, line: bytes) -> bool:
+            is_candidate = among is None or line_no in among
+            return line_no in named or (is_candidate and number.search(line) is not None)
+
+        part, path = tempfile.mkstemp(dir=self.directory / INCOMING)
+        lines: set[int] = set()
+        try:
+            with os.fdopen(part, "wb") as target:
+                if file.format == "parquet":
+                    _erase_rows(file, target, goes, lines)
+                else:
+                    _erase_lines(file, target, goes, lines)
+            digest = _digest(Path(path), entry.is_compact)
+        except BaseException:
+            Path(path).unlink()
+            raise
+        if not lines:
+            Path(path).unlink()
+            return None
+        return Copy(digest, Path(path), self.place(replace(entry, sha256=digest))), lines
+
     def is_sound(self, entry: Entry) -> bool:
         """Whether the kept bytes are those that were landed."""
-        digest = hashlib.sha256()
-        with pa.OSFile(str(self.place(entry))) as raw:
-            stream = raw if entry.is_compact else pa.CompressedInputStream(raw, COMPRESSIONS[ADDED])
-            try:
-                while block := stream.read(BLOCK_BYTES):
-                    digest.update(block)
-            except OSError:  # what cannot be decompressed is not what was landed
-                return False
-        return digest.hexdigest() == entry.sha256
+        try:
+            return _digest(self.place(entry), entry.is_compact) == entry.sha256
+        except OSError:  # what cannot be decompressed is not what was landed
+            return False
+
+
+def _digest(place: Path, is_compact: bool) -> str:
+    """The sha256 of a kept file, as it was landed."""
+    digest = hashlib.sha256()
+    with pa.OSFile(str(place)) as raw:
+        stream = raw if is_compact else pa.CompressedInputStream(raw, COMPRESSIONS[ADDED])
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _erase_lines(file: LandingFile, target: IO[bytes], goes: Goes, lines: set[int]) -> None:
+    """Copy a text file with empty lines in the place of those that go. A record of CSV goes with all its lines."""
+    with pa.input_stream(str(file.location), compression=file.compression) as content, ExitStack() as closing:
+        out: Any = target
+        if file.compression:
+            out = closing.enter_context(pa.CompressedOutputStream(target, file.compression))
+        is_open = False
+        for line_no, line in enumerate(io.BufferedReader(content), 1):
+            if not is_open and not (line.strip() and goes(line_no, line)):
+                out.write(line)
+                continue
+            if not is_open:
+                lines.add(line_no)
+            is_open = file.format == "csv" and is_open != bool(line.count(b'"') % 2)
+            out.write(line[len(line.rstrip(b"\r\n")) :])
+
+
+def _erase_rows(file: LandingFile, target: IO[bytes], goes: Goes, lines: set[int]) -> None:
+    """Copy a Parquet file with rows without values in the place of those that go."""
+    content = parquet.ParquetFile(file.location)
+    schema = pa.schema([column.with_nullable(True) for column in content.schema_arrow])
+    first = 1
+    with parquet.ParquetWriter(target, schema, compression=COMPRESSIONS[ADDED]) as out:
+        for batch in content.iter_batches():
+            kept: list[int | None] = []
+            for position in range(batch.num_rows):
+                [row] = batch.slice(position, 1).to_pylist()
+                is_empty = all(value is None for value in row.values())
+                gone = not is_empty and goes(first + position, repr(row).encode())
+                if gone:
+                    lines.add(first + position)
+                kept.append(None if gone else position)
+            first += batch.num_rows
+            columns = [column.take(pa.array(kept, pa.int64())) for column in batch.columns]
+            out.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def _blocks(file: LandingFile) -> Iterator[bytes]:

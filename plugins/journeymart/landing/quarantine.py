@@ -152,7 +152,9 @@ class Replayer(Loader):
     def replay(self, file_id: int, landing: Path) -> ReplayResult:
         """Replay the chosen lines of one file."""
         row = self.warehouse.execute(
-            "select source, path, format, sha256, rows_quarantined from raw.file where file_id = %s", (file_id,)
+            "select source, path, format, coalesce(archived_sha256, sha256), rows_quarantined"
+            " from raw.file where file_id = %s",
+            (file_id,),
         ).fetchone()
         if row is None:
             raise ReplayError(f"there is no file {file_id}")

@@ -133,7 +133,8 @@ class Tracer:
         """The files behind a row of mart.data_status: their numbers add up to it."""
         rows = self._query(
             """
-            select file_id, path, sha256, source, format, rows_read, rows_loaded, rows_quarantined, rows_duplicate,
+            select file_id, path, coalesce(archived_sha256, sha256) as sha256, source, format, rows_read, rows_loaded,
+                rows_quarantined, rows_duplicate,
                 rows_bot, rows_mart
             from raw.file
             where source = %(source)s and loaded_at::date = %(landed)s and publication_id is not null
@@ -213,8 +214,9 @@ _LANDED: list[LiteralString] = [
 ]  # fmt: skip
 _WENT_TO: LiteralString = """
 select
-    f.file_id, r.line_no, f.source, f.path, f.format, f.sha256,
+    f.file_id, r.line_no, f.source, f.path, f.format, coalesce(f.archived_sha256, f.sha256) as sha256,
     case
+        when x.publication_id is not null then 'erased with its customer'
         when q.reason is not null then 'quarantine: ' || coalesce(q.field || ': ', '') || q.reason
         when f.removed_id is not null then 'out of scope: superseded by file ' || f.superseded_by
         when d.of_row_id is not null then
@@ -229,6 +231,7 @@ from (select row_id, (row_id >> 32)::integer as file_id, row_id & 4294967295 as 
 inner join raw.file as f on f.file_id = r.file_id
 left join raw.quarantine as q on q.file_id = r.file_id and q.line_no = r.line_no
 left join landed as l on l.row_id = r.row_id
+left join raw.erased_line as x on x.row_id = r.row_id
 left join raw.replay as p on p.row_id = r.row_id and p.publication_id is null
 left join mart.line_duplicate as d on d.row_id = r.row_id
 left join mart.line_bot as b on b.row_id = r.row_id

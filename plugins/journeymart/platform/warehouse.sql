@@ -47,6 +47,8 @@ create table if not exists raw.file (
     removed_id       bigint                        -- superseded: the publication that took its rows away again
 );
 alter table raw.file
+    add column if not exists rows_erased bigint not null default 0,  -- of customers who were erased (raw.erased_line)
+    add column if not exists archived_sha256 text, -- of its bytes in the archive, once lines of it were erased there
     add column if not exists superseded_by integer references raw.file,
     add column if not exists removed_id bigint,
     add column if not exists content_hash numeric,
@@ -89,6 +91,14 @@ create table if not exists raw.replay (               -- lines that left quarant
     publication_id bigint                             -- null until its row is in mart
 );
 create index if not exists replay_unpublished on raw.replay (row_id) where publication_id is null;
+
+create table if not exists raw.erased_line (          -- lines of customers who were erased: that there was a line is kept
+    row_id         bigint primary key,
+    erasure_id     bigint not null,                   -- ops.erasure
+    is_rejected    boolean not null,                  -- it was in quarantine
+    publication_id bigint                             -- null until it has left raw and mart
+);
+create index if not exists erased_line_unpublished on raw.erased_line (row_id) where publication_id is null;
 
 -- A rejected line for those who may not see personal values: its shape and the keys of its JSON, nothing of its values.
 create or replace function raw.masked(line text) returns text
@@ -461,19 +471,73 @@ begin
         where b.until is distinct from 1
     $sql$, days) using cohort, period, as_of;
 end $$;
--- The one way in which rows leave raw: files that others have corrected, in the transaction that takes them out of mart.
--- Names of pages that such a file was the last to give are looked up again.
-create or replace function raw.remove_superseded(removed integer[], publication bigint) returns void
-    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- The sum of the line hashes of rows (landing/targets.py), worked out from what is stored.
+create or replace function raw.stored_hash(source text, first_row bigint, last_row bigint) returns numeric
+    language sql stable parallel safe
+    return case
+        when source = 'clickstream' then (
+            select sum(
+                int8xor(
+                    int8xor(r.event_hash, (extract(epoch from r.event_at) * 1000000)::bigint), r.row_id & 4294967295
+                )
+            )
+            from raw.event as r
+            where r.row_id between first_row and last_row
+        )
+        else (
+            select sum(('x' || left(md5(concat_ws('|', l.row_id & 4294967295, l.line)), 16))::bit(64)::bigint)
+            from (
+                select
+                    r.row_id,
+                    concat_ws('|', r.transaction_id, (extract(epoch from r.transacted_at) * 1000000)::bigint, r.amount)
+                        as line
+                from raw.transactions as r
+                where source = 'transactions' and r.row_id between first_row and last_row
+                union all
+                select r.row_id, concat_ws('|', c.customer_id, r.effective_date)
+                from raw.customers as r
+                inner join raw.customer as c on r.customer_key = c.customer_key
+                where source = 'customers' and r.row_id between first_row and last_row
+                union all
+                select r.row_id, concat_ws('|', r.consultation_id, (extract(epoch from r.consulted_at) * 1000000)::bigint)
+                from raw.consultations as r
+                where source = 'consultations' and r.row_id between first_row and last_row
+                union all
+                select r.row_id, concat_ws('|', r.send_id, (extract(epoch from r.sent_at) * 1000000)::bigint)
+                from raw.campaign_sends as r
+                where source = 'campaign_sends' and r.row_id between first_row and last_row
+                union all
+                select r.row_id, concat_ws('|', r.subscription_id, (extract(epoch from r.subscribed_at) * 1000000)::bigint)
+                from raw.subscriptions as r
+                where source = 'subscriptions' and r.row_id between first_row and last_row
+                union all
+                select r.row_id, concat_ws('|', r.response_id, (extract(epoch from r.responded_at) * 1000000)::bigint)
+                from raw.survey_responses as r
+                where source = 'survey_responses' and r.row_id between first_row and last_row
+                union all
+                select
+                    r.row_id,
+                    concat_ws(
+                        '|', c.customer_id, r.purpose, r.is_granted::text,
+                        (extract(epoch from r.effective_at) * 1000000)::bigint
+                    )
+                from raw.consents as r
+                inner join raw.customer as c on r.customer_key = c.customer_key
+                where source = 'consents' and r.row_id between first_row and last_row
+            ) as l
+        )
+    end;
+
+-- Rows leave raw in two ways only, both in the transaction that takes them out of mart: with a file that another has
+-- corrected, and with a customer who is erased. Names of pages that they were the last to give are looked up again.
+create or replace function raw.remove_lines(first_rows bigint[], last_rows bigint[]) returns void
+    language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    removed_file integer;
     first_row bigint;
     last_row bigint;
 begin
     create temp table stale_name (node_id integer, name text) on commit drop;
-    foreach removed_file in array removed loop
-        first_row := removed_file::bigint << 32;
-        last_row := first_row + 4294967295;
+    for first_row, last_row in select * from unnest(first_rows, last_rows) loop
         insert into stale_name
         select k.node_id, k.name
         from raw.node_name as k
@@ -504,11 +568,94 @@ begin
         group by e.node_id, s.name;
     end if;
     drop table stale_name;
+end $$;
+create or replace function raw.remove_superseded(removed integer[], publication bigint) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform raw.remove_lines(
+        array_agg(f.file_id::bigint << 32), array_agg((f.file_id::bigint << 32) + 4294967295)
+    )
+    from unnest(removed) as f (file_id);
     update raw.file
     set removed_id = publication, publication_id = coalesce(publication_id, publication),
         rows_mart = 0, rows_duplicate = 0, rows_bot = 0
     where file_id = any(removed);
 end $$;
+-- The lines of customers who were erased go, and with the last of them their numbers.
+create or replace function raw.remove_erased(removed bigint[], publication bigint) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    update raw.file as f
+    set rows_erased = f.rows_erased + g.lines,
+        rows_loaded = f.rows_loaded - g.lines + g.rejected,
+        rows_quarantined = f.rows_quarantined - g.rejected,
+        content_hash = f.content_hash - coalesce(g.line_hash, 0),
+        totals = case
+            when f.totals ? 'amount' then f.totals || jsonb_build_object(
+                'amount', trim_scale((f.totals ->> 'amount')::numeric - coalesce(g.amount, 0))::text
+            )
+            else f.totals
+        end
+    from (
+        select
+            (l.row_id >> 32)::integer as file_id,
+            count(*) as lines,
+            count(*) filter (where l.is_rejected) as rejected,
+            sum(raw.stored_hash(o.source, l.row_id, l.row_id)) filter (where not l.is_rejected) as line_hash,
+            sum(t.amount) as amount
+        from raw.erased_line as l
+        inner join raw.file as o on o.file_id = (l.row_id >> 32)::integer
+        left join raw.transactions as t on t.row_id = l.row_id
+        where l.row_id = any(removed)
+        group by 1
+    ) as g
+    where f.file_id = g.file_id;
+    perform raw.remove_lines(removed, removed);
+    delete from raw.quarantine as q using unnest(removed) as g (row_id)
+    where q.file_id = (g.row_id >> 32)::integer and q.line_no = g.row_id & 4294967295;
+    update raw.erased_line set publication_id = publication where row_id = any(removed);
+    perform raw.forget_customers();
+end $$;
+-- Numbers of erased customers none of whose lines is left give way to a name without meaning, wherever they are written.
+create or replace function raw.forget_customers() returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    gone record;
+    place record;
+begin
+    for gone in
+        select
+            k.customer_key,
+            k.customer_id,
+            'erased-' || gen_random_uuid() as alias,  -- which nobody can have landed as a number
+            '(?<![0-9A-Za-z])' || regexp_replace(k.customer_id, '([^[:alnum:]])', '\\\1', 'g') || '(?![0-9A-Za-z])'
+                as pattern
+        from ops.erasure as e
+        inner join raw.customer as k on k.customer_key = any(e.customer_keys)
+        where
+            k.customer_id not like 'erased-________-____-____-____-____________'
+            and not exists (
+                select from raw.erased_line as l where l.erasure_id = e.erasure_id and l.publication_id is null
+            )
+    loop
+        update raw.customer set customer_id = gone.alias where customer_key = gone.customer_key;
+        update ops.access_log set purpose = regexp_replace(purpose, gone.pattern, gone.alias, 'g')
+        where purpose ~ gone.pattern;
+        for place in
+            select c.oid::regclass as relation, a.attname
+            from pg_class as c
+            inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            where
+                c.relkind = 'r' and c.relnamespace in ('mart'::regnamespace, 'ops'::regnamespace, 'export'::regnamespace)
+                and a.attname in ('customer_id', 'row_key') and a.atttypid = 'text'::regtype
+        loop
+            execute format('update %s set %I = $1 where %I = $2', place.relation, place.attname, place.attname)
+            using gone.alias, gone.customer_id;
+        end loop;
+    end loop;
+end $$;
+revoke execute on function raw.remove_lines(bigint[], bigint[]), raw.remove_erased(bigint[], bigint), raw.forget_customers()
+from public;
 revoke execute on function raw.remove_superseded(integer[], bigint) from public;
 
 -- ───────────────────────────── ops: what was run, checked and published ─────────────────────────────
@@ -531,6 +678,16 @@ create table if not exists ops.publication (
     rows_removed   jsonb not null,                    -- {model: rows}
     rows_added     jsonb not null,
     published_at   timestamptz not null default now()
+);
+create table if not exists ops.erasure (              -- customers who were erased: who asked, when and why
+    erasure_id    bigint generated always as identity primary key,
+    customer_hash text not null unique,               -- keyed: shows that a number was erased, not which one
+    customer_keys integer[] not null,
+    reason        text not null,
+    requested_by  text not null,
+    requested_at  timestamptz not null default clock_timestamp(),
+    archived_at   timestamptz,                        -- when the archive held none of their lines any more
+    replaced      text[] not null default '{}'        -- places in the archive that are still to be removed
 );
 create table if not exists ops.mart_view (            -- views of mart are replaced only when their SQL changes
     name     text primary key,
@@ -623,7 +780,7 @@ grant usage on schema raw to jm_loader, jm_builder, jm_publisher, jm_auditor;
 grant select, insert on all tables in schema raw to jm_loader;
 grant update on raw.file, raw.file_day, raw.node_name to jm_loader;
 grant delete on raw.quarantine, raw.replay to jm_loader; -- a replayed line moves from one to the other
-grant execute on function raw.remove_superseded(integer[], bigint) to jm_publisher;
+grant execute on function raw.remove_superseded(integer[], bigint), raw.remove_erased(bigint[], bigint) to jm_publisher;
 grant execute on function raw.create_event_indexes(), raw.drop_event_indexes() to jm_loader;
 grant select on all tables in schema raw to jm_builder, jm_publisher;
 grant update (rows_duplicate, rows_bot, rows_mart, publication_id) on raw.file to jm_publisher;
@@ -632,6 +789,13 @@ grant select on raw.file, raw.file_day, raw.replay, raw.quarantine_masked to jm_
 grant select (file_id, line_no, source, field, reason) on raw.quarantine to jm_auditor;
 
 grant usage on schema ops to jm_loader, jm_builder, jm_publisher, jm_auditor;
+grant usage on schema raw, ops to jm_privacy;
+grant select on all tables in schema raw to jm_privacy;
+grant insert on raw.erased_line to jm_privacy;
+grant update (archived_sha256) on raw.file to jm_privacy;
+grant execute on function raw.forget_customers() to jm_privacy;
+grant select, insert on ops.erasure to jm_privacy;
+grant update (customer_keys, reason, archived_at, replaced) on ops.erasure to jm_privacy;
 grant select, insert, update on ops.run to jm_loader, jm_builder, jm_publisher;
 grant select, insert, update, delete on ops.model_result, ops.check_result to jm_builder;
 grant select on all tables in schema ops to jm_builder, jm_publisher, jm_auditor;
@@ -657,6 +821,7 @@ alter default privileges for role jm_builder in schema staging, build, next gran
 grant jm_builder to jm_publisher;                     -- publish takes over whole tables of a full build
 -- What jm_report may read is decided column by column when something is published (publish/access.py).
 grant usage on schema mart to jm_builder, jm_dashboard, jm_report;
+grant jm_dashboard to jm_privacy;                     -- whose sessions are a customer's is known in mart
 grant jm_report to jm_cs;
 alter default privileges for role jm_publisher in schema mart grant select on tables to jm_builder, jm_dashboard;
 grant usage on schema export to jm_campaign, jm_builder;

@@ -242,6 +242,10 @@ def _mark_files(connection: psycopg.Connection, publication_id: int) -> int:
         (publication_id,),
     )
     connection.execute(
+        "select raw.remove_erased(array_agg(erased_row), %s) from build.run_erased having count(*) > 0",
+        (publication_id,),
+    )
+    connection.execute(
         "update raw.replay as p set publication_id = %s from build.run_line as l where l.row_id = p.row_id",
         (publication_id,),
     )

@@ -11,8 +11,10 @@ select
     sum(coalesce(b.rows_bot, 0))::bigint as rows_bot,
     sum(coalesce(b.rows_mart, 0))::bigint as rows_mart,
     sum(case when f.removed_id is not null then f.rows_loaded else 0 end)::bigint as rows_out_of_scope,
+    sum(f.rows_erased)::bigint as rows_erased,
     sum(
-        f.rows_read - f.rows_quarantined - case when f.removed_id is not null then f.rows_loaded else 0 end
+        f.rows_read - f.rows_quarantined - f.rows_erased
+        - case when f.removed_id is not null then f.rows_loaded else 0 end
         - coalesce(w.rows_waiting, 0) - coalesce(b.rows_duplicate, 0) - coalesce(b.rows_bot, 0)
         - coalesce(b.rows_mart, 0)
     )::bigint as difference,

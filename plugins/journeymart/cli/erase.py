@@ -1,0 +1,37 @@
+"""`journeymart erase`: a customer's lines leave everything that keeps lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def erase(
+    customer: Annotated[str, typer.Option(help="The customer's number as it is landed; it is not kept.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept, so name nobody.")],
+    landing: Annotated[Path | None, typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.")] = None,
+    definitions: Annotated[Path | None, typer.Option(help="Definitions that replace the shipped ones.")] = None,
+) -> None:
+    """Erase a customer: lines leave the archive now, raw, quarantine and the mart with the next run.
+
+    The ledger keeps that there were lines, `ops.erasure` who asked, when and why.
+
+    Example: `journeymart erase --customer C0001234 --reason "request 2026-118"`
+    """
+    from journeymart.erasure import erase as erase_customer  # noqa: PLC0415 - heavy imports stay out of --help
+    from journeymart.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    zone = landing or settings.landing
+    erasure = erase_customer(settings, customer, reason, zone, definitions=definitions)
+    typer.echo(
+        f"Erasure {erasure.erasure_id}: {erasure.lines:,} lines go with the next run,"
+        f" {erasure.archived:,} files of the archive are written anew."
+    )
+    for path in erasure.landed:
+        typer.echo(f"Still in the landing zone, which is its sender's: {path}")

@@ -1,0 +1,243 @@
+"""Erasure: a customer's lines leave raw, quarantine, archive and mart; that there were lines stays in the ledger.
+
+The request names the lines, in one transaction (raw.erased_line). The archive is written anew without them, file by
+file; the next run takes their rows from the mart and, in the same transaction, from raw (raw.remove_erased), and with
+the last of them the customer's number. Killed at any moment, the request made again goes on where it was.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hmac
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+
+from journeymart.db import connect
+from journeymart.definitions.sources import Sources, load_sources
+from journeymart.errors import JourneymartError
+from journeymart.landing.archive import Archive, Entry
+from journeymart.landing.protection import SECRET, Protection
+from journeymart.landing.readers import FileRejectedError
+from journeymart.settings import Settings
+
+BUILD_LOCK = "select pg_try_advisory_lock(hashtext('journeymart.build'))"
+TABLES = (
+    "event", "transactions", "customers", "consultations", "campaign_sends", "subscriptions", "survey_responses",
+    "consents",
+)  # fmt: skip
+
+
+_OF_CUSTOMER = "select row_id from raw.{table} where customer_key = any((select keys from who)::integer[])"
+_OF_SESSIONS = """
+    union all
+    select e.row_id
+    from mart.session_fact as s
+    inner join mart.session_event as e on s.visitor_key = e.visitor_key and s.started_at = e.started_at
+    where
+        s.customer_key = any((select keys from who)::integer[])
+        and coalesce(e.customer_key = any((select keys from who)::integer[]), true)"""
+_REPEATS = "union select d.row_id from mart.line_duplicate as d inner join found as o on d.of_row_id = o.row_id"
+_NAMED: LiteralString = "select row_id & 4294967295 from raw.erased_line where (row_id >> 32)::integer = any(%s)"
+_REJECTED: LiteralString = "select line_no from raw.quarantine where file_id = any(%s)"
+
+
+class ErasureError(JourneymartError):
+    """The customer was not erased; the message says why."""
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What was asked for: lines that go with the next run, files of the archive written anew, and files of the landing
+    zone that still hold such lines."""
+
+    erasure_id: int
+    lines: int
+    archived: int
+    landed: list[str]
+
+
+def erase(
+    settings: Settings, customer_id: str, reason: str, landing: Path, *, definitions: Path | None = None
+) -> Erasure:
+    """Name the customer's lines, and take them from the archive. The next run takes them from raw and mart.
+
+    Lines that land later are new ones: ask again. Raises ErasureError without a reason, for a customer of whom nothing
+    has landed, while a run is being built, and for a file of the archive that is damaged.
+    """
+    if not reason.strip():
+        raise ErasureError("say why the customer is erased; the reason is kept")
+    sources = load_sources(definitions)
+    secret = settings.secret(SECRET)
+    protection = Protection(sources.personal, secret)
+    names = [customer_id, protection.key(customer_id), protection.pseudonym("customer", customer_id)]
+    customer_hash = hmac.digest(secret.encode(), f"erased:{customer_id}".encode(), "sha256").hex()
+    with connect("jm_privacy", settings=settings, autocommit=True) as warehouse:
+        if warehouse.execute(BUILD_LOCK).fetchone() != (True,):  # which reads raw; the lock ends with the connection
+            raise ErasureError("a run is being built; ask again when it has ended")
+        with warehouse.transaction():
+            erasure_id = _record(warehouse, customer_hash, names, reason)
+            _name_lines(warehouse, erasure_id, names)
+        archived = _clear_archive(warehouse, Archive(settings.archive), sources, erasure_id, names)
+        warehouse.execute("select raw.forget_customers()")  # if no line was left to take away
+        landed = warehouse.execute(
+            "select distinct f.path, (select count(*) from raw.erased_line as a where a.erasure_id = %(id)s"
+            " and a.publication_id is null)"
+            " from raw.erased_line as l inner join raw.file as f on f.file_id = (l.row_id >> 32)::integer"
+            " where l.erasure_id = %(id)s order by 1",
+            {"id": erasure_id},
+        ).fetchall()
+    paths = [path for path, _ in landed if (landing / path).exists()]
+    return Erasure(erasure_id, landed[0][1] if landed else 0, archived, paths)
+
+
+def _record(warehouse: psycopg.Connection, customer_hash: str, names: list[str], reason: str) -> int:
+    """The request, without the number; the same customer's second request is the first with what has come since."""
+    row = warehouse.execute(
+        """
+        with known as (select array_agg(customer_key) as keys from raw.customer where customer_id = any(%(names)s))
+        insert into ops.erasure as e (customer_hash, customer_keys, reason, requested_by)
+        select %(hash)s, coalesce(k.keys, '{}'), %(reason)s, %(user)s
+        from known as k
+        where
+            k.keys is not null
+            or exists (select from ops.erasure as o where o.customer_hash = %(hash)s)
+            or exists (select from raw.quarantine as q where concat_ws(' ', q.line, q.reason) ~ %(number)s)
+        on conflict (customer_hash) do update set
+            customer_keys = (
+                select array_agg(distinct u.key) from unnest(e.customer_keys || excluded.customer_keys) as u (key)
+            ),
+            reason = concat_ws('; ', e.reason, nullif(excluded.reason, e.reason)),
+            archived_at = null
+        returning e.erasure_id
+        """,
+        {
+            "names": names, "hash": customer_hash, "reason": reason, "user": _user(), "number": _token(names),
+        },
+    ).fetchone()  # fmt: skip
+    if row is None:
+        raise ErasureError("nothing of this customer has landed")
+    return int(row[0])
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container runs under a number
+        return str(os.getuid())
+
+
+def _name_lines(warehouse: psycopg.Connection, erasure_id: int, names: list[str]) -> None:
+    """Lines with the customer's number, those of sessions that are the customer's, and what repeats them."""
+    found = " union all ".join(_OF_CUSTOMER.format(table=table) for table in TABLES)
+    is_published = warehouse.execute("select to_regclass('mart.session_event') is not null").fetchone() == (True,)
+    if is_published:
+        found += _OF_SESSIONS
+    repeats = _REPEATS if is_published else ""
+    warehouse.execute(
+        f"""
+        with who as (select customer_keys as keys from ops.erasure where erasure_id = %(id)s),
+        found as ({found})
+        insert into raw.erased_line (row_id, erasure_id, is_rejected)
+        select row_id, %(id)s, false from (select row_id from found {repeats}) as lines
+        on conflict do nothing
+        """.encode(),  # noqa: S608 - constants
+        {"id": erasure_id},
+    )
+    warehouse.execute(
+        """
+        insert into raw.erased_line (row_id, erasure_id, is_rejected)
+        select (file_id::bigint << 32) + line_no, %(id)s, true
+        from raw.quarantine
+        where concat_ws(' ', line, reason) ~ %(number)s
+        on conflict do nothing
+        """,
+        {"id": erasure_id, "number": _token(names)},
+    )
+
+
+def _token(names: Iterable[str]) -> str:
+    """A regular expression for one of the names as a whole, for PostgreSQL and Python."""
+    return f"(?<![0-9A-Za-z])(?:{'|'.join(re.escape(name) for name in sorted(set(names)))})(?![0-9A-Za-z])"
+
+
+def _clear_archive(
+    warehouse: psycopg.Connection, archive: Archive, sources: Sources, erasure_id: int, names: list[str]
+) -> int:
+    """Write the archived files with such lines anew, without them. Returns how many.
+
+    Of files that corrected ones have superseded raw has no rows any more, so their lines are looked for by the number,
+    as are lines of which quarantine keeps nothing.
+    """
+    _discard(warehouse, archive)
+    contents: dict[Entry, list[tuple[int, bool]]] = {}
+    for file_id, is_superseded, *place in warehouse.execute(
+        """
+        select f.file_id, f.removed_id is not null, f.source, f.path, f.format, coalesce(f.archived_sha256, f.sha256)
+        from raw.file as f
+        where
+            f.status in ('loaded', 'superseded')
+            and (
+                f.file_id in (select (row_id >> 32)::integer from raw.erased_line where erasure_id = %(id)s)
+                or f.removed_id is not null
+                or f.file_id in (select q.file_id from raw.quarantine as q where q.line is null)
+            )
+        """,
+        {"id": erasure_id},
+    ):
+        contents.setdefault(Entry(*place), []).append((file_id, is_superseded))
+    written = 0
+    for entry, files in contents.items():
+        if not archive.place(entry).exists():
+            continue  # landed before there was an archive
+        named, rejected = (_numbers(warehouse, query, files) for query in (_NAMED, _REJECTED))
+        everywhere = all(is_superseded for _, is_superseded in files)
+        number = re.compile(_token(names).encode(sources.sources[entry.source].encoding))
+        try:
+            erased = archive.erased(sources, entry, named, number, None if everywhere else rejected)
+        except FileRejectedError as error:
+            raise ErasureError(f"{entry.path} {error}") from error
+        if erased is None:
+            continue
+        written += 1
+        copy, lines = erased
+        copy.keep()
+        copy.discard()
+        with warehouse.transaction():
+            warehouse.execute(
+                "update raw.file set archived_sha256 = %s where file_id = any(%s)",
+                (copy.sha256, [file_id for file_id, _ in files]),
+            )
+            warehouse.execute(
+                "insert into raw.erased_line (row_id, erasure_id, is_rejected)"
+                " select (q.file_id::bigint << 32) + q.line_no, %s, true from raw.quarantine as q"
+                " where q.file_id = any(%s) and q.line_no = any(%s) on conflict do nothing",
+                (erasure_id, [file_id for file_id, _ in files], sorted(lines)),
+            )
+            warehouse.execute(
+                "update ops.erasure set replaced = replaced || %s::text where erasure_id = %s",
+                (archive.place(entry).relative_to(archive.directory).as_posix(), erasure_id),
+            )
+    _discard(warehouse, archive)
+    warehouse.execute("update ops.erasure set archived_at = clock_timestamp() where erasure_id = %s", (erasure_id,))
+    return written
+
+
+def _numbers(warehouse: psycopg.Connection, query: LiteralString, files: list[tuple[int, bool]]) -> frozenset[int]:
+    rows: list[Any] = warehouse.execute(query, ([file_id for file_id, _ in files],)).fetchall()
+    return frozenset(number for (number,) in rows)
+
+
+def _discard(warehouse: psycopg.Connection, archive: Archive) -> None:
+    """Remove what other files of the archive have taken the place of."""
+    for erasure_id, replaced in warehouse.execute(
+        "select erasure_id, replaced from ops.erasure where replaced <> '{}'"
+    ).fetchall():
+        for place in replaced:
+            (archive.directory / place).unlink(missing_ok=True)
+        warehouse.execute("update ops.erasure set replaced = '{}' where erasure_id = %s", (erasure_id,))

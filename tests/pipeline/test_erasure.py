@@ -1,0 +1,178 @@
+"""An erased customer's lines leave raw, quarantine and archive; that there were lines stays in the ledger.
+
+What becomes of the mart is shown where there is one: test_corrections.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.pipeline.zone import Zone, event
+
+from journeymart import erasure
+from journeymart.db import connect
+from journeymart.landing.archive import Archive
+from journeymart.landing.trace import Tracer
+
+pytestmark = pytest.mark.postgres
+
+CUSTOMER = "C-77"
+CSV = """transaction_id,transaction_time,customer_id,transaction_code,amount
+t1,2025-06-01,C-77,FX,10.50
+t2,2025-06-01,C-778,"F
+X",1
+t3,2025-06-01,C-77,"F
+X",2.25
+t4,2025-06-01,C-77,FX,1e5
+t5,2025-06-01,c1,FX,3
+"""
+
+
+def land(zone: Zone) -> None:
+    zone.put("clickstream/a.ndjson", [event(1), event(2, customer_id=CUSTOMER, page_name="그의 화면"), event(3)])
+    zone.put("clickstream/b.ndjson.gz", [event(4, customer_id=CUSTOMER), event(5, customer_id="C-778")])
+    zone.put("transactions/a.csv", CSV, {"rows": 5, "totals": {"amount": "100016.75"}})
+    (zone.directory / "customers").mkdir()
+    rows = [{"customer_id": name, "attributes": json.dumps({"n": name})} for name in ("c1", CUSTOMER, "C-778")]
+    pq.write_table(pa.Table.from_pylist(rows), zone.directory / "customers/a.parquet")
+    zone.put("consents/a.ndjson", [{"customer_id": CUSTOMER, "purpose": "m", "granted": True, "effective_at": "x"}])
+    assert {result.status for result in zone.land()} == {"loaded"}
+
+
+def erase(zone: Zone) -> erasure.Erasure:
+    return erasure.erase(zone.settings, CUSTOMER, "request 7", zone.directory)
+
+
+def publish(zone: Zone) -> None:
+    """What publication does with the lines of the run."""
+    zone.query(
+        "select raw.remove_erased(array_agg(row_id), 1) from raw.erased_line where publication_id is null"
+        " having count(*) > 0"
+    )
+
+
+def archived(zone: Zone) -> bytes:
+    """All of the archive, decompressed. Copies that were not finished go after a day, as after landing."""
+    found = b""
+    for path in sorted(zone.settings.archive.glob("??/*")):
+        if path.suffix == ".parquet":
+            found += repr(pq.read_table(path).to_pylist()).encode()
+        else:
+            compression = {".gz": "gzip", ".zst": "zstd"}[path.suffix]
+            found += pa.input_stream(str(path), compression=compression).read()
+    return found
+
+
+def written(zone: Zone) -> str:
+    """All of the warehouse that is not in a schema of the server's own."""
+    tables = zone.query(
+        "select c.oid::regclass::text from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace"
+        " where c.relkind in ('r', 'm') and n.nspname in ('raw', 'ops', 'config', 'mart', 'export')"
+    )
+    return "\n".join(str(zone.query(f"select t::text from {table} as t")) for (table,) in tables)  # noqa: S608
+
+
+def names(text: str | bytes) -> int:
+    """How often the customer's number is in a text."""
+    return len(re.findall(rb"C-77(?!\d)", text.encode() if isinstance(text, str) else text))
+
+
+def test_an_erased_customer_is_nowhere_and_the_ledger_balances(zone: Zone):
+    land(zone)
+    assert names(archived(zone)) == 8
+    asked = erase(zone)
+    assert (asked.lines, asked.archived) == (7, 5)
+    assert asked.landed == sorted(
+        path.relative_to(zone.directory).as_posix() for path in zone.directory.rglob("*.*") if path.suffix != ".done"
+    )
+    assert names(archived(zone)) == 0
+    assert archived(zone).count(b"C-778") == 4
+    zone.query("insert into ops.access_log (user_name, object, purpose) values ('a', 'b', 'C-77 not C-778') returning 1")
+    publish(zone)
+    assert names(written(zone)) == 0
+    assert zone.value("select purpose ~ '^erased-[-0-9a-f]{36} not C-778$' from ops.access_log where user_name = 'a'")
+    assert zone.query("select path, rows_read, rows_loaded, rows_quarantined, rows_erased, totals from raw.file") == [
+        ("clickstream/a.ndjson", 3, 2, 0, 1, {}),
+        ("clickstream/b.ndjson.gz", 2, 1, 0, 1, {}),
+        ("consents/a.ndjson", 1, 0, 0, 1, {}),
+        ("customers/a.parquet", 3, 2, 0, 1, {}),
+        ("transactions/a.csv", 5, 2, 0, 3, {"amount": "4"}),
+    ]
+    assert zone.value(
+        "select bool_and(content_hash = coalesce(raw.stored_hash("
+        "source, file_id::bigint << 32, (file_id::bigint << 32) + 4294967295), 0)) from raw.file"
+    )
+    assert zone.query("select count(*), (select count(*) from raw.clickstream) from raw.event") == [(3, 3)]
+    assert zone.value("select count(*) from raw.node_name") == 0
+    assert zone.query("select reason, customer_hash ~ '^[0-9a-f]{64}$', archived_at is not null from ops.erasure") == [
+        ("request 7", True, True)
+    ]
+    # the others are found where they were, in what the archive has now
+    shutil.rmtree(zone.directory)
+    with connect("jm_admin", settings=zone.settings, autocommit=True) as warehouse:
+        warehouse.execute("create table if not exists mart.line_duplicate (row_id bigint, of_row_id bigint)")
+        warehouse.execute("create table if not exists mart.line_bot (row_id bigint)")
+        warehouse.execute("grant select on mart.line_duplicate, mart.line_bot to jm_builder")
+    try:
+        with Tracer(zone.settings, landing=zone.directory, unmasked=True) as tracer:
+            assert tracer.line(5, 2)[0].went_to == "erased with its customer"
+            assert tracer.line(5, 8)[0].text == "t5,2025-06-01,c1,FX,3"
+            assert json.loads(tracer.line(4, 3)[0].text)["customer_id"] == "C-778"
+    finally:
+        with connect("jm_admin", settings=zone.settings, autocommit=True) as warehouse:
+            warehouse.execute("drop table mart.line_duplicate, mart.line_bot")
+
+
+def test_an_erasure_that_is_killed_goes_on_when_it_is_asked_for_again(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    """At every step: no archived file is lost, and in the end nothing is left of the customer."""
+    land(zone)
+    archive = Archive
+    for holder, step in [(archive, "erased"), (erasure, "_discard"), (Path, "unlink"), (archive, "place")]:
+        for after in range(0, 6, 2):
+            calls = iter(range(100))
+            real = getattr(holder, step)
+
+            def killed(*given: Any, real: Any = real, calls: Any = calls, after: int = after, **named: Any) -> Any:
+                if next(calls) == after:
+                    raise KeyboardInterrupt
+                return real(*given, **named)
+
+            with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+                patched.setattr(holder, step, killed)
+                erase(zone)
+                raise KeyboardInterrupt  # there was nothing left to do
+    asked = erase(zone)
+    assert asked.lines == 7
+    assert names(archived(zone)) == 0
+    assert archived(zone).count(b"C-778") == 4
+    publish(zone)
+    assert names(written(zone)) == 0
+    assert zone.value("select bool_and(rows_read = rows_loaded + rows_quarantined + rows_erased) from raw.file")
+    again = erase(zone)
+    assert (again.lines, again.archived) == (0, 0)
+    zone.put("clickstream/c.ndjson", [event(9, customer_id=CUSTOMER)])
+    zone.land()
+    later = erase(zone)
+    assert (later.erasure_id, later.lines, later.archived) == (again.erasure_id, 1, 1)
+    publish(zone)
+    assert names(written(zone)) == 0
+
+
+def test_what_cannot_be_erased_says_why(zone: Zone):
+    zone.put("customers/a.ndjson", [{"customer_id": "c1"}])
+    zone.land()
+    with pytest.raises(erasure.ErasureError, match="nothing of this customer has landed"):
+        erasure.erase(zone.settings, "nobody", "request 8", zone.directory)
+    with pytest.raises(erasure.ErasureError, match="say why"):
+        erasure.erase(zone.settings, "c1", " ", zone.directory)
+    with connect("jm_builder", settings=zone.settings) as build:
+        build.execute("select pg_advisory_lock(hashtext('journeymart.build'))")
+        with pytest.raises(erasure.ErasureError, match="a run is being built"):
+            erase(zone)
