@@ -94,7 +94,9 @@ def test_an_erased_customer_is_nowhere_and_the_ledger_balances(zone: Zone):
     )
     assert names(archived(zone)) == 0
     assert archived(zone).count(b"C-778") == 4
-    zone.query("insert into ops.access_log (user_name, object, purpose) values ('a', 'b', 'C-77 not C-778') returning 1")
+    zone.query(
+        "insert into ops.access_log (user_name, object, purpose) values ('a', 'b', 'C-77 not C-778') returning 1"
+    )
     publish(zone)
     assert names(written(zone)) == 0
     assert zone.value("select purpose ~ '^erased-[-0-9a-f]{36} not C-778$' from ops.access_log where user_name = 'a'")
