@@ -222,7 +222,8 @@ create table if not exists raw.clickstream (
 -- Built at once, these indexes cost a fifth of what they cost row by row: a load that outweighs the tables drops them
 -- first (see landing/indexes.py). Every load and every `up` sees to it that they are there.
 create or replace function raw.create_event_indexes() returns void
-    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    set maintenance_work_mem = '256MB' as $$ -- beside the loader's own memory; what is sorted grows with the tables
 begin
     if to_regclass('raw.event_row') is null then
         create unique index if not exists event_row on raw.event (row_id);
