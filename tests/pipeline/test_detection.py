@@ -11,11 +11,14 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from journeymart import audiences, pipeline
 from journeymart.analysis import Scope, adhoc
 from journeymart.db import connect
 from journeymart.definitions import DefinitionError
+from journeymart.definitions.requests import AudienceError, origin_of, with_audience
+from journeymart.publish.access import access_digest, grant_access
 from journeymart.publish.drop import drop
 from journeymart.settings import Settings
 
@@ -41,7 +44,7 @@ rules:
       channels: [web, app]
   - id: DR-NO-C
     label: {ko: 미도달, en: Not reached}
-    owner: tests
+    owner: others
     steps:
       - {name: A, source: screen, where: {page_code: A}}
     absence: {source: screen, where: {page_code: C}, within: 10m}
@@ -72,7 +75,20 @@ audiences:
     owner: tests
     purpose: marketing
     from: {rule: DR-NO-C, within: 1d}
+  - id: AU-EVEN  # by its name late and same are exported, small and gone are held out
+    label: {ko: 효과, en: Effect}
+    owner: tests
+    purpose: advice
+    from: {rule: DR-NO-C, within: 1d}
+    hold_out: 0.5
+    campaigns: [CP-OWN]
+    goal: {source: screen, where: {page_code: G}, within: 6m}
 """
+
+
+KEYS = {
+    "clickstream": "event_id", "transactions": "transaction_id", "consents": "purpose", "campaign_sends": "send_id",
+}  # fmt: skip
 
 
 class Bank:
@@ -87,7 +103,7 @@ class Bank:
 
     def run(self, *lines: dict[str, Any]) -> pipeline.Run:
         """Land lines as files of their own and run the pipeline."""
-        for source, key in (("clickstream", "event_id"), ("transactions", "transaction_id"), ("consents", "purpose")):
+        for source, key in KEYS.items():
             own = [line for line in lines if key in line]
             if own:
                 self.files += 1
@@ -211,6 +227,63 @@ def check_access(settings: Settings) -> None:
             connection.execute("select * from mart.detection")
 
 
+def check_request(bank: Bank) -> None:
+    """Somebody asks for an audience; what is wrong changes nothing."""
+    before = (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
+    content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing"}
+    with pytest.raises(DefinitionError, match="has no DR-NO-D; did you mean 'DR-NO-C'"):
+        audiences.request(bank.settings, content | {"from": {"rule": "DR-NO-D", "within": "1d"}}, bank.definitions)
+    with pytest.raises(AudienceError, match="AU-RUN is there already"):
+        audiences.request(bank.settings, content | {"id": "AU-RUN"}, bank.definitions)
+    assert (bank.definitions / "audiences.yml").read_text(encoding="utf-8") == before
+    asked = audiences.request(
+        bank.settings, content | {"from": origin_of("{rule: DR-NO-C, within: 1d}")}, bank.definitions
+    )
+    repeated = content | {"from": {"rule": "DR-NO-C", "within": "1d"}}
+    assert with_audience(repeated, bank.definitions) == (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
+    assert (asked.candidates, asked.without_consent, asked.members, asked.export_no) == (4, 3, 1, 1)
+    assert bank.exported(SNAPSHOT) == [
+        ("AU-ASKED", "c-late"), ("AU-DAY", "c-late"), ("AU-EVEN", "c-late"), ("AU-EVEN", "c-same"), ("AU-RUN", "c-late")
+    ]  # fmt: skip
+    assert bank.exported("select max(export_no) from export.audience_delta where export_id <> 'AU-ASKED'") == [(2,)]
+
+
+def check_departments(settings: Settings) -> None:
+    """Reports see the hits of their department's rules only: in tables, in views, and no view forgets to ask."""
+
+    def seen(departments: str | None) -> dict[str, set[str]]:
+        with connect("jm_report", settings=settings, autocommit=True) as connection:
+            if departments is not None:
+                connection.execute("select set_config('journeymart.departments', %s, false)", (departments,))
+            tables = connection.execute(
+                "select c.oid::regclass::text from pg_attribute as a inner join pg_class as c on a.attrelid = c.oid"
+                " where c.relnamespace = 'mart'::regnamespace and a.attname = 'rule_id' and c.relkind in ('r', 'v')"
+            ).fetchall()
+            query = sql.SQL("select distinct rule_id from {}")
+            return {name: {rule for (rule,) in connection.execute(query.format(sql.SQL(name)))} for (name,) in tables}
+
+    everything = seen("*")
+    assert everything.keys() >= {f"mart.{name}" for name in ("detection", "trigger", "detection_pending")}
+    full = {name for name, rules in everything.items() if "DR-NO-C" in rules}
+    assert full == {f"mart.detection{name}" for name in ("", "_hit", "_next", "_step")}
+    for departments in (None, "", "elsewhere", "others*,x"):
+        assert not any(seen(departments).values()), departments
+    own = seen("x,tests")
+    assert {name for name, rules in own.items() if "DR-A-THEN-B" in rules} >= full
+    assert not any("DR-NO-C" in rules for rules in own.values())
+
+    with connect("jm_publisher", settings=settings) as connection:
+        connection.execute("create view mart.careless as select rule_id, detected_at from mart.detection")
+        connection.execute("create view mart.cautious as select rule_id from mart.detection_hit")
+        before = access_digest(connection)
+        grant_access(connection)
+        granted = "select has_any_column_privilege('jm_report', %s, 'select')"
+        assert connection.execute(granted, ("mart.careless",)).fetchone() == (False,)
+        assert connection.execute(granted, ("mart.cautious",)).fetchone() == (True,)
+        assert access_digest(connection) == before, "to set the rules changes nothing that would have them set again"
+        connection.rollback()
+
+
 def event(visitor: str, page: str, minutes: float) -> dict[str, Any]:
     at = (NINE + timedelta(minutes=minutes)).isoformat()
     return {"event_id": f"{visitor}-{page}-{minutes}", "event_time": at, "visitor_id": visitor, "page_code": page,
@@ -228,6 +301,15 @@ def sell(minutes: float, amount: int) -> dict[str, Any]:
     return line | {"transaction_id": f"sell-{minutes}", "transaction_code": "SELL", "visitor_id": None}
 
 
+def advice(visitor: str) -> dict[str, Any]:
+    return consent(visitor, granted=True) | {"purpose": "advice"}
+
+
+def sent(visitor: str, minutes: float, campaign: str) -> dict[str, Any]:
+    at = (NINE + timedelta(minutes=minutes)).isoformat()
+    return {"send_id": f"{visitor}-{minutes}", "customer_id": f"c-{visitor}", "sent_at": at, "campaign_id": campaign}
+
+
 def consent(visitor: str, *, granted: bool) -> dict[str, Any]:
     at = "2026-05-01T00:00:00Z" if granted else "2026-06-01T09:30:00Z"
     return {"customer_id": f"c-{visitor}", "purpose": "marketing", "granted": granted, "effective_at": at}
@@ -243,6 +325,7 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         event("gone", "A", 5),
         sell(1, 100), sell(2, 100), sell(3, 100), sell(4, 499), sell(5, 1000), sell(6, 1000),
         consent("same", granted=True), consent("late", granted=True),
+        advice("late"), advice("same"), advice("small"), advice("gone"),
         # one that is dated ahead moves no watermark, so it expires nothing
         {"customer_id": "c-wait", "purpose": "marketing", "granted": True, "effective_at": "2027-01-01T00:00:00Z"},
     )  # fmt: skip
@@ -263,16 +346,17 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     ]  # fmt: skip
 
     assert bank.exported(SNAPSHOT) == [
-        ("AU-DAY", "c-late"), ("AU-DAY", "c-same"), ("AU-RUN", "c-late"), ("AU-RUN", "c-same")
+        ("AU-DAY", "c-late"), ("AU-DAY", "c-same"), ("AU-EVEN", "c-late"), ("AU-EVEN", "c-same"),
+        ("AU-RUN", "c-late"), ("AU-RUN", "c-same"),
     ]  # fmt: skip
-    assert bank.rows("select export_id, candidates, without_consent, members from mart.audience_export order by 1") == [
-        ("AU-DAY", 4, 2, 2),
-        ("AU-RUN", 2, 0, 2),
-    ]
+    assert bank.rows(
+        "select export_id, candidates, without_consent, held_out, members from mart.audience_export order by 1"
+    ) == [("AU-DAY", 4, 2, 0, 2), ("AU-EVEN", 4, 0, 2, 2), ("AU-RUN", 2, 0, 0, 2)]
 
     # the watermark passes 9:35; an A comes to light that is nearer to the purchase; C turns out to have been reached
     run = bank.run(event("late", "A", 4), event("gone", "C", 15), event("late", "G", 36), sell(0.5, 5000),
-                   consent("same", granted=False))  # fmt: skip
+                   consent("same", granted=False), event("small", "G", 36.5),
+                   sent("late", 31, "CP-OWN"), sent("small", 31, "CP-OTHER"), sent("gone", 29, "CP-OWN"))  # fmt: skip
     assert run.build.scope == "changes"
     assert bank.hits("DR-A-THEN-B") == sequence | {"late": (10, ["late-A-4", "t-late"], 2)}
     assert bank.hits("DR-NO-C") == {
@@ -292,13 +376,16 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     assert bank.queue() == []
 
     # nor is an audience that is exported once a day told of anybody but those who go
-    assert bank.exported(SNAPSHOT) == [("AU-DAY", "c-late"), ("AU-RUN", "c-late")]
+    assert bank.exported(SNAPSHOT) == [
+        ("AU-DAY", "c-late"), ("AU-EVEN", "c-late"), ("AU-EVEN", "c-same"), ("AU-RUN", "c-late")
+    ]  # fmt: skip
     assert bank.exported("select * from export.audience_snapshot") == bank.exported(
         "select * from export.audience_snapshot_v1"
     )
     delta = bank.exported("select export_id, export_no, customer_id, op from export.audience_delta order by 1, 2, 3")
     assert delta == [
         ("AU-DAY", 1, "c-late", "I"), ("AU-DAY", 1, "c-same", "I"), ("AU-DAY", 2, "c-same", "D"),
+        ("AU-EVEN", 1, "c-late", "I"), ("AU-EVEN", 1, "c-same", "I"),
         ("AU-RUN", 1, "c-late", "I"), ("AU-RUN", 1, "c-same", "I"), ("AU-RUN", 2, "c-same", "D"),
     ]  # fmt: skip
     with connect("jm_campaign", settings=bank.settings) as connection:
@@ -306,8 +393,16 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     assert bank.rows(
         "select customers, acknowledged, sent, returned, converted from mart.audience_effect where export_id = 'AU-RUN'"
     ) == [(2, 1, 1, 1, 1)]
+    # Exported at 9:30, with six minutes for the goal. Of those who could be told one was, by its own campaign, came
+    # back and reached the goal at the last moment; of those held out one came back and was half a minute too late.
+    # A send before the export, or of another campaign, is none.
+    assert bank.rows(
+        "select is_held_out, customers, acknowledged, sent, returned, converted, still_open, conversion_ratio"
+        " from mart.audience_effect where export_id = 'AU-EVEN' order by 1"
+    ) == [(False, 2, 0, 1, 1, 1, 0, 0.5), (True, 2, 0, 0, 1, 0, 0, 0.0)]
     check_files(bank.settings)
     check_access(bank.settings)
+    check_departments(bank.settings)
 
     # a back-test finds what the rule has found, whatever has changed since it was first computed
     for rule_id in ("DR-A-THEN-B", "DR-NO-C"):
@@ -319,18 +414,4 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         {"detection_date": NINE.date(), "hits": 4, "people": 4, "found_by_others": 2, "again_within_week": 0,
          "goal_reached": 0, "labelled": 1}
     ]  # fmt: skip
-
-    # somebody asks for an audience; what is wrong changes nothing
-    before = (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
-    content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing"}
-    with pytest.raises(DefinitionError, match="has no DR-NO-D; did you mean 'DR-NO-C'"):
-        audiences.request(bank.settings, content | {"from": {"rule": "DR-NO-D", "within": "1d"}}, bank.definitions)
-    with pytest.raises(audiences.AudienceError, match="AU-RUN is there already"):
-        audiences.request(bank.settings, content | {"id": "AU-RUN"}, bank.definitions)
-    assert (bank.definitions / "audiences.yml").read_text(encoding="utf-8") == before
-    asked = audiences.request(
-        bank.settings, content | {"from": audiences.origin_of("{rule: DR-NO-C, within: 1d}")}, bank.definitions
-    )
-    assert (asked.candidates, asked.without_consent, asked.members, asked.export_no) == (4, 3, 1, 1)
-    assert bank.exported(SNAPSHOT) == [("AU-ASKED", "c-late"), ("AU-DAY", "c-late"), ("AU-RUN", "c-late")]
-    assert bank.exported("select max(export_no) from export.audience_delta where export_id <> 'AU-ASKED'") == [(2,)]
+    check_request(bank)

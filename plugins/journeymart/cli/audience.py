@@ -41,13 +41,14 @@ def request(  # noqa: PLR0913, PLR0917 - an option each
     Example: `journeymart audience request --id AU-A --label 우수고객 --owner pb --purpose marketing --from SG-STABLE`
     """
     from journeymart import audiences  # noqa: PLC0415 - keeps --help quick
+    from journeymart.definitions.requests import content_of, origin_of  # noqa: PLC0415
 
-    content: dict[str, Any] = {
+    answers: dict[str, Any] = {
         "id": audience_id, "label": {"ko": label, "en": label}, "owner": owner, "purpose": purpose,
-        "from": audiences.origin_of(origin), "schedule": schedule, "columns": _list(columns),
-        "suppress": _list(suppress), "max_contacts": max_contacts, "file": file or None,
+        "from": origin_of(origin), "schedule": schedule, "columns": _list(columns),
+        "suppress": _list(suppress), "max_contacts": max_contacts, "file": file,
     }  # fmt: skip
-    result = audiences.request(Settings.load(), {k: v for k, v in content.items() if v}, definitions)
+    result = audiences.request(Settings.load(), content_of(answers), definitions)
     if as_json:
         print(json.dumps(asdict(result), ensure_ascii=False))
         return

@@ -24,3 +24,4 @@ left join lateral (
     order by o.publication_id
     limit 1
 ) as p on true
+where raw.may_see_rows(n.owner)

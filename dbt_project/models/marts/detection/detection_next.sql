@@ -45,4 +45,5 @@ left join lateral (
     order by f.happened_at
     limit 1
 ) as e on true
+where raw.may_see_rows(n.owner)
 group by d.rule_id, n.label_ko, d.detection_date, e.node, e.label

@@ -1,5 +1,6 @@
 {{ config(materialized='mart_view') }}
--- Scores of different rules of one day add up like independent doubts, so that 100 is never exceeded.
+-- Scores of different rules of one day add up like independent doubts, so that 100 is never exceeded. A department sees
+-- what its own rules add up to.
 select
     d.customer_id,
     d.detection_date,
@@ -15,6 +16,6 @@ from (
         n.label_ko
     from {{ ref('detection') }} as h
     inner join {{ ref('definition') }} as n on h.rule_id = n.definition_id and n.kind = 'rules'
-    where h.score is not null and h.customer_id is not null
+    where h.score is not null and h.customer_id is not null and raw.may_see_rows(n.owner)
 ) as d
 group by d.customer_id, d.detection_date

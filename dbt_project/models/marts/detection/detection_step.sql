@@ -32,3 +32,4 @@ cross join lateral (
         and e.entry_date = f.entry_date
         and e.step_times[f.step_no] is not null
 ) as r
+where raw.may_see_rows(d.owner)

@@ -13,6 +13,7 @@ select
     h.message_id,
     h.message_version
 from {{ ref('survey_response') }} as s
+left join {{ ref('definition') }} as n on s.rule_id = n.definition_id and n.kind = 'rules'
 left join {{ source('raw', 'customer') }} as c on s.customer_key = c.customer_key
 left join {{ source('raw', 'visitor') }} as v on s.visitor_key = v.visitor_key
 left join lateral (
@@ -32,4 +33,4 @@ left join lateral (
     order by d.detected_at desc, d.row_id desc
     limit 1
 ) as h on true
-where s.rule_id is not null
+where s.rule_id is not null and raw.may_see_rows(n.owner)

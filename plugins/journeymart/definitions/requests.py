@@ -1,0 +1,63 @@
+"""Audiences that somebody asks for, from the command line or the form in Airflow, as text of audiences.yml."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from journeymart.definitions.applied import load_definitions
+from journeymart.definitions.loader import SHIPPED, load_yaml
+from journeymart.errors import JourneymartError
+
+
+class AudienceError(JourneymartError):
+    """A request that cannot be fulfilled; the message says why."""
+
+
+def target_of(directory: Path | None) -> Path:
+    """The file that requests are added to."""
+    return (directory or SHIPPED) / "audiences.yml"
+
+
+def origin_of(text: str) -> Any:
+    """`from` of a definition: a segment by its name alone, anything else as YAML."""
+    try:
+        return yaml.safe_load(text) if text.lstrip().startswith("{") else {"segment": text}
+    except yaml.YAMLError as error:
+        raise AudienceError(f"--from is not YAML: {' '.join(str(error).split())}") from None
+
+
+def content_of(answers: dict[str, Any]) -> dict[str, Any]:
+    """What was answered as a definition: without what was left open."""
+    return {name: answer for name, answer in answers.items() if answer}
+
+
+def with_audience(content: dict[str, Any], directory: Path | None = None) -> str:
+    """audiences.yml of `directory` (default: the shipped definitions) with one more audience; as it is, if that one is
+    already there.
+
+    Raises AudienceError if the name is taken, and DefinitionError with every mistake.
+    """
+    document = load_yaml("audiences", directory)
+    text = document.path.read_text(encoding="utf-8")
+    listed = document.data.get("audiences") or []
+    if content in listed:
+        return text
+    if any(item.get("id") == content.get("id") for item in listed):
+        raise AudienceError(f"{document.path}: {content['id']} is there already; edit it there, or take another name")
+    text = (text if listed else "audiences:").rstrip("\n") + "\n" + _indented(content)
+    with tempfile.TemporaryDirectory() as folder:
+        tried = Path(shutil.copytree(directory or SHIPPED, Path(folder) / "definitions"))
+        (tried / target_of(directory).name).write_text(text, encoding="utf-8")
+        load_definitions(tried)
+    return text
+
+
+def _indented(content: dict[str, Any]) -> str:
+    """The definition as an item of the list that ends the file."""
+    dumped = yaml.safe_dump([content], allow_unicode=True, sort_keys=False, width=110)
+    return "".join(f"  {line}\n" for line in dumped.splitlines())
