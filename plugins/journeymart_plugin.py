@@ -1,4 +1,4 @@
-"""Airflow plugin: the Data Docs of the last validations and what channels may show, behind Airflow's login.
+"""Airflow plugin: Data Docs of the last validations, what channels may show, a form for audiences; behind its login.
 
 Airflow mounts a plugin's FastAPI app without any authentication of its own (apache/airflow#72655), so the dependency
 on the app is what keeps strangers out. Who may open the menu entry is who may read "Plugins" in Airflow's roles.
@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from journeymart.airflow import triggers
+from journeymart.airflow import audiences, triggers
 from journeymart.settings import Settings
 
 URL_PREFIX = "/journeymart/docs"
@@ -66,6 +66,7 @@ class JourneymartPlugin(AirflowPlugin):
     fastapi_apps: ClassVar[list[Any]] = [
         {"app": app, "url_prefix": URL_PREFIX, "name": "journeymart Data Docs"},
         {"app": triggers.app, "url_prefix": "/journeymart/triggers", "name": "journeymart triggers"},
+        {"app": audiences.app, "url_prefix": "/journeymart/audiences", "name": "journeymart audiences"},
     ]
     external_views: ClassVar[list[dict[str, Any]]] = [
         {
@@ -74,5 +75,12 @@ class JourneymartPlugin(AirflowPlugin):
             "destination": "nav",
             "url_route": "journeymart-docs",
             "category": "browse",
-        }
+        },
+        {
+            "name": "고객군 요청 / Request an audience",
+            "href": "/journeymart/audiences/",
+            "destination": "nav",
+            "url_route": "journeymart-audiences",
+            "category": "browse",
+        },
     ]

@@ -16,12 +16,17 @@ def run(*arguments: str) -> None:
     parsed.func(parsed)
 
 
-def create_channel_role() -> None:
-    """The role of who asks for pending triggers, and nothing else (plugins/journeymart/airflow/triggers.py)."""
+def create_roles() -> None:
+    """The role of who asks for pending triggers, and nothing else (plugins/journeymart/airflow/triggers.py), and that
+    of who requests audiences (audiences.py there), beside a role that opens Airflow's pages."""
     with get_application_builder() as builder:
-        permission = builder.sm.create_permission("can_read", "journeymart triggers")
-        for name in ("Channel", "Admin"):
-            builder.sm.add_permission_to_role(builder.sm.add_role(name), permission)
+        for action, page, role in (
+            ("can_read", "journeymart triggers", "Channel"),
+            ("can_create", "journeymart audiences", "Marketer"),
+        ):
+            permission = builder.sm.create_permission(action, page)
+            for name in (role, "Admin"):
+                builder.sm.add_permission_to_role(builder.sm.add_role(name), permission)
 
 
 def main() -> None:
@@ -32,7 +37,7 @@ def main() -> None:
         "--firstname", "Admin", "--lastname", "journeymart", "--role", "Admin",
         "--email", "admin@localhost.localdomain",
     )  # fmt: skip
-    create_channel_role()
+    create_roles()
 
 
 if __name__ == "__main__":

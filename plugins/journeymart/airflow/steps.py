@@ -76,14 +76,25 @@ class StepOperator(BaseOperator):
     :param step: name of the step as `journeymart step` knows it.
     :param files: landing-zone paths the step is limited to; handed over on standard input, since their number
         and their names are up to whoever lands them.
+    :param asks: the step does what the DAG run's configuration asks for, handed over in the same way, in the name of
+        who started the run.
     :param returns: key of the result to return instead of all of it.
     """
 
-    def __init__(self, *, step: str, files: list[str] | None = None, returns: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        step: str,
+        files: list[str] | None = None,
+        returns: str | None = None,
+        asks: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.step = step
         self.files = files
         self.returns = returns
+        self.asks = asks
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> Any:
@@ -92,13 +103,18 @@ class StepOperator(BaseOperator):
         A failed step raises and is retried; a build with nothing to compute is skipped, and with it what follows.
         """
         command = [str(JOURNEYMART), "step", self.step, "--run-id", safe_run_id(context["run_id"]), "--json"]
-        if self.files is not None:
-            command += ["--files", "-"]
+        given: Any = self.files
+        asked_by: dict[str, str] = {}
+        if self.asks:
+            given = context["dag_run"].conf
+            asked_by["JOURNEYMART_USER"] = context["dag_run"].triggering_user_name or "airflow"
+        if given is not None:
+            command += ["--files" if given is self.files else "--request", "-"]
         # Files, not pipes, at both ends: a step may log before it reads its list, however long either is.
         with tempfile.TemporaryFile("w+", encoding="utf-8") as files, tempfile.TemporaryFile("w+b") as output:
-            json.dump(self.files or [], files)
+            json.dump(given or [], files)
             files.seek(0)
-            code, last_line = self._run(command, files, output)
+            code, last_line = self._run(command, files, output, asked_by)
             output.seek(0)
             result = parse_result(output.read().decode(errors="replace"))
         self.log.info("step %s ended with %d: %s", self.step, code, json.dumps(result, ensure_ascii=False)[:2000])
@@ -115,7 +131,7 @@ class StepOperator(BaseOperator):
             return result[self.returns]
         return result
 
-    def _run(self, command: list[str], files: IO[str], output: IO[bytes]) -> tuple[int, str]:
+    def _run(self, command: list[str], files: IO[str], output: IO[bytes], variables: dict[str, str]) -> tuple[int, str]:
         """Run the command with its results in `output`; return its exit code and the last line it logged."""
         last_line = ""
         stored = stored_connections() if self.step == "pull" else {}
@@ -126,7 +142,7 @@ class StepOperator(BaseOperator):
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            env=step_environment(dict(os.environ), connections=self.step == "pull") | stored,
+            env=step_environment(dict(os.environ), connections=self.step == "pull") | stored | variables,
             start_new_session=True,
         ) as process:
             self._process = process

@@ -62,6 +62,7 @@ class Step(StrEnum):
     VALIDATE = "validate"
     PUBLISH = "publish"
     DELIVER = "deliver"
+    AUDIENCE = "audience"  # of no run: what `journeymart audience request` does
 
 
 @app.command()
@@ -69,6 +70,7 @@ def step(
     name: Annotated[Step, typer.Argument(help="Which step.")],
     run_id: Annotated[str, typer.Option(help="The run that the step belongs to.")],
     files: Annotated[str | None, typer.Option(help="land: '-' to read a JSON list of paths from stdin.")] = None,
+    request: Annotated[str | None, typer.Option(help="audience: '-' to read its definition from stdin.")] = None,
     landing: Landing = None,
     definitions: Definitions = None,
     as_json: Json = False,
@@ -79,8 +81,8 @@ def step(
     """
     settings = Settings.load()
     landing = landing or settings.landing
-    paths = json.load(sys.stdin) if files == "-" else None
-    print(json.dumps(_STEPS[name](settings, run_id, landing, definitions, paths), default=str, ensure_ascii=False))
+    given = json.load(sys.stdin) if "-" in {files, request} else None
+    print(json.dumps(_STEPS[name](settings, run_id, landing, definitions, given), default=str, ensure_ascii=False))
 
 
 def _pull(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> dict[str, Any]:
@@ -137,6 +139,12 @@ def _deliver(settings: Settings, _run: str, _landing: Path, _definitions: Path |
     return {"dashboards_refreshed": pipeline.deliver(settings)}
 
 
+def _audience(settings: Settings, _run: str, _landing: Path, definitions: Path | None, content: Any) -> dict[str, Any]:
+    from journeymart import audiences  # noqa: PLC0415
+
+    return asdict(audiences.request(settings, content, definitions))
+
+
 _STEPS = {
     Step.PULL: _pull,
     Step.DISCOVER: _discover,
@@ -145,4 +153,5 @@ _STEPS = {
     Step.VALIDATE: _validate,
     Step.PUBLISH: _publish,
     Step.DELIVER: _deliver,
+    Step.AUDIENCE: _audience,
 }

@@ -2,10 +2,12 @@
 
 import importlib
 import os
+import re
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from typing import ClassVar
 from unittest import mock
 
 from airflow.api_fastapi.core_api import security
@@ -101,9 +103,10 @@ class DataDocs(unittest.TestCase):
     def test_menu_entry_leads_to_the_application(self):
         plugin = self.plugin.JourneymartPlugin
         self.assertTrue(issubclass(plugin, AirflowPlugin))
-        (view,) = plugin.external_views
-        self.assertEqual((view["name"], view["destination"]), ("데이터 검증 문서 / Data Docs", "nav"))
-        self.assertEqual(self.client.get(view["href"]).status_code, 401)
+        names = {view["name"]: view["href"] for view in plugin.external_views if view["destination"] == "nav"}
+        self.assertEqual(list(names), ["데이터 검증 문서 / Data Docs", "고객군 요청 / Request an audience"])
+        for href in names.values():
+            self.assertEqual(self.client.get(href).status_code, 401)
 
 
 class Triggers(unittest.TestCase):
@@ -186,6 +189,116 @@ class Triggers(unittest.TestCase):
         )
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             self.assertEqual(self.client.request(method, "/v1/pending").status_code, 405)
+
+
+class Audiences(unittest.TestCase):
+    """The form: who may, that nobody else's site may for them, what is checked, and what is asked of the DAG."""
+
+    ASKED: ClassVar = {
+        "id": "AU-ASKED", "label_ko": "재이용 <b>", "segment": "SG-FX-INTEREST", "purpose": "marketing",
+        "columns": ["grade", "region"], "schedule": "week", "owner": "fx-sales", "max_contacts": "2 per 7d",
+    }  # fmt: skip
+
+    def setUp(self):
+        self.enterContext(mock.patch.object(sys, "path", [str(REPO / "plugins"), *sys.path]))
+        self.module = importlib.reload(importlib.import_module("journeymart.airflow.audiences"))
+        self.manager = self.enterContext(mock.patch.object(self.module, "get_auth_manager")).return_value
+        self.manager.is_authorized_custom_view.return_value = True
+        self.addCleanup(self.module.app.dependency_overrides.clear)  # the plugin mounts the same application
+        self.trigger = self.enterContext(mock.patch.object(self.module, "trigger_dag"))
+        self.trigger.return_value.run_id = "manual__2026-06-01T00:00:00+00:00"
+        self.client = self.enterContext(TestClient(self.module.app, follow_redirects=False))
+
+    def log_in(self, name="marketer"):
+        user = mock.Mock()
+        user.get_id.return_value = user.get_name.return_value = name
+        self.module.app.dependency_overrides[security.get_user] = lambda: user
+
+    def token(self):
+        return re.search(r'name="token" value="([^"]+)"', self.client.get("/").text)[1]
+
+    def test_strangers_and_others_see_nothing(self):
+        for log_in in (None, self.log_in):
+            if log_in:
+                log_in()
+                self.manager.is_authorized_custom_view.return_value = False
+            for response in (self.client.get("/"), self.client.post("/", data=self.ASKED)):
+                self.assertEqual(response.status_code, 403 if log_in else 401)
+                self.assertNotIn("SG-", response.text)
+        asked = self.manager.is_authorized_custom_view.call_args.kwargs
+        self.assertEqual((asked["method"], asked["resource_name"]), ("POST", "journeymart audiences"))
+        self.assertEqual(self.client.get("/openapi.json").status_code, 404)
+        self.trigger.assert_not_called()
+
+    def test_the_form(self):
+        self.log_in()
+        response = self.client.get("/")
+        policy = response.headers["content-security-policy"]
+        self.assertIn("default-src 'none'", policy)
+        self.assertIn("form-action 'self'", policy)
+        self.assertEqual(response.headers["cache-control"], "no-store")
+        self.assertLess(response.text.index("고객군 요청"), response.text.index("Request an audience:"))
+        self.assertIn("해외송금 관심 고객 / Interested in remittances (SG-FX-INTEREST)", response.text)
+        self.assertNotRegex(response.text, r"(src|href)=|https?://")
+
+    def test_a_request_is_asked_of_the_dag(self):
+        self.log_in()
+        response = self.client.post("/", data=self.ASKED | {"token": self.token()})
+        self.assertEqual(response.status_code, 303)
+        self.assertEqual(response.headers["location"], "./?run=manual__2026-06-01T00%3A00%3A00%2B00%3A00")
+        (dag_id,), asked = self.trigger.call_args
+        self.assertEqual((dag_id, asked["triggering_user_name"]), ("audience_request", "marketer"))
+        # what `journeymart audience request` makes of the same answers
+        self.assertEqual(asked["conf"], {
+            "id": "AU-ASKED", "label": {"ko": "재이용 <b>", "en": "재이용 <b>"}, "owner": "fx-sales",
+            "purpose": "marketing", "from": {"segment": "SG-FX-INTEREST"}, "schedule": "week",
+            "columns": ["grade", "region"], "max_contacts": "2 per 7d",
+        })  # fmt: skip
+
+    def test_no_other_site_asks(self):
+        self.log_in("somebody")
+        other = self.token()
+        self.log_in()
+        signed = self.module.URLSafeTimedSerializer("another secret", salt=self.module.PERMISSION).dumps("marketer")
+        with mock.patch("time.time", return_value=1.0):
+            old = self.token()
+        for token in ("", "x", other, signed, old):
+            response = self.client.post("/", data=self.ASKED | {"token": token})
+            self.assertEqual(response.status_code, 403)
+            self.assertIn("재이용 &lt;b&gt;", response.text, "what was written is kept, as text")
+        self.trigger.assert_not_called()
+
+    def test_what_is_wrong_is_said(self):
+        self.log_in()
+        token = self.token()
+        for wrong, said in (
+            ({"id": "AU-FX-INTEREST"}, "AU-FX-INTEREST is there already"),
+            ({"id": "au'; drop"}, "id: String should match pattern"),
+            ({"segment": "SG-FX-INTREST"}, "did you mean &#39;SG-FX-INTEREST&#39;"),
+            ({"columns": ["customer_id"]}, "columns.0"),
+            ({"schedule": "hour"}, "schedule"),
+            ({"max_contacts": "often"}, "max_contacts"),
+            ({"purpose": ""}, "purpose"),
+        ):
+            with self.subTest(wrong):
+                response = self.client.post("/", data=self.ASKED | {"token": token} | wrong)
+                self.assertEqual(response.status_code, 422)
+                alert = re.search(r'role="alert">(.*?)</div>', response.text, re.DOTALL)[1]
+                self.assertIn(said, alert)
+                self.assertNotIn("/tmp", alert)
+        self.assertEqual(self.client.post("/", data=self.ASKED | {"token": token, "owner": "a\0"}).status_code, 422)
+        self.trigger.assert_not_called()
+
+    def test_how_far_it_is(self):
+        self.log_in()
+        for state, shown in (("running", "계산·검증·게시하는 중"), ("success", "게시되었습니다")):
+            found = [mock.Mock(state=state, conf={"id": "AU-ASKED"})]
+            with mock.patch.object(self.module.DagRun, "find", return_value=found) as find:
+                text = self.client.get("/?run=a%22%3E").text
+            find.assert_called_once_with(dag_id="audience_request", run_id='a">')
+            self.assertIn(f"<b>AU-ASKED</b>: {shown}", text)
+            self.assertEqual('http-equiv="refresh"' in text, state == "running")
+            self.assertNotIn('a">', text)
 
 
 class PluginsFolder(unittest.TestCase):

@@ -39,7 +39,8 @@ class RunsSteps(unittest.TestCase):
         self.program.chmod(0o700)
         self.task = steps.StepOperator(task_id="land", **{"step": "land", **arguments})
         # Airflow refuses execute() outside its task runner; what is wrapped is what the runner calls.
-        return type(self.task).execute.__wrapped__(self.task, {"run_id": RUN_ID})
+        run = mock.Mock(conf={"id": "AU-'한글"}, triggering_user_name="marketer")
+        return type(self.task).execute.__wrapped__(self.task, {"run_id": RUN_ID, "dag_run": run})
 
     def test_command_and_result(self):
         result = self.execute("""printf '{"arguments": "%s"}\\n' "$*" """)
@@ -57,6 +58,12 @@ class RunsSteps(unittest.TestCase):
         names = [f"clickstream/{i:05d} '한글'; $(reboot)\n.csv" for i in range(5000)]
         result = self.execute("""echo "${@: -2}" >&2; printf '{"files": %s}' "$(cat)" """, files=names)
         self.assertEqual(result, {"files": names})
+
+    def test_what_a_run_asks_for_is_handed_over_with_who_asks(self):
+        body = """printf '{"given": %s, "who": "%s", "options": "%s"}' "$(cat)" "$JOURNEYMART_USER" "${*: -2}" """
+        self.assertEqual(
+            self.execute(body, asks=True), {"given": {"id": "AU-'한글"}, "who": "marketer", "options": "--request -"}
+        )
 
     def test_a_step_may_log_a_lot_before_it_reads_its_files(self):
         result = self.execute(
