@@ -40,19 +40,19 @@ def measure(settings: Settings, command: list[str], environment: dict[str, str])
     before = _postgres_cpu(settings)
     started = time.monotonic()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = _Peak(settings)
+    peak = _Peak(settings, process.pid)
     errors = process.stderr.read() if process.stderr else b""
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - started
-    postgres_memory = peak.stop()
+    peak.stop()
     if os.waitstatus_to_exitcode(status):
         raise SystemExit(f"{' '.join(command)} failed:\n{errors.decode()[-3000:]}")
     return Measured(
         wall=wall,
         cpu=usage.ru_utime + usage.ru_stime,
         postgres_cpu=_postgres_cpu(settings) - before,
-        own_memory=usage.ru_maxrss / 1024,
-        postgres_memory=postgres_memory,
+        own_memory=peak.own,
+        postgres_memory=peak.postgres,
     )
 
 
@@ -69,23 +69,30 @@ def machine(command: str) -> str:
 
 
 class _Peak:
-    """Largest memory of PostgreSQL's processes beside what they share, sampled every half second, in MB."""
+    """Largest memory of a process, and of PostgreSQL's beside what they share, in MB. Looked at five times a second.
 
-    def __init__(self, settings: Settings) -> None:
+    ru_maxrss would say more: a child begins with the peak of its parent, which has the files in its memory.
+    """
+
+    def __init__(self, settings: Settings, pid: int) -> None:
+        self.own = self.postgres = 0.0
         self._settings = settings
-        self._peak = 0.0
+        self._status = Path(f"/proc/{pid}/status")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
     def _watch(self) -> None:
-        while not self._ended.wait(0.5):
-            self._peak = max(self._peak, sum(map(_own_memory, _postgres_processes(self._settings))))
+        while not self._ended.wait(0.2):
+            self.own = max(self.own, _megabytes(self._status, "VmHWM:"))
+            each = [
+                _megabytes(process / "smaps_rollup", "Pss_Anon:") for process in _postgres_processes(self._settings)
+            ]
+            self.postgres = max(self.postgres, sum(each))
 
-    def stop(self) -> float:
+    def stop(self) -> None:
         self._ended.set()
         self._thread.join()
-        return self._peak
 
 
 def _postgres_processes(settings: Settings) -> list[Path]:
@@ -100,13 +107,14 @@ def _postgres_processes(settings: Settings) -> list[Path]:
     return found
 
 
-def _own_memory(process: Path) -> float:
-    """Without shared buffers, whose pages the kernel calls private while one process alone has used them."""
+def _megabytes(file: Path, field: str) -> float:
+    """A number of /proc; 0 once the process has ended. Of PostgreSQL Pss_Anon, because the kernel calls pages of shared
+    buffers private while one process alone has used them."""
     try:
-        text = (process / "smaps_rollup").read_text()
-    except OSError:  # ended meanwhile
+        text = file.read_text()
+    except OSError:
         return 0.0
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss_Anon:")) / 1024
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(field)) / 1024
 
 
 def _postgres_cpu(settings: Settings) -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,23 +15,32 @@ app = typer.Typer()
 
 @app.command()
 def erase(
-    customer: Annotated[str, typer.Option(help="The customer's number as it is landed; it is not kept.")],
+    customer: Annotated[
+        str,
+        typer.Option(help="The customer's number as it is landed; it is not kept. `-` reads it from standard input."),
+    ],
     reason: Annotated[str, typer.Option(help="Why; it is kept, so name nobody.")],
     landing: Annotated[Path | None, typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.")] = None,
     definitions: Annotated[Path | None, typer.Option(help="Definitions that replace the shipped ones.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")] = False,
 ) -> None:
     """Erase a customer: lines leave the archive now, raw, quarantine and the mart with the next run.
 
     The ledger keeps that there were lines, `ops.erasure` who asked, when and why.
 
-    Example: `journeymart erase --customer C0001234 --reason "request 2026-118"`
+    Example: `journeymart erase --customer - --reason "request 2026-118" < number.txt`
     """
     from journeymart.erasure import erase as erase_customer  # noqa: PLC0415 - heavy imports stay out of --help
     from journeymart.settings import Settings  # noqa: PLC0415
 
     settings = Settings.load()
     zone = landing or settings.landing
-    erasure = erase_customer(settings, customer, reason, zone, definitions=definitions)
+    number = sys.stdin.readline().strip() if customer == "-" else customer
+    erasure = erase_customer(settings, number, reason, zone, definitions=definitions)
+    if as_json:
+        json.dump(dataclasses.asdict(erasure), sys.stdout, ensure_ascii=False)
+        print()
+        return
     typer.echo(
         f"Erasure {erasure.erasure_id}: {erasure.lines:,} lines go with the next run,"
         f" {erasure.archived:,} files of the archive are written anew."
