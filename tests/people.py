@@ -9,8 +9,7 @@ from contextlib import contextmanager
 
 from supersetapiclient.client import SupersetClient
 
-from journeymart.superset.roles import role_names
-from journeymart.superset.specs import Assets
+from journeymart.superset.specs import Assets, role_names
 
 
 @contextmanager

@@ -202,7 +202,7 @@ def test_every_dashboard_is_complete(window, platform, assets, logins, locale, s
             continue  # shows nobody until it is asked (below)
         if dashboard.owner and number_of_dashboard % len(LOCALES) != LOCALES.index(locale):
             continue  # packs share their charts: each is opened in one language
-        # The funnels on these are of one department; the others find them empty.
+        # Of a department these show its own funnels, which not every department has.
         sees = (
             {"", "digital-sales"}
             if name in ("journey_overview", "funnels")

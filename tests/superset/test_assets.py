@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 import zipfile
@@ -15,7 +16,7 @@ from journeymart.publish.access import PERSONAL
 from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, contents, pack, slug_of
 from journeymart.superset.help import metrics_of
 from journeymart.superset.lint import check, lint, lint_query
-from journeymart.superset.specs import ASSETS, LOCALES, AssetError, read_assets
+from journeymart.superset.specs import ASSETS, LOCALES, AssetError, read_assets, role_names
 
 ADDRESS = "warehouse.example:5432/journeymart"
 HANGUL = re.compile("[가-힣]")
@@ -58,8 +59,8 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "charts/main_paths.yml: params.source: dataset main_path has no column 'sauce'"),
         ("charts/status.yml", "column: failed", "column: failures",
          "charts/status.yml: params: dataset publication_latest has no metric or column 'failures' to format"),
-        ("charts/account_funnel.yml", "funnel_id: FN", "tunnel: FN",
-         "charts/account_funnel.yml: filters: dataset funnel has no column 'tunnel'"),
+        ("charts/funnel_errors.yml", "is_error:", "is_mistake:",
+         "charts/funnel_errors.yml: filters: dataset funnel_stop has no column 'is_mistake'"),
         ("charts/daily_trend.yml", "dataset: session_daily", "dataset: session_weekly",
          "charts/daily_trend.yml: dataset: there is no dataset 'session_weekly'"),
         ("dashboards/journey_overview.yml", "charts: {main_paths: 12}", "charts: {man_paths: 12}",
@@ -116,6 +117,12 @@ def test_a_broken_reference_is_found(broken, file, old, new, problem):
 )
 def test_a_template_may_not_print_or_read_what_is_not_safe(template):
     assert list(lint_query(template))
+
+
+def test_a_query_may_keep_what_it_shows_to_the_roles_of_who_asks():
+    template = "{% set own_roles = current_user_roles() -%} select 1 from mart.x where role in {{ own_roles | where_in }}"
+    assert list(lint_query(template)) == []
+    assert list(lint_query(template.replace("roles()", "roles(add_to_cache_keys=False)")))
 
 
 def test_only_a_query_that_writes_down_who_asks_may_name_them():
@@ -209,16 +216,18 @@ def test_no_chart_or_dataset_is_shared_between_dashboards(bundle):
             assert seen.setdefault(used, path) == path
 
 
-def test_the_menu_leads_to_every_dashboard(assets, bundle):
+def test_the_menu_leads_every_role_to_what_it_may_open(assets, bundle):
     for locale in LOCALES:
-        (text,) = [
-            node["meta"]["code"]
-            for node in bundle[f"dashboards/start_{locale}.yaml"]["position"].values()
-            if isinstance(node, dict) and node["type"] == "MARKDOWN"
-        ]
-        for name, dashboard in assets.dashboards.items():
-            if name != "start":
-                assert f"(/superset/dashboard/{slug_of(dashboard, locale)}/)" in text
+        items = json.loads(bundle[f"datasets/journeymart/start.menu_{locale}.yaml"]["template_params"]["menu"])
+        slugs = {slug_of(item, locale): name for name, item in assets.dashboards.items()}
+        listed = [(item["role"], slugs[item["slug"]]) for item in items]
+        expected = {
+            (full_name, name)
+            for role, spec in assets.roles.items()
+            for full_name, department in role_names(role, spec).items()
+            for name in assets.opened_by(spec, department)
+        } | {("Admin", name) for name in assets.dashboards}
+        assert sorted(listed) == sorted(pair for pair in expected if pair[1] != "start")
 
 
 def test_nothing_that_people_read_is_in_the_other_language(assets, bundle):
@@ -252,7 +261,8 @@ def test_help_explains_every_number_and_chart_with_its_origin(assets, bundle):
                 if isinstance(node, dict) and node["type"] == "MARKDOWN"
             ]
             if name == "start":
-                continue  # shows the data status, which every other dashboard explains
+                assert texts == []  # shows the data status, which every other dashboard explains, and the menu
+                continue
             (text,) = texts
             for key in dashboard.charts:
                 chart = assets.charts[key]

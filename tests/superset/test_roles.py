@@ -128,6 +128,18 @@ def test_everybody_may_read_the_datasets_of_their_role_and_no_other(people, exte
         }, name
 
 
+def test_the_menu_lists_what_is_theirs(people, extended, ask):
+    """The second answer comes from the cache, which keeps what people may open apart."""
+    for name, client in [*people.items(), *people.items()]:
+        response = ask(client, "start", "menu", columns=["dashboard"], metrics=[])
+        assert response.status_code == 200, response.text
+        listed = {row["dashboard"] for row in response.json()["result"][0]["data"]}
+        assert listed == {
+            f'<a href="/superset/dashboard/{dashboard.slug}/">{dashboard.title.ko}</a>'
+            for dashboard in (extended.dashboards[key] for key in opened_by(name, extended) if key != "start")
+        }, name
+
+
 def test_what_may_be_read_answers_and_what_may_not_is_refused(people, extended, ask):
     """Every dataset as one of those who may read it, in turn; of every other dashboard one dataset as each role."""
     for number, (key, dashboard) in enumerate(extended.dashboards.items()):

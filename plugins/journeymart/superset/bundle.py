@@ -8,6 +8,7 @@ them all. A dataset's metrics are named by their label: Superset shows names, no
 from __future__ import annotations
 
 import io
+import json
 import uuid
 import zipfile
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import yaml
 from journeymart.superset.help import help_markdown
 from journeymart.superset.lint import METRIC_FIELDS, columns_of, is_date
 from journeymart.superset.manifest import Models
-from journeymart.superset.specs import LOCALES, SCHEMA, Assets, Dashboard, Database, Dataset, Filter, Text, localize
+from journeymart.superset.specs import LOCALES, SCHEMA, Assets, Dashboard, Database, Dataset, Filter, localize
 
 NAMESPACE = uuid.UUID("5d2f4c1e-8f0b-5b7e-9a51-3c6e0d7f2a90")
 UUID_VERSION = 5
@@ -152,7 +153,7 @@ def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: 
         "main_dttm_col": dataset.time,
         "cache_timeout": NEVER_CACHED if dataset.is_logged else None,
         "params": None,
-        "template_params": _template_values(dataset, assets.dashboards[dashboard], locale) or None,
+        "template_params": _template_values(dataset, assets.dashboards[dashboard], assets, locale) or None,
         "filter_select_enabled": True,
         "normalize_columns": False,
         "always_filter_main_dttm": False,
@@ -184,10 +185,14 @@ def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: 
     }
 
 
-def _template_values(dataset: Dataset, dashboard: Dashboard, locale: str) -> dict[str, str | list[str]]:
+def _template_values(
+    dataset: Dataset, dashboard: Dashboard, assets: Assets, locale: str
+) -> dict[str, str | list[str]]:
     """What a dataset's query may print besides the filters' values; a model is read as it is."""
-    words = {word: text.get(locale) for word, text in dataset.words.items()}
-    return words | (dashboard.pins if dataset.query else {})
+    values: dict[str, str | list[str]] = {word: text.get(locale) for word, text in dataset.words.items()}
+    if dataset.is_menu:
+        values["menu"] = json.dumps(menu_items(assets, locale), ensure_ascii=False)
+    return values | (dashboard.pins if dataset.query else {})
 
 
 def _chart(dashboard: str, name: str, assets: Assets, locale: str) -> dict[str, Any]:
@@ -301,25 +306,28 @@ def _position(
                     width=width,
                     height=row.height,
                 )
-        texts = [help_markdown(tab.help, dashboard, assets, models, locale)] if tab.help else []
-        texts += [menu_markdown(tab.menu, assets, locale)] if tab.menu else []
-        for text in texts:
+        if tab.help:
+            text = help_markdown(tab.help, dashboard, assets, models, locale)
             in_row = add(f"ROW-{tab_no}-text", "ROW", in_tab, background="BACKGROUND_TRANSPARENT")
             add(f"MARKDOWN-{tab_no}", "MARKDOWN", in_row, width=12, height=text.count("\n") * 4, code=text)
     return position
 
 
-def menu_markdown(intro: Text, assets: Assets, locale: str) -> str:
-    """Markdown for one locale: the dashboards by task, each with a link and what it answers."""
-    parts = [intro.get(locale).strip()]
-    for group in assets.menu.groups:
-        parts.append(f"### {group.title.get(locale)}")
-        dashboards = [assets.dashboards[name] for name in assets.in_group(group)]
-        parts += [
-            f"- [**{d.title.get(locale)}**](/superset/dashboard/{slug_of(d, locale)}/) · {d.description.get(locale)}"
-            for d in dashboards
-        ]
-    return "\n\n".join(parts) + "\n"
+def menu_items(assets: Assets, locale: str) -> list[dict[str, str | int]]:
+    """The dashboards by task in one language, each once for every role that may open it."""
+    listed = [(group, name) for group in assets.menu.groups for name in assets.in_group(group)]
+    return [
+        {
+            "role": role,
+            "place": place,
+            "task": group.title.get(locale),
+            "slug": slug_of(assets.dashboards[name], locale),
+            "title": assets.dashboards[name].title.get(locale),
+            "description": assets.dashboards[name].description.get(locale),
+        }
+        for place, (group, name) in enumerate(listed, start=1)
+        for role in assets.people_of(name)
+    ]
 
 
 def _filter(

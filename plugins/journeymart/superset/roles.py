@@ -15,10 +15,8 @@ from supersetapiclient.client import SupersetClient
 
 from journeymart.errors import JourneymartError
 from journeymart.superset.bundle import asset_uuid, own_name
-from journeymart.superset.specs import LOCALES, Assets, Role
+from journeymart.superset.specs import LOCALES, PREFIX, Assets, role_names
 
-# What tells our roles from Superset's own and an installation's.
-PREFIX = "journeymart_"
 PAGE_SIZE = 100
 # The column by which a dataset's rows belong to departments.
 OWNER = "owner"
@@ -51,13 +49,6 @@ _ID_IN_PERMISSION = re.compile(r"\(id:(\d+)\)$")
 
 class RoleError(JourneymartError):
     """A role cannot be set up as it is written."""
-
-
-def role_names(name: str, role: Role) -> dict[str, str | None]:
-    """What a role of roles.yml is called in Superset, with its department: one for each, or the one without."""
-    if role.departments:
-        return {f"{PREFIX}{name}@{department}": department for department in role.departments}
-    return {PREFIX + name: None}
 
 
 def apply_roles(client: SupersetClient, assets: Assets, datasets: list[dict[str, Any]]) -> list[str]:

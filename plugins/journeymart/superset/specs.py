@@ -21,6 +21,10 @@ ASSETS = REPO / "docker" / "superset" / "assets"
 SCHEMA = "mart"
 LOCALES = ("ko", "en")
 GRID_COLUMNS = 12
+# What tells our roles from Superset's own and an installation's.
+PREFIX = "journeymart_"
+# Superset's own role of those who may open everything.
+ADMIN_ROLE = "Admin"
 INCLUDE = re.compile(r"\{% include '(_\w+\.sql)' -?%\}")
 
 
@@ -78,6 +82,7 @@ class Dataset(Spec):
     """What charts read: a published model as it is, or a query over published models.
 
     `is_logged`: reading writes down who asked, so the query may name the user, and results are never cached.
+    `is_menu`: its query is given menu.yml as JSON, an item for every role and dashboard that the role may open.
     """
 
     model: str | None = None
@@ -86,6 +91,7 @@ class Dataset(Spec):
     description: Text | None = None
     time: str | None = None
     is_logged: bool = False
+    is_menu: bool = False
     words: dict[str, Text] = Field(default_factory=dict)
     colors: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, Column | str] = Field(default_factory=dict)
@@ -152,12 +158,11 @@ class Row(Spec):
 
 
 class Tab(Spec):
-    """Rows of charts, then the generated help or the menu of all dashboards, each with its introduction."""
+    """Rows of charts, then the generated help with its introduction."""
 
     title: Text
     rows: list[Row] = Field(default_factory=list)
     help: Text | None = None
-    menu: Text | None = None
 
 
 class Dashboard(Spec):
@@ -213,6 +218,13 @@ class Role(Spec):
         return self
 
 
+def role_names(name: str, role: Role) -> dict[str, str | None]:
+    """What a role of roles.yml is called in Superset, with its department: one for each, or the one without."""
+    if role.departments:
+        return {f"{PREFIX}{name}@{department}": department for department in role.departments}
+    return {PREFIX + name: None}
+
+
 class Roles(Spec):
     """All of them, by name."""
 
@@ -238,6 +250,15 @@ class Assets(Spec):
             if dashboard.owner and (role.packs == "all" or (role.packs == "own" and dashboard.owner == department))
         ]
         return [*role.dashboards, *packs]
+
+    def people_of(self, dashboard: str) -> list[str]:
+        """Names in Superset of the roles that may open a dashboard, administrators first."""
+        return [ADMIN_ROLE] + [
+            full_name
+            for name, role in self.roles.items()
+            for full_name, department in role_names(name, role).items()
+            if dashboard in self.opened_by(role, department)
+        ]
 
     def in_group(self, group: MenuGroup) -> list[str]:
         """Names of the dashboards of a group of the menu."""
