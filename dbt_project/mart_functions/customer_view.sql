@@ -160,3 +160,76 @@ end
 $$;
 revoke execute on function mart.funnel_customers(text, text, text, integer, text, date, date) from public;
 grant execute on function mart.funnel_customers(text, text, text, integer, text, date, date) to jm_cs;
+
+-- The customers behind a number of a rule (its hits), of an error (code and page) or of a page on which sessions ended
+-- without a transaction: the latest 100, each written down as a look-up.
+create or replace function mart.behaviour_customers(
+    viewer text, purpose text, kind text, code text, error_code text, from_date date, to_date date
+)
+returns table (customer_id text, times bigint, last_at timestamptz)
+language plpgsql volatile security definer rows 100
+set search_path = '' set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+    if behaviour_customers.viewer is null or coalesce(trim(behaviour_customers.purpose), '') = '' then
+        return;
+    end if;
+    return query
+    with happened as (
+        select c.customer_key, d.detected_at as happened_at
+        from mart.detection as d
+        inner join raw.customer as c on c.customer_key = d.subject_key
+        where
+            behaviour_customers.kind = 'rule'
+            and d.rule_id = behaviour_customers.code
+            and d.detection_date >= coalesce(behaviour_customers.from_date, '-infinity')
+            and d.detection_date <= coalesce(behaviour_customers.to_date, 'infinity')
+        union all
+        select s.customer_key, s.ended_at
+        from mart.session_selected(
+            behaviour_customers.from_date, behaviour_customers.to_date, null, null, null
+        ) as s
+        inner join raw.node as n on n.node_id = raw.char_node(right(s.path, 1))
+        where
+            behaviour_customers.kind = 'exit'
+            and n.code = behaviour_customers.code
+            and s.transactions = 0
+            and s.customer_key is not null
+        union all
+        select s.customer_key, e.event_at
+        from mart.session_selected(
+            behaviour_customers.from_date, behaviour_customers.to_date, null, null, null
+        ) as s
+        inner join mart.session_event as e on e.visitor_key = s.visitor_key and e.started_at = s.started_at
+        inner join raw.error as r on r.error_key = e.error_key
+        inner join raw.node as n on n.node_id = e.node_id
+        where
+            behaviour_customers.kind = 'error'
+            and s.errors > 0
+            and coalesce(r.error_page, n.code) = behaviour_customers.code
+            and coalesce(r.error_code, '(none)') = behaviour_customers.error_code
+            and s.customer_key is not null
+    ),
+
+    person as materialized (
+        select k.customer_id, count(*) as times, max(h.happened_at) as last_at
+        from happened as h
+        inner join raw.customer as k on k.customer_key = h.customer_key
+        group by k.customer_id
+        order by last_at desc, k.customer_id
+        limit 100
+    )
+
+    select p.*
+    from person as p
+    where mart.log_access(
+        behaviour_customers.viewer,
+        concat_ws(' ', behaviour_customers.kind, behaviour_customers.code, behaviour_customers.error_code),
+        p.customer_id,
+        behaviour_customers.purpose
+    );
+end
+$$;
+revoke execute on function mart.behaviour_customers(text, text, text, text, text, date, date) from public;
+grant execute on function mart.behaviour_customers(text, text, text, text, text, date, date) to jm_cs;

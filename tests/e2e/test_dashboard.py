@@ -181,6 +181,7 @@ def visible_filters(page: Page, labels: set[str]) -> set[str]:
     if is_folded:
         rest.click()
         expect(page.locator("[data-test=dropdown-content]")).to_be_visible()
+        page.wait_for_load_state("networkidle")  # those in it are drawn one after the other, with their values
     visible = {label for label in labels if page.get_by_text(label, exact=True).first.is_visible()}
     if is_folded:
         page.keyboard.press("Escape")
@@ -274,6 +275,30 @@ def test_choosing_an_anchor_redraws_the_paths_around_it(window, platform, assets
     assert answer.ok
     wait_for_charts(page, charts_of_tab(assets, "around_paths", 0))
     page.screenshot(path=screenshots / f"around_paths_chosen_{locale}.png", full_page=True)
+    assert_healthy(watched)
+
+
+def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, assets, locale, screenshots):
+    """As the customer service: a step of a funnel, the customers who reached it, the single view of one of them."""
+    watched = window("journeymart_customer_service")
+    page = watched.page
+
+    def choose_purpose() -> None:
+        page.locator("[data-test=NATIVE_FILTER-purpose]").click()
+        page.locator(".ant-select-item-option-content:visible").first.click()
+        page.locator("[data-test=filter-bar__apply-button]").click()
+
+    open_dashboard(page, platform, assets, locale, "funnels")
+    step = page.locator("td a[href*=funnel-people]").first
+    name = step.inner_text()
+    step.click()
+    expect(page.locator("[data-test=NATIVE_FILTER-step]")).to_contain_text(name)
+    choose_purpose()
+    customer = page.locator("td a").first
+    number = customer.inner_text()
+    page.screenshot(path=screenshots / f"drill_people_{locale}.png", full_page=True)
+    customer.click()
+    expect(page.locator("[data-test=NATIVE_FILTER-customer_id]")).to_contain_text(number)
     assert_healthy(watched)
 
 

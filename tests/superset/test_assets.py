@@ -89,11 +89,13 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "datasets/occurrence.yml: words.never: unused"),
         ("roles.yml", "executive:", "boss: {title: {ko: 장, en: Boss}, dashboards: [desk]}\n  executive:",
          "roles.yml: boss: there is no dashboard 'desk'"),
-        ("roles.yml", "[start, customer_view, ", "[start, ", "roles.yml: no role may open 'customer_view'"),
+        ("roles.yml", "detection, customer_view, ", "detection, ", "roles.yml: no role may open 'customer_view'"),
         ("dashboards/customer_view.yml", "database: journeymart_cs", "database: journeymart",
          "dashboards/customer_view.yml: dataset customer_device writes down who asks; journeymart forgets it"),
         ("dashboards/customer_view.yml", "database: journeymart_cs", "database: elsewhere",
          "dashboards/customer_view.yml: database: there is no database 'elsewhere'"),
+        ("datasets/funnel.yml", "people: funnel_people", "people: folk",
+         "datasets/funnel.yml: links: there is no dashboard 'folk'"),
         ("menu.yml", "funnels", "tunnels", "menu.yml: there is no dashboard 'tunnels'"),
         ("menu.yml", ", funnels", "", "menu.yml: 'funnels' is not listed"),
         ("menu.yml", "funnels", "path_steps", "menu.yml: 'path_steps' is listed twice"),
@@ -120,7 +122,9 @@ def test_a_template_may_not_print_or_read_what_is_not_safe(template):
 
 
 def test_a_query_may_keep_what_it_shows_to_the_roles_of_who_asks():
-    template = "{% set own_roles = current_user_roles() -%} select 1 from mart.x where role in {{ own_roles | where_in }}"
+    template = (
+        "{% set own_roles = current_user_roles() -%} select 1 from mart.x where role in {{ own_roles | where_in }}"
+    )
     assert list(lint_query(template)) == []
     assert list(lint_query(template.replace("roles()", "roles(add_to_cache_keys=False)")))
 

@@ -5,11 +5,14 @@ The rules are in Superset and in the database; each is tested without the other'
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -271,7 +274,7 @@ def test_customers_of_a_step_are_written_down_one_by_one(platform, people, ask):
         response = ask(client, "funnel_people", "funnel_people", filters=filters, columns=columns, metrics=[])
         assert response.status_code == 200, response.text
         rows = response.json()["result"][0]["data"]
-        assert all(f"val:!({row['customer_id']})" in row["customer_shown"] for row in rows)
+        assert all(chosen_by(row["customer_shown"]) == {"customer_id": row["customer_id"]} for row in rows)
         return {row["customer_id"] for row in rows}
 
     before = looks()
@@ -279,6 +282,81 @@ def test_customers_of_a_step_are_written_down_one_by_one(platform, people, ask):
     customers = shown([*chosen, purpose])
     assert 0 < len(customers) <= 100
     assert looks() - before == dict.fromkeys(customers, 1)
+
+
+def chosen_by(link: str) -> dict[str, str]:
+    """What a link to a dashboard chooses in its filters, read as Superset reads it."""
+    found = re.fullmatch(r'<a href="/superset/dashboard/[a-z-]+/\?native_filters=\(([^"]*)\)">.*</a>', link)
+    assert found is not None, link
+    text = r"'((?:[^'!]|!.)*)'"
+    state = rf"NATIVE_FILTER-(\w+):\(extraFormData:\(.*?\),filterState:\(value:(?:!\()?{text}\)?\),id:NATIVE_FILTER-\1,"
+    return {name: re.sub("!(.)", r"\1", value) for name, value in re.findall(state, unquote(found[1]))}
+
+
+@pytest.mark.parametrize("name", ["계좌 개설 · 1. 약관", "it's!", "'),b:!(c", '"><script>', "100% & #1 + 2", "\\1 !'"])
+def test_a_link_chooses_what_it_names_whatever_that_is(platform, name):
+    with connect_database("jm_report", settings=platform, autocommit=True) as connection:
+        filters = json.dumps({"step": name, "period": "2026-03-01 : ", "none": None})
+        row = connection.execute("select mart.dashboard_link('a-b', %s, %s)", (filters, name)).fetchone()
+    assert row is not None
+    assert chosen_by(row[0]) == {"step": name, "period": "2026-03-01 : "}
+    assert row[0].partition(">")[2] == html.escape(name, quote=False) + "</a>"
+
+
+# Dashboard, dataset and column with links to the people behind a row.
+DRILLS = [
+    ("funnels", "funnel", "step_shown"), ("detection", "detection", "rule_shown"),
+    ("pain_points", "exit_page", "exit_page"), ("pain_points", "error_page", "error_shown"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dashboard", "dataset", "column"), DRILLS)
+def test_a_row_leads_to_its_people_where_the_role_allows(people, extended, ask, dashboard, dataset, column):
+    """Whoever may not is asked in between: the cache keeps them apart."""
+    target = extended.datasets[dataset].links["people"]
+    able = [name for name in people if dashboard in opened_by(name, extended)]
+    may = [name for name in able if target in opened_by(name, extended)]
+    assert may == ["journeymart_customer_service"]
+    for name in [*may, *able, *may]:
+        response = ask(people[name], dashboard, dataset, columns=[column])
+        assert response.status_code == 200, response.text
+        shown = [row[column] for row in response.json()["result"][0]["data"] if row[column]]
+        assert any(value.startswith("<a ") for value in shown) == (name in may), (name, shown)
+
+
+def test_customers_of_a_behaviour_are_those_who_did_it(platform, people, ask):
+    """Every link of the tables, followed: the customers are those of the sessions and hits behind the row."""
+    client = people["journeymart_customer_service"]
+    purpose = {"col": "purpose", "op": "IN", "val": ["장애 확인"]}
+    sessions = "select distinct customer_id from mart.session where customer_id is not null and"
+    page = "(select min(label) || ' (' || node || ')' from mart.node where node = {} group by node)"
+    expected = {
+        "탐지": "select d.customer_id from mart.detection as d inner join mart.definition as r on"
+        " r.definition_id = d.rule_id and r.kind = 'rules' where d.customer_id is not null and r.label_ko = %s",
+        "거래 없이 끝남": f"{sessions} transactions = 0 and {page.format('exit_node')} = %s",
+        "오류": f"{sessions} session_id in (select e.session_id from mart.event as e"  # noqa: S608 - no value in it
+        f" where e.error_code || ' · ' || {page.format('coalesce(e.error_page, e.node)')} = %s)",
+    }
+    followed = Counter[str]()
+    for dashboard, dataset, column in DRILLS[1:]:
+        rows = ask(client, dashboard, dataset, columns=[column]).json()["result"][0]["data"]
+        for link in sorted(row[column] for row in rows if row[column].startswith("<a "))[:5]:
+            behaviour = chosen_by(link)["behaviour"]
+            kind, _, name = behaviour.partition(" · ")
+            chosen = [{"col": "behaviour", "op": "IN", "val": [behaviour]}, purpose]
+            response = ask(
+                client, "behaviour_people", "behaviour_people", filters=chosen, columns=["customer_id"], metrics=[]
+            )
+            assert response.status_code == 200, response.text
+            seen = {row["customer_id"] for row in response.json()["result"][0]["data"]}
+            with connect_database("jm_dashboard", settings=platform, autocommit=True) as connection:
+                customers = {found for (found,) in connection.execute(expected[kind].encode(), (name,))}
+            assert len(seen) == min(len(customers), 100)
+            assert seen <= customers
+            followed[kind] += len(seen)
+    assert set(+followed) == set(expected)
+    nobody = ask(client, "behaviour_people", "behaviour_people", columns=["customer_id"], metrics=[])
+    assert nobody.json()["result"][0]["data"] == []
 
 
 def test_numbers_leave_only_by_roles_that_may_export(people, ask):

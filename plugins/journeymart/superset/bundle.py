@@ -185,11 +185,12 @@ def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: 
     }
 
 
-def _template_values(
-    dataset: Dataset, dashboard: Dashboard, assets: Assets, locale: str
-) -> dict[str, str | list[str]]:
+def _template_values(dataset: Dataset, dashboard: Dashboard, assets: Assets, locale: str) -> dict[str, str | list[str]]:
     """What a dataset's query may print besides the filters' values; a model is read as it is."""
     values: dict[str, str | list[str]] = {word: text.get(locale) for word, text in dataset.words.items()}
+    for word, name in dataset.links.items():
+        values[word] = slug_of(assets.dashboards[name], locale)
+        values[f"{word}_roles"] = assets.people_of(name)
     if dataset.is_menu:
         values["menu"] = json.dumps(menu_items(assets, locale), ensure_ascii=False)
     return values | (dashboard.pins if dataset.query else {})

@@ -21,8 +21,8 @@ WORDS = {
     "meaning": Text(ko="뜻", en="Meaning"),
     "origin": Text(ko="출처", en="Origin"),
 }
-# Relations that queries take names and members of a chosen segment from: no number comes from them.
-NAMING = ("node", "segment", "segment_customers")
+# What queries take names, members of a chosen segment and links from: no number comes from it.
+NAMING = ("dashboard_link", "node", "segment", "segment_customers")
 
 
 def help_markdown(intro: Text, dashboard: Dashboard, assets: Assets, models: Models, locale: str) -> str:

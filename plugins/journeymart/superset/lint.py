@@ -115,6 +115,9 @@ def _lint_dataset(dataset: Dataset, columns: dict[str, ModelColumn], assets: Ass
         for name, metric in dataset.metrics.items():
             if not columns_in(metric.sql(locale), columns):
                 yield f"metrics.{name}: the expression uses no column of the dataset"
+    for name in dataset.links.values():
+        if name not in assets.dashboards:
+            yield f"links: there is no dashboard '{name}'"
     if dataset.query is None:
         return
     sql = assets.queries.get(dataset.query)
@@ -214,7 +217,9 @@ def _lint_orphans(assets: Assets) -> Iterator[str]:
             unshown = [metric for metric in dataset.metrics if (name, metric) not in shown]
             yield from (f"datasets/{name}.yml: metrics.{metric}: no chart shows it" for metric in unshown)
         sql = assets.queries.get(dataset.query or "", "")
-        yield from (f"datasets/{name}.yml: words.{word}: unused" for word in dataset.words if word not in sql)
+        for word in [*dataset.words, *dataset.links]:
+            if word not in sql:
+                yield f"datasets/{name}.yml: words.{word}: unused"
 
 
 def _lint_menu(assets: Assets) -> Iterator[str]:

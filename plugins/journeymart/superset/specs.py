@@ -83,6 +83,7 @@ class Dataset(Spec):
 
     `is_logged`: reading writes down who asked, so the query may name the user, and results are never cached.
     `is_menu`: its query is given menu.yml as JSON, an item for every role and dashboard that the role may open.
+    `links`: a word and the dashboard whose slug it becomes; <word>_roles are the roles that may open it.
     """
 
     model: str | None = None
@@ -92,6 +93,7 @@ class Dataset(Spec):
     time: str | None = None
     is_logged: bool = False
     is_menu: bool = False
+    links: dict[str, str] = Field(default_factory=dict)
     words: dict[str, Text] = Field(default_factory=dict)
     colors: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, Column | str] = Field(default_factory=dict)
@@ -101,8 +103,8 @@ class Dataset(Spec):
     def _is_model_or_query(self) -> Dataset:
         if (self.model is None) == (self.query is None):
             raise ValueError("needs either model or query")
-        if self.model and (self.columns or self.words):
-            raise ValueError("columns and words belong to a query; a model brings its own columns")
+        if self.model and (self.columns or self.words or self.links):
+            raise ValueError("columns, words and links belong to a query; a model brings its own columns")
         if not set(self.colors) <= set(self.words):
             raise ValueError("colors are those of words")
         if self.query and not (self.columns and self.description):

@@ -1,6 +1,8 @@
 -- The daily numbers know channels only; with a domain, device or segment, the errors themselves are counted.
 {% set domains = filter_values('domain') -%}
 {% set devices = filter_values('device_type') -%}
+{% set own_roles = current_user_roles() -%}
+{% set period = get_time_filter('session_date') -%}
 {% include '_members.sql' %},
 
 error as (
@@ -44,6 +46,20 @@ select
     error.segment,
     coalesce(name.label, error.error_page) as page,
     error.error_code,
+    {% if people_roles | select('in', own_roles or []) | list -%}
+    mart.dashboard_link(
+        {{ [people] | where_in }},
+        jsonb_build_object(
+            'behaviour',
+            {{ [error] | where_in }} || ' · ' || error.error_code || ' · '
+            || coalesce(name.label || ' (' || name.node || ')', error.error_page),
+            'period', {% include '_period.sql' %}
+        ),
+        error.error_code
+    )
+    {%- else -%}
+    error.error_code
+    {%- endif %} as error_shown,
     error.errors,
     error.sessions
 from error

@@ -2,6 +2,7 @@
 -- everybody; with a channel, domain or segment each day is counted anew.
 {% set period = get_time_filter('entry_date') -%}
 {% set segments = filter_values('segment') -%}
+{% set own_roles = current_user_roles() -%}
 {% include '_scope.sql' %},
 
 {% include '_funnel.sql' %},
@@ -61,6 +62,19 @@ select
     counted.segment,
     counted.step_no,
     counted.step_no || '. ' || asked.step_names[counted.step_no] as step,
+    {% if people_roles | select('in', own_roles or []) | list -%}
+    mart.dashboard_link(
+        {{ [people] | where_in }},
+        jsonb_build_object(
+            'step', asked.funnel || ' · ' || counted.step_no || '. ' || asked.step_names[counted.step_no],
+            'outcome', {{ [all_people] | where_in }},
+            'period', {% include '_period.sql' %}
+        ),
+        counted.step_no || '. ' || asked.step_names[counted.step_no]
+    )
+    {%- else -%}
+    counted.step_no || '. ' || asked.step_names[counted.step_no]
+    {%- endif %} as step_shown,
     counted.entered,
     case when counted.step_no = asked.steps then counted.converted end as finished,
     counted.dropped,

@@ -27,14 +27,9 @@ select
     chosen.shown as outcome,
     {% if purposes %}{{ [purposes[0]] | where_in }}{% else %}null::text{% endif %} as purpose,
     customer.customer_id,
-    case
-        when customer.customer_id ~ '^[A-Za-z][A-Za-z0-9_-]*$' then
-            '<a href="/superset/dashboard/' || {{ [single_view] | where_in }}
-            || '/?native_filters=(NATIVE_FILTER-customer:(extraFormData:(filters:!((col:customer_id,op:IN,val:!('
-            || customer.customer_id || ')))),filterState:(value:!(' || customer.customer_id
-            || ')),id:NATIVE_FILTER-customer,ownState:()))">' || customer.customer_id || '</a>'
-        else customer.customer_id
-    end as customer_shown,
+    mart.dashboard_link(
+        {{ [single_view] | where_in }}, jsonb_build_object('customer_id', customer.customer_id), customer.customer_id
+    ) as customer_shown,
     customer.entered_at,
     to_char(customer.entered_at, 'YYYY-MM-DD HH24:MI') as entered,
     to_char(customer.step_at, 'YYYY-MM-DD HH24:MI') as reached

@@ -1,0 +1,3 @@
+with {% include '_behaviour.sql' %}
+
+select behaviour from behaviour
