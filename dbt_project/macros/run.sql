@@ -149,6 +149,16 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Whether a row of mart.x (alias m) follows a version of a definition that is no longer applied. #}
+{% macro is_of_retired(kind, definition_id) -%}
+    not exists (
+        select from config.definition as d
+        where
+            d.kind = '{{ kind }}' and d.definition_id = m.{{ definition_id }} and d.version = m.version
+            and d.retired_at is null
+    )
+{%- endmacro %}
+
 {# All days of the persons whose cohorts this run touches, in a relation like cohort_day, of the versions that are
    applied; none in a full build. #}
 {% macro days_of_touched(days) -%}

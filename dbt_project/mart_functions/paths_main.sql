@@ -1,7 +1,8 @@
 -- Main paths: for each of the first `depth` steps of a session, where it leads. In every column of the picture the
 -- `top_k` nodes with the most sessions keep their name, the others are 기타 (null: all keep it). A session that has
 -- ended stays as 이탈 → 이탈, so every step adds up to all sessions; share is of all sessions.
--- Without domain and segment it reads mart.path_edge, otherwise the sessions themselves.
+-- Without domain and segment it reads mart.path_month for whole months and mart.path_edge for the days around them,
+-- otherwise the sessions themselves.
 create or replace function mart.paths_main(
     depth integer default 5, top_k integer default null,
     from_date date default null, to_date date default null,
@@ -15,6 +16,13 @@ as $$
 declare
     is_kept constant boolean := paths_main.domain is null and paths_main.segment is null
         and paths_main.depth <= coalesce(mart.path_depth(), paths_main.depth);
+    first_month constant date := coalesce(
+        date_trunc('month', paths_main.from_date + interval '1 month - 1 day')::date, '-infinity'
+    );
+    next_month constant date := case
+        when paths_main.to_date < mart.watermark_date() then date_trunc('month', paths_main.to_date + 1)::date
+        else 'infinity'
+    end;
 begin
     if paths_main.depth is null or paths_main.depth not between 1 and 100 then
         raise exception 'depth must be between 1 and 100, not %', paths_main.depth using errcode = '22023';
@@ -34,12 +42,21 @@ begin
 
     edge as (
         select e.step_no, e.from_node, e.to_node, sum(e.sessions)::bigint as sessions
-        from mart.path_edge as e
+        from (
+            select m.step_no, m.from_node, m.to_node, m.channel, m.sessions
+            from mart.path_month as m
+            where m.path_month >= first_month and m.path_month < next_month
+            union all
+            select d.step_no, d.from_node, d.to_node, d.channel, d.sessions
+            from mart.path_edge as d
+            where
+                d.session_date >= coalesce(paths_main.from_date, '-infinity')
+                and d.session_date <= coalesce(paths_main.to_date, 'infinity')
+                and (d.session_date < first_month or d.session_date >= next_month)
+        ) as e
         where
             is_kept
             and e.step_no <= paths_main.depth
-            and e.session_date >= coalesce(paths_main.from_date, '-infinity')
-            and e.session_date <= coalesce(paths_main.to_date, 'infinity')
             and (paths_main.channel is null or e.channel = paths_main.channel)
         group by 1, 2, 3
         union all

@@ -12,6 +12,9 @@ as $$
 #variable_conflict use_column
 declare
     chars constant text := mart.path_chars(paths_next.node, coalesce(paths_next.kind, ''));
+    nodes constant integer[] := array(
+        select raw.char_node(c.node_char) from string_to_table(chars, null) as c (node_char)
+    );
     is_collapsed constant boolean := mart.repeats_collapsed();
 begin
     if chars is null or paths_next.top_k < 1 then
@@ -47,31 +50,34 @@ begin
     step as (
         select
             h.*,
-            h.node_id is distinct from lag(h.node_id) over (
+            lag(h.node_id) over (
                 partition by h.visitor_key, h.started_at order by h.arrived_at, h.source_rank, h.row_id
-            ) as is_other
+            ) as last_node_id
         from happened as h
     ),
 
+    -- of all of them only arrivals at the node and what comes right after it
     moved as (
         select
             p.*,
             lead(p.node_id) over history as next_node_id,
             lead(p.arrived_at) over history as left_at
         from step as p
-        where p.is_other or not is_collapsed
+        where
+            (p.node_id = any(nodes) or p.last_node_id = any(nodes))
+            and (p.node_id is distinct from p.last_node_id or not is_collapsed)
         window history as (
             partition by p.visitor_key, p.started_at order by p.arrived_at, p.source_rank, p.row_id
         )
     ),
 
-    visit as (
+    visit as materialized (
         select
             coalesce(n.code, '이탈') as to_node,
             extract(epoch from coalesce(m.left_at, m.ended_at) - m.arrived_at)::double precision as seconds
         from moved as m
         left join raw.node as n on n.node_id = m.next_node_id
-        where strpos(chars, raw.node_char(m.node_id)) > 0
+        where m.node_id = any(nodes)
     ),
 
     ranked as materialized (

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # A change of these kinds of definitions computes what they define, over the whole history, and nothing else.
 BACK_FILLED = frozenset({
-    "audiences", "cohorts", "contacts", "funnels", "messages", "rules", "segments", EXCHANGE_RATES
+    "audiences", "cohorts", "contacts", "funnels", "kpis", "messages", "rules", "segments", EXCHANGE_RATES
 })  # fmt: skip
 FAILED = frozenset({"error", "fail", "runtime error"})
 

@@ -20,13 +20,19 @@ from journeymart.platform.secrets import ensure_secrets
 from journeymart.settings import REPO, Settings
 
 MODELS = (
-    "session_event", "session_fact", "transaction_fact", "session_daily", "path_count", "path_edge",
-    "line_duplicate", "line_bot", "file_balance", "funnel_entry", "funnel_step", "step_match", "consent",
+    "session_event", "session_fact", "transaction_fact", "session_daily", "path_count", "path_edge", "path_month",
+    "line_duplicate", "line_bot", "file_balance", "funnel_entry", "funnel_step", "step_match", "step_daily", "consent",
     "audience_change", "audience_member", "audience_export",
 )  # fmt: skip
 RUN = "manual__2026-03-10T12-00-00"
 DAY = "2026-03-10"
+MONTH = "2026-03-01"
 HOME, LIST, BUY = 1, 2, 3  # nodes
+EDGES = [  # of the paths of the day: channel, step_no, from_node, to_node, sessions
+    ("web", 1, "HOME", "LIST", 1), ("web", 1, "HOME", "이탈", 1), ("app", 1, "LIST", "BUY", 1),
+    ("web", 2, "LIST", "BUY", 1), ("app", 2, "BUY", "이탈", 1), ("web", 3, "BUY", "HOME", 1),
+    ("web", 4, "HOME", "이탈", 1),
+]  # fmt: skip
 
 
 def line(file_id: int, line_no: int) -> int:
@@ -219,12 +225,11 @@ def _fill(connection: psycopg.Connection) -> None:
         "build.path_count", "session_date, channel, path, sessions",
         (DAY, "web", _path(HOME, LIST, BUY, HOME), 1), (DAY, "web", _path(HOME), 1), (DAY, "app", _path(LIST, BUY), 1),
     )  # fmt: skip
-    insert(
-        "build.path_edge", "session_date, channel, step_no, from_node, to_node, sessions",
-        (DAY, "web", 1, "HOME", "LIST", 1), (DAY, "web", 1, "HOME", "이탈", 1), (DAY, "app", 1, "LIST", "BUY", 1),
-        (DAY, "web", 2, "LIST", "BUY", 1), (DAY, "app", 2, "BUY", "이탈", 1), (DAY, "web", 3, "BUY", "HOME", 1),
-        (DAY, "web", 4, "HOME", "이탈", 1),
-    )  # fmt: skip
+    for table, dated, begins in (("path_edge", "session_date", DAY), ("path_month", "path_month", MONTH)):
+        insert(
+            f"build.{table}", f"{dated}, channel, step_no, from_node, to_node, sessions",
+            *((begins, *edge) for edge in EDGES),
+        )  # fmt: skip
     # two go all the way, one of them by the optional step; one dropped out and one may still go on
     insert("build.int_funnel__date", "funnel_id, entry_date", ("FN-1", DAY))
     insert(
@@ -237,6 +242,9 @@ def _fill(connection: psycopg.Connection) -> None:
         "build.step_match", "condition_id, row_id, person_key",
         *(("k1", no, no) for no in range(1, 5)), ("k1", 9, 1), ("k2", 5, 5),
     )  # fmt: skip
+    insert(
+        "build.step_daily", "condition_id, match_date, matches", ("k1", DAY, 3), ("k1", "2026-03-09", 2), ("k2", DAY, 1)
+    )
     insert(
         "build.funnel_step",
         "funnel_id, entry_date, breakdown, step_no, entered, converted, dropped, still_open",

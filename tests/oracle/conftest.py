@@ -36,8 +36,21 @@ SEGMENTS = [
         "ENDS": {"path": {"through": ["B"], "ends": True}},
         "SECOND": {"path": {"through": ["B", "C"], "directly": True, "at_step": 2}},
         "TWICE": {"path": {"through": ["B"]}, "times": {"gte": 2}},
+        "REACHED": {"funnel": {"id": "FN-PERSON", "step": 2}},
+        "STAYED": {
+            "all_of": [
+                {"funnel": {"id": "FN-PERSON"}},
+                {"none_of": [{"funnel": {"id": "FN-PERSON", "step": 2}}]},
+            ]
+        },
     }.items()
 ]
+
+KPIS = [
+    {"id": "KP-B", "label": LABEL, "owner": "tests", "count": {"source": "screen", "where": {"page_code": "B"}}},
+    {"id": "KP-RATE", "label": LABEL, "owner": "tests", "count": {"source": "screen", "where": {"page_code": "B"}},
+     "per": {"source": "transaction", "where": {"transaction_code": "T"}}},
+]  # fmt: skip
 
 
 @pytest.fixture(scope="package", params=range(logs.BATCHES))
@@ -52,6 +65,7 @@ def bank(
     content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)] + AGREEING
     (directory / "funnels.yml").write_text(json.dumps({"funnels": content}), encoding="utf-8")
     (directory / "segments.yml").write_text(json.dumps({"segments": SEGMENTS}), encoding="utf-8")
+    (directory / "kpis.yml").write_text(json.dumps({"kpis": KPIS}), encoding="utf-8")
     warehouse = warehouses.create()
     pipeline.run(warehouse, landing, definitions=directory)
     with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:

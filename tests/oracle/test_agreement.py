@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.oracle.bank import Bank
+from tests.oracle.logs import SEOUL
 from typer.testing import CliRunner
 
 from journeymart.analysis import adhoc
@@ -31,6 +34,13 @@ def test_who_enters_a_funnel_is_in_the_segment_of_its_first_step(bank: Bank) -> 
     both = {row[0] for row in bank.call("segment_members", None, segment="SG-B", also_in="SG-C")}
     went_on = {row[0] for row in bank.call("funnel_people", None, funnel_id="FN-PERSON", step=2)}
     assert members & went_on <= both
+
+    # a cell of the report saved as a segment, and what is left beside it
+    customers = {row[0] for row in bank.connection.execute("select distinct customer_id from mart.event")} - {None}
+    cells = {name: {row[0] for row in bank.call("segment_members", None, segment=f"SG-{name}")}
+             for name in ("REACHED", "STAYED")}  # fmt: skip
+    assert cells["REACHED"] == went_on & customers != set()
+    assert cells["STAYED"] == entered - went_on != set()
 
 
 def test_steps_of_sessions_are_those_of_their_paths(bank: Bank) -> None:
@@ -81,3 +91,17 @@ def test_dates_of_entry_add_up_to_all(bank: Bank) -> None:
     for funnel in bank.funnels:
         for row in bank.call("funnel", None, funnel_id=funnel.id):
             assert totals[funnel.id, row[1]] == row[3], (funnel.id, row[1])
+
+
+def test_key_numbers_are_counts_of_events_by_day(bank: Bank) -> None:
+    days: dict[date, list[int]] = defaultdict(lambda: [0, 0])
+    for log in bank.events:
+        for event in log:
+            if (event.rank, event.code) in {(0, "B"), (1, "T")}:
+                days[event.at.astimezone(SEOUL).date()][event.rank] += 1
+    shown = bank.call("kpi", None, kpi="KP-RATE")
+    assert {row[0]: (row[1], row[2] or 0) for row in shown} == {day: tuple(counts) for day, counts in days.items()}
+    assert all(row[3] == (row[1] / row[2] if row[2] else None) for row in shown)
+    assert [row[:2] for row in bank.call("kpi", None, kpi="KP-B")] == [row[:2] for row in shown if row[1]]
+    with pytest.raises(psycopg.DataError, match="there is no key number 'KP-NONE'"):
+        bank.call("kpi", None, kpi="KP-NONE")

@@ -58,6 +58,11 @@ def test_main_of_all_logs(bank: Bank) -> None:
         rows = bank.call("paths_main", None, depth=depth, top_k=top_k)
         assert edges(rows) == paths.main(sessions, depth, top_k)
         assert [row[4] for row in rows] == [row[3] / len(sessions) for row in rows]
+    # whole months are kept as such, the days around them by day
+    for first, last in ((9, 130), (0, 250), (40, 45), (1, 31)):
+        scope = {"from_date": logs.date_of(first), "to_date": logs.date_of(last)}
+        within = [s for s in sessions if scope["from_date"] <= s.date <= scope["to_date"]]
+        assert edges(bank.call("paths_main", None, depth=4, **scope)) == paths.main(within, 4, None), (first, last)
 
 
 def test_around(bank: Bank) -> None:

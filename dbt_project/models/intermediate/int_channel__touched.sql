@@ -1,19 +1,30 @@
--- Persons and visitors whose sessions or funnels change in this run.
+-- Whose touches are computed in this run, for which funnels: entries that change, and all of whom sessions change.
 -- depends_on: {{ ref('funnel_entry') }} {{ ref('int_session__changed') }}
 {%- if is_full() %}
-select distinct subject_key
+select distinct
+    funnel_id,
+    subject_key
 from {{ ref('funnel_entry') }}
 {%- else %}
-select customer_key as subject_key
-from {{ ref('int_session__changed') }}
-where customer_key is not null
-union
-select -visitor_key as subject_key
-from {{ ref('int_session__changed') }}
-union
-select subject_key
+select
+    funnel_id,
+    subject_key
 from {{ computed('funnel_entry') }}
 union
-select subject_key
-from {{ replaced('funnel_entry', 'subject_key') }} as gone
+select
+    funnel_id,
+    subject_key
+from {{ replaced('funnel_entry', 'funnel_id, subject_key') }} as gone
+union
+select
+    e.funnel_id,
+    e.subject_key
+from {{ ref('funnel_entry') }} as e
+where
+    e.subject_key in (
+        select s.customer_key from {{ ref('int_session__changed') }} as s
+        where s.customer_key is not null
+        union all
+        select -s.visitor_key from {{ ref('int_session__changed') }} as s
+    )
 {%- endif %}

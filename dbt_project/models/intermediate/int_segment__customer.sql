@@ -1,7 +1,7 @@
 -- Customers whose segments are computed in this run, and since when they are known: those with anything that changes;
 -- everyone when a segment is new.
 -- depends_on: {{ ref('int_session__changed') }} {{ ref('transaction_fact') }} {{ ref('customer') }}
--- depends_on: {{ ref('step_match') }}
+-- depends_on: {{ ref('step_match') }} {{ ref('funnel_entry') }}
 with touched as (
     {%- if is_full() %}
     select customer_key from {{ source('raw', 'customer') }}
@@ -17,6 +17,10 @@ with touched as (
     select person_key from {{ computed('step_match') }}
     union
     select person_key from {{ replaced('step_match', 'person_key') }} as gone
+    union
+    select subject_key from {{ computed('funnel_entry') }}
+    union
+    select subject_key from {{ replaced('funnel_entry', 'subject_key') }} as gone
     union
     select customer_key from {{ source('raw', 'customer') }}
     where

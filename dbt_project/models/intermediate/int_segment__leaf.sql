@@ -10,6 +10,8 @@ with leaf as (
 select
     l.leaf ->> 'leaf_id' as leaf_id,
     l.leaf ->> 'condition_id' as condition_id,
+    l.leaf #>> '{funnel,id}' as funnel_id,
+    (l.leaf #>> '{funnel,step}')::integer as funnel_step,
     (l.leaf ->> 'at_least')::integer as at_least,
     make_interval(secs => (l.leaf ->> 'within_seconds')::double precision) as time_within,
     coalesce('^.{' || (l.leaf #>> '{path,at_step}')::integer - 1 || '}', '')

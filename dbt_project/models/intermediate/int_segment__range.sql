@@ -1,4 +1,5 @@
 -- depends_on: {{ ref('customer') }} {{ ref('int_segment__customer') }} {{ ref('session_fact') }}
+-- depends_on: {{ ref('funnel_entry') }}
 -- When each thing that segments ask for holds, for the customers computed in this run. At least n times within d holds
 -- from the n-th match on until the first of these n is d ago.
 {% set found = segments() %}
@@ -19,6 +20,15 @@ with happened as (
     inner join {{ ref('session_fact') }} as s on s.path ~ l.pattern and coalesce(s.path !~ l.forbidden, true)
     inner join {{ ref('int_segment__customer') }} as t on s.customer_key = t.customer_key
     where l.pattern is not null
+    union all
+    select
+        l.leaf_id,
+        t.customer_key,
+        e.step_times[l.funnel_step] as matched_at
+    from {{ ref('int_segment__leaf') }} as l
+    inner join {{ ref('funnel_entry') }} as e on l.funnel_id = e.funnel_id
+    inner join {{ ref('int_segment__customer') }} as t on e.subject_key = t.customer_key
+    where e.step_times[l.funnel_step] is not null
 ),
 
 matched as (

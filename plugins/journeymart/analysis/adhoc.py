@@ -146,6 +146,11 @@ def segment(
     else:
         definition = drafted
     with _drafted(settings, definition, SEGMENT_MODELS) as connection:
+        applied = connection.execute(
+            "select definition_id, content from config.definition where kind = 'funnels' and retired_at is null"
+        ).fetchall()
+        if reason := definition.unusable_funnel(dict(applied)):
+            raise AnalysisError(reason)
         return _result(
             connection.execute(
                 """

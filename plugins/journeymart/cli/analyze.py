@@ -405,6 +405,21 @@ def overlap(
     })  # fmt: skip
 
 
+@analyze.command("kpi")
+@analysis
+def kpi(
+    request: Request,
+    kpi_id: Annotated[str, typer.Option("--id", help="The key number, as definitions/kpis.yml names it.")],
+) -> Result:
+    """A key number by day.
+
+    Example: `journeymart analyze kpi --id KP-TRANSFER-DONE --from 2026-03-01`
+    """
+    scope = request.scope.arguments()
+    _not_here(scope, "kpi", "channel", "domain", "segment")
+    return call(request.settings, "kpi", {"kpi": kpi_id, **scope})
+
+
 class Touch(StrEnum):
     """Which session decides by which channel somebody came."""
 

@@ -16,10 +16,11 @@ from journeymart.definitions.conditions import Condition
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.funnels import FunnelsFile
+from journeymart.definitions.kpis import KpisFile
 from journeymart.definitions.loader import DefinitionError, Document, load_yaml, suggestion
 from journeymart.definitions.messages import MessagesFile
 from journeymart.definitions.rules import RulesFile, parse_rules
-from journeymart.definitions.segments import SegmentsFile
+from journeymart.definitions.segments import Segment, SegmentsFile
 from journeymart.definitions.sessions import SessionsFile
 from journeymart.definitions.sources import load_sources
 
@@ -35,7 +36,7 @@ class Definitions:
 # The definitions that have steps or conditions: their files, by kind.
 KINDS: dict[str, type[BaseModel]] = {
     "funnels": FunnelsFile, "cohorts": CohortsFile, "messages": MessagesFile, "rules": RulesFile,
-    "segments": SegmentsFile, "audiences": AudiencesFile,
+    "segments": SegmentsFile, "kpis": KpisFile, "audiences": AudiencesFile,
 }  # fmt: skip
 
 
@@ -70,9 +71,19 @@ def load_definitions(directory: Path | None = None) -> Definitions:
             conditions |= {condition.condition_id: condition for condition in item.conditions()}
             if kind == "rules" and item.action and item.action.message_id:
                 _require_message(document, number, item.action.message_id, content)
+            if kind == "segments":
+                _require_funnels(document, number, item, content)
             if kind == "rules":  # the report of its steps is a funnel like any other
                 content["funnels", item.id] = item.funnel().content()
     return Definitions(content, conditions)
+
+
+def _require_funnels(
+    document: Document, number: int, segment: Segment, content: dict[tuple[str, str], dict[str, Any]]
+) -> None:
+    reason = segment.unusable_funnel({name: item for (kind, name), item in content.items() if kind == "funnels"})
+    if reason:
+        raise document.error(("segments", number), reason)
 
 
 def _require_message(document: Document, number: int, message_id: str, content: Collection[tuple[str, str]]) -> None:

@@ -209,6 +209,8 @@ class _Reader:
             return self._read_mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*location, number)) for number, item in enumerate(node.value)]
+        if "\0" in node.value:
+            raise DefinitionError([f"{self.path}:{line}: text cannot hold a NUL character"])
         return self.loader.construct_object(node)
 
     def _read_mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:

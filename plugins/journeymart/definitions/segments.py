@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +18,11 @@ from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 
 from journeymart.definitions.conditions import Condition, row_predicate
 from journeymart.definitions.durations import Duration
-from journeymart.definitions.loader import DefinitionError, DefinitionModel, Label, read_document
+from journeymart.definitions.loader import DefinitionError, DefinitionModel, Label, read_document, suggestion
 
 _ALWAYS = sql.SQL("'{(,)}'::tstzmultirange")
 _GROUPS = ("all_of", "any_of", "none_of")
-_KINDS = (*_GROUPS, "customer", "did", "did_not", "path")
+_KINDS = (*_GROUPS, "customer", "did", "did_not", "path", "funnel")
 MAX_TIMES = 1000
 MAX_NODES = 32
 
@@ -63,6 +63,13 @@ class Walk(DefinitionModel):
         return self
 
 
+class Reached(DefinitionModel):
+    """A step of a funnel that counts persons: one cell of its report."""
+
+    id: Annotated[str, Field(pattern=r"^FN-[A-Z0-9-]{1,60}$")]
+    step: Annotated[int, Field(ge=1, le=32)] = 1
+
+
 class Clause(DefinitionModel):
     """One thing a segment asks for: what a customer is, did, or did not do, or a group of such clauses."""
 
@@ -73,18 +80,20 @@ class Clause(DefinitionModel):
     did: Condition | None = None
     did_not: Condition | None = None
     path: Walk | None = None
-    times: Times | None = None  # of did and path; at least once, if not said
-    within: Duration | None = None  # of did, did_not and path: the time before now; none: ever
+    funnel: Reached | None = None
+    times: Times | None = None  # of did, path and funnel; at least once, if not said
+    within: Duration | None = None  # of did, did_not, path and funnel: the time before now; none: ever
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Clause:
         said = [name for name in _KINDS if getattr(self, name) is not None]
         if len(said) != 1:
             raise ValueError(f"a clause says exactly one of {', '.join(_KINDS)}, not {' and '.join(said) or 'nothing'}")
-        if self.times is not None and self.did is None and self.path is None:
-            raise ValueError("times belongs to did and path")
-        if self.within is not None and self.did is None and self.did_not is None and self.path is None:
-            raise ValueError("within belongs to did, did_not and path")
+        counted = (self.did, self.path, self.funnel)
+        if self.times is not None and counted == (None, None, None):
+            raise ValueError("times belongs to did, path and funnel")
+        if self.within is not None and (*counted, self.did_not) == (None, None, None, None):
+            raise ValueError("within belongs to did, did_not, path and funnel")
         if self.within is not None and not self.within:
             raise ValueError("within must be longer than nothing")
         if self.customer is not None:
@@ -96,6 +105,12 @@ class Clause(DefinitionModel):
         yield from (condition for condition in (self.did, self.did_not) if condition is not None)
         for clause in self._clauses():
             yield from clause.conditions()
+
+    def funnels(self) -> Iterator[Reached]:
+        """The funnels that are asked."""
+        yield from [self.funnel] if self.funnel is not None else []
+        for clause in self._clauses():
+            yield from clause.funnels()
 
     def leaves(self) -> Iterator[dict[str, Any]]:
         """Everything that holds or does not hold at a moment."""
@@ -136,7 +151,7 @@ class Clause(DefinitionModel):
     def _counts(self) -> Iterator[int]:
         if self.did_not is not None:
             yield 1
-        elif self.did is not None or self.path is not None:
+        elif (self.did, self.path, self.funnel) != (None, None, None):
             least, most = self._bounds()
             yield from ([least] if least else [])
             yield from ([] if most is None else [most + 1])
@@ -144,8 +159,9 @@ class Clause(DefinitionModel):
     def _at_least(self, count: int) -> dict[str, Any]:
         condition = self.did or self.did_not
         what: dict[str, Any] = {"condition_id": condition.condition_id} if condition else {}
-        if self.path is not None:
-            what = {"path": self.path.model_dump(mode="json")}
+        for name in ("path", "funnel"):
+            if (asked := getattr(self, name)) is not None:
+                what = {name: asked.model_dump(mode="json")}
         within = None if self.within is None else self.within.total_seconds()
         return _leaf({**what, "at_least": count, "within_seconds": within})
 
@@ -164,6 +180,17 @@ class Segment(DefinitionModel):
     def conditions(self) -> tuple[Condition, ...]:
         """Everything the segment needs matched."""
         return tuple(self._clause().conditions())
+
+    def unusable_funnel(self, funnels: Mapping[str, Mapping[str, Any]]) -> str | None:
+        """Why a step of a funnel that the segment asks cannot be had of `funnels` (contents by id); None if all can."""
+        for asked in self._clause().funnels():
+            funnel = funnels.get(asked.id)
+            if funnel is None:
+                return f"{self.id}: there is no funnel {asked.id}{suggestion(asked.id, funnels)}"
+            if funnel["count_by"] not in {"person", "attempt"} or asked.step > len(funnel["steps"]):
+                what = f"has {len(funnel['steps'])} steps and counts by {funnel['count_by']}"
+                return f"{self.id}: {asked.id} {what}; segments hold persons"
+        return None
 
     def content(self) -> dict[str, Any]:
         """Plain values for `config.definition`."""

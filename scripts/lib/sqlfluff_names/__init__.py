@@ -154,6 +154,11 @@ def channel_rules() -> list[dict[str, str]]:
     return [{"id": "paid", "predicate": "true"}]
 
 
+def is_of_retired(kind: str, definition_id: str) -> str:
+    """A condition on a published row."""
+    return f"not exists (select from config.definition as d where (d.kind, m.{definition_id}) = ('{kind}', ''))"
+
+
 def is_new_definition(kind: str = "d.kind", definition_id: str = "d.definition_id", version: str = "d.version") -> str:
     """A condition on a definition."""
     return f"not exists (select from mart.definition as p where (p.kind, p.version) = ({kind}, {version}))"

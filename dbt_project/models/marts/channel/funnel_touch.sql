@@ -1,6 +1,8 @@
 {{ config(
     key=['funnel_id', 'subject_key', 'session_at', 'attempt_no'],
-    replaces="exists (select from build.int_channel__touched as t where t.subject_key = m.subject_key)",
+    replaces="exists (
+        select from build.int_channel__touched as t where t.funnel_id = m.funnel_id and t.subject_key = m.subject_key
+    )",
     indexes=[['subject_key']],
 ) }}
 -- The inflow channels by which those who enter a funnel came: to their first session ever, and to the last one up to
@@ -15,7 +17,7 @@ select
     coalesce(l.inflow_channel, case when f.inflow_channel is null then '(none)' else 'direct' end) as last_channel,
     e.status = 'converted' as is_converted
 from {{ ref('int_channel__touched') }} as t
-inner join {{ ref('funnel_entry') }} as e on t.subject_key = e.subject_key
+inner join {{ ref('funnel_entry') }} as e on t.funnel_id = e.funnel_id and t.subject_key = e.subject_key
 {%- for name, wanted, order in [
     ('f', 'true', 'asc'),
     ('l', "s.started_at >= e.entered_at - interval '30 days' and i.inflow_channel <> 'direct'", 'desc'),

@@ -4,11 +4,7 @@
         select from build.int_cohort__touched as t
         where t.cohort_id = m.cohort_id and t.person_key = m.person_key and t.active_date = m.active_date
     )
-    or not exists (
-        select from config.definition as d
-        where
-            d.kind = 'cohorts' and d.definition_id = m.cohort_id and d.version = m.version and d.retired_at is null
-    )",
+    or " ~ is_of_retired('cohorts', 'cohort_id'),
 ) }}
 -- depends_on: {{ ref('int_cohort__touched') }}
 -- An event may be a start and a return at once; it does not return to itself.

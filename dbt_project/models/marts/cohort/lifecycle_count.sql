@@ -5,11 +5,7 @@
         select from build.lifecycle_count as b
         where b.cohort_id = m.cohort_id and b.version = m.version and b.period_start = m.period_start and b.status = m.status
     )
-    or not exists (
-        select from config.definition as d
-        where
-            d.kind = 'cohorts' and d.definition_id = m.cohort_id and d.version = m.version and d.retired_at is null
-    )",
+    or " ~ is_of_retired('cohorts', 'cohort_id'),
 ) }}
 -- depends_on: {{ ref('cohort_day') }} {{ ref('int_cohort__after') }} {{ ref('int_cohort__before') }}
 {% set changed = [(1, ref('int_cohort__after')), (-1, ref('int_cohort__before'))] %}

@@ -5,11 +5,7 @@
         select from build.retention_count as b
         where b.cohort_id = m.cohort_id and b.version = m.version and b.cohort_start = m.cohort_start and b.age = m.age
     )
-    or not exists (
-        select from config.definition as d
-        where
-            d.kind = 'cohorts' and d.definition_id = m.cohort_id and d.version = m.version and d.retired_at is null
-    )",
+    or " ~ is_of_retired('cohorts', 'cohort_id'),
 ) }}
 -- Persons who start are counted at age 0; an unbounded report counts returns at the last age.
 {% set key = ['cohort_id', 'version', 'cohort_start', 'age'] %}

@@ -1,11 +1,7 @@
 {{ config(
     key=['segment_id', 'customer_key', 'valid_from'],
     replaces="exists (select from build.int_segment__customer as t where t.customer_key = m.customer_key)
-    or not exists (
-        select from config.definition as d
-        where
-            d.kind = 'segments' and d.definition_id = m.segment_id and d.version = m.version and d.retired_at is null
-    )",
+    or " ~ is_of_retired('segments', 'segment_id'),
     indexes=[['customer_key']],
 ) }}
 -- depends_on: {{ ref('int_segment__customer') }} {{ ref('int_segment__range') }}

@@ -1,0 +1,128 @@
+"""Segments of the ways that sessions take: whatever a page is called, it is only ever compared."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jinja2 import Environment
+from psycopg.types.json import Jsonb
+
+from journeymart.db import connect
+from journeymart.definitions.applied import load_definitions
+from journeymart.definitions.loader import DefinitionError
+from journeymart.definitions.segments import Segment, Walk, parse
+from journeymart.settings import REPO, Settings
+
+LEAF = REPO / "dbt_project" / "models" / "intermediate" / "int_segment__leaf.sql"
+# the model as a run renders it: what a definition says comes from a table, not from the text
+LEAVES = (
+    Environment(autoescape=False)  # noqa: S701 - SQL
+    .from_string(LEAF.read_text(encoding="utf-8"))
+    .render(source=lambda _schema, table: f"pg_temp.{table}")
+)
+HOSTILE = ["'; drop table node; --", "\\'", "') or true --", "$$", ".*", "[^", "A{9999}", "{{ x }}", "{% raw %}", "%s"]
+# what people call pages, and what might end the statement, the pattern or the template around it
+codes = st.sampled_from(["A", "B", *HOSTILE]) | st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12
+)
+
+
+def segment(path: dict[str, Any]) -> Segment:
+    return parse({"id": "SG-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "all_of": [{"path": path}]})
+
+
+@pytest.fixture(scope="module")
+def database(server: Settings) -> Any:
+    with connect("jm_builder", settings=server) as connection:
+        connection.execute(
+            "create temporary table node (node_id integer, code text);"
+            "create temporary table definition (kind text, retired_at timestamptz, content jsonb)"
+        )
+        yield connection
+        connection.rollback()
+
+
+def takes(walk: Walk, path: list[str]) -> bool:
+    """Whether a session takes such a way: every choice of places is tried."""
+    later = [
+        path[places[-1] + 1 :]
+        for places in combinations(range(len(path)), len(walk.through))
+        if tuple(path[place] for place in places) == walk.through
+        and (not walk.directly or places[-1] - places[0] == len(places) - 1)
+        and (walk.at_step is None or places[0] == walk.at_step - 1)
+    ]
+    return any(not rest or not walk.ends for rest in later) and not any(walk.not_then in rest for rest in later)
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> tuple[Walk, list[str]]:
+    known = draw(st.lists(codes, min_size=1, max_size=4, unique=True))
+    one = st.sampled_from(known) | codes
+    through = tuple(draw(st.lists(one, min_size=1, max_size=3)))
+    directly = draw(st.booleans())
+    ends = draw(st.booleans())
+    walk = Walk(
+        through=through,
+        directly=directly,
+        at_step=draw(st.none() | st.integers(1, 3)) if directly or len(through) == 1 else None,
+        ends=ends,
+        not_then=None if ends else draw(st.none() | one),
+    )
+    return walk, draw(st.lists(st.sampled_from(known), min_size=1, max_size=5))
+
+
+@pytest.mark.postgres
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(question=asked())
+def test_a_hostile_path_is_only_ever_compared(database: psycopg.Connection, question: tuple[Walk, list[str]]) -> None:
+    """A session is found when it takes the way by comparing names, and what becomes SQL holds none of them."""
+    walk, path = question
+    content = segment(walk.model_dump(mode="json")).content()
+    [leaf] = content["leaves"]
+    assert re.fullmatch(r"[0-9a-f]{16}", leaf["leaf_id"])
+    assert content["expression"] == segment({"through": ["A"]}).content()["expression"].replace(
+        segment({"through": ["A"]}).content()["leaves"][0]["leaf_id"], leaf["leaf_id"]
+    )
+    database.execute("delete from pg_temp.node; delete from pg_temp.definition")
+    nodes = {code: number for number, code in enumerate(dict.fromkeys(path), start=1)}
+    with database.cursor() as cursor:
+        cursor.executemany("insert into node values (%s, %s)", [(number, code) for code, number in nodes.items()])
+        cursor.execute("insert into definition values ('segments', null, %s)", (Jsonb(content),))
+        cursor.execute(
+            "select coalesce(s.path ~ l.pattern and coalesce(s.path !~ l.forbidden, true), false)"  # noqa: S608 - our own
+            f" from ({LEAVES}) as l cross join (select string_agg(raw.node_char(n), '' order by o)"
+            " from unnest(%s::integer[]) with ordinality as u (n, o)) as s (path)".encode(),
+            ([nodes[code] for code in path],),
+        )
+        assert cursor.fetchall() == [(takes(walk, path),)]
+
+
+def test_text_cannot_hold_what_the_database_cannot(tmp_path: Path) -> None:
+    (tmp_path / "segments.yml").write_text('segments:\n- id: "SG\\0"\n')
+    with pytest.raises(DefinitionError, match=r"segments\.yml:2: text cannot hold a NUL character"):
+        load_definitions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("funnel", "message"),
+    [
+        (
+            "{id: FN-ACCOUNT-OPENING}",
+            r"segments\.yml:2: segments\.0: SG-X: there is no funnel FN-ACCOUNT-OPENING; did you",
+        ),
+        ("{id: FN-ACCOUNT-OPEN, step: 30}", r"SG-X: FN-ACCOUNT-OPEN has \d steps and counts by person; segments hold"),
+    ],
+)
+def test_a_segment_of_a_step_that_a_funnel_does_not_have(tmp_path: Path, funnel: str, message: str) -> None:
+    (tmp_path / "segments.yml").write_text(
+        f"segments:\n- {{id: SG-X, label: {{ko: 가, en: x}}, owner: a, all_of: [{{funnel: {funnel}}}]}}\n"
+    )
+    with pytest.raises(DefinitionError, match=message):
+        load_definitions(tmp_path)
