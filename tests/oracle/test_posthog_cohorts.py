@@ -114,9 +114,8 @@ def others(shared_data: Path) -> dict[str, tuple[list[posthog.Question], Counter
             posthog.questions(shared_data, "posthog_paths/cases.json", posthog.path_question, paths), paths
         ),
         "posthog_other": (
-            posthog.questions(
-                shared_data, "posthog_other/behavioural_cohorts.json", posthog.group_question, groups
-            ), groups
+            posthog.questions(shared_data, "posthog_other/behavioural_cohorts.json", posthog.group_question, groups)
+            + posthog.questions(shared_data, "posthog_other/trends.json", posthog.trend_question, groups), groups
         ),
     }  # fmt: skip
 
@@ -136,6 +135,7 @@ def asked(
         ("cohorts.yml", json.dumps({"cohorts": [case.definition() for case in expressible]})),
         ("sessions.yml", "sessions: {timeout: 30m, time_zone: UTC}"),
         ("funnels.yml", "funnels: []"),
+        ("kpis.yml", json.dumps({"kpis": [kpi for question in more for kpi in question.kpis]})),
         ("segments.yml", json.dumps({"segments": [question.segment for question in more if question.segment]})),
     ):
         (directory / name).write_text(content, encoding="utf-8")
