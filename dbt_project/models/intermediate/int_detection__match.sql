@@ -2,27 +2,58 @@
 -- For an event that may complete a rule which waits, due_at is the time it waits for, and verdict what is known by now:
 -- fires, broken, or open until the watermark has passed.
 {% set timeout = seconds(session_policy().timeout_seconds) %}
-with happened as (
+-- What is looked for and what the people did, each by itself: the planner would rather pair every rule of a person with
+-- everything that the person did.
+with wanted as materialized (
     select
         s.rule_id,
         s.subject_key,
-        case when r.is_held then m.hold_value else '' end as hold_value,
+        r.is_held,
+        c.place,
+        c.condition_id,
+        c.required_bit,
+        c.is_new_device,
+        c.habit_times,
+        c.habit_window,
+        c.habit_least
+    from {{ ref('int_detection__subject') }} as s
+    inner join {{ ref('int_detection__rule') }} as r on s.rule_id = r.rule_id
+    inner join {{ ref('int_detection__condition') }} as c on s.rule_id = c.rule_id and c.place >= 0
+),
+
+done as materialized (
+    select
+        m.condition_id,
+        m.person_key,
+        m.visitor_key,
+        m.started_at,
+        m.hold_value,
+        m.matched_at,
+        m.source_rank,
+        m.row_id
+    from (select distinct subject_key from {{ ref('int_detection__subject') }}) as p
+    inner join {{ ref('step_match') }} as m on p.subject_key = m.person_key
+),
+
+happened as (
+    select
+        w.rule_id,
+        w.subject_key,
+        case when w.is_held then m.hold_value else '' end as hold_value,
         m.matched_at,
         m.source_rank,
         m.row_id,
         max(m.visitor_key) as visitor_key,
         max(m.started_at) as started_at,
-        array_agg(c.place order by c.place desc) as places,
-        coalesce(bit_or(c.required_bit), 0) as required_bits,
-        count(c.required_bit) as required_events
-    from {{ ref('int_detection__subject') }} as s
-    inner join {{ ref('int_detection__rule') }} as r on s.rule_id = r.rule_id
-    inner join {{ ref('int_detection__condition') }} as c on s.rule_id = c.rule_id and c.place >= 0
-    inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id and s.subject_key = m.person_key
+        array_agg(w.place order by w.place desc) as places,
+        coalesce(bit_or(w.required_bit), 0) as required_bits,
+        count(w.required_bit) as required_events
+    from wanted as w
+    inner join done as m on w.condition_id = m.condition_id and w.subject_key = m.person_key
     where
-        (not r.is_held or m.hold_value is not null)
+        (not w.is_held or m.hold_value is not null)
         and (
-            not c.is_new_device
+            not w.is_new_device
             or (
                 select bool_and(o.visitor_key <> m.visitor_key)
                 from {{ ref('step_match') }} as o
@@ -33,26 +64,26 @@ with happened as (
             )
         )
         and (
-            c.habit_times is null
+            w.habit_times is null
             or (
                 select
-                    count(f.amount_krw) >= c.habit_least
+                    count(f.amount_krw) >= w.habit_least
                     and (
                         select t.amount_krw from {{ ref('transaction_fact') }} as t where t.row_id = m.row_id
-                    ) >= c.habit_times * avg(f.amount_krw)
+                    ) >= w.habit_times * avg(f.amount_krw)
                 from {{ ref('step_match') }} as o
                 inner join {{ ref('transaction_fact') }} as f on o.row_id = f.row_id
                 where
                     o.person_key = m.person_key
                     and o.condition_id = m.condition_id
-                    and o.matched_at >= m.matched_at - c.habit_window
+                    and o.matched_at >= m.matched_at - w.habit_window
                     and row(o.matched_at, o.source_rank, o.row_id) < row(m.matched_at, m.source_rank, m.row_id)
             )
         )
     group by
-        s.rule_id,
-        s.subject_key,
-        case when r.is_held then m.hold_value else '' end,
+        w.rule_id,
+        w.subject_key,
+        case when w.is_held then m.hold_value else '' end,
         m.matched_at,
         m.source_rank,
         m.row_id
@@ -62,13 +93,16 @@ followed as (
     select
         *,
         min(matched_at) filter (where 0::smallint = any(places)) over (
-            history rows between 1 following and unbounded following
+            backwards rows between unbounded preceding and 1 preceding
         ) as absent_until,
         -- only histories with everything that must happen can have a hit
         bit_or(required_bits) over (partition by rule_id, subject_key, hold_value) as all_required_bits,
         sum(required_events) over (partition by rule_id, subject_key, hold_value) as all_required_events
     from happened
-    window history as (partition by rule_id, subject_key, hold_value order by matched_at, source_rank, row_id)
+    -- backwards, because a frame that ends in FOLLOWING is computed anew for every row
+    window backwards as (
+        partition by rule_id, subject_key, hold_value order by matched_at desc, source_rank desc, row_id desc
+    )
 ),
 
 due as (
