@@ -2,6 +2,7 @@
 {% set period = get_time_filter('entry_date') -%}
 {% set channels = filter_values('channel') -%}
 {% set domains = filter_values('domain') -%}
+{% set devices = filter_values('device_type') -%}
 {% include '_members.sql' %},
 
 {% include '_funnel.sql' %},
@@ -12,7 +13,11 @@ stopped as (
         asked.funnel_id,
         asked.owner,
         asked.funnel,
-        {% if channels or domains %}session.channel, session.domain{% else %}null::text as channel, null::text as domain{% endif %},
+        {% if channels or domains or devices -%}
+        session.channel, session.domain, session.device_type
+        {%- else -%}
+        null::text as channel, null::text as domain, null::text as device_type
+        {%- endif %},
         {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
         entry.step_reached as step_no,
         entry.step_reached || '. ' || asked.step_names[entry.step_reached] as step,
@@ -20,7 +25,7 @@ stopped as (
         entry.subject_key
     from mart.funnel_entry as entry
     inner join asked on entry.funnel_id = asked.funnel_id and entry.version = asked.version
-    {% if channels or domains -%}
+    {% if channels or domains or devices -%}
     inner join mart.session as session on entry.visitor_key = session.visitor_key and entry.started_at = session.started_at
     {%- endif %}
     {% if segments %}inner join member on entry.subject_key = member.customer_key{% endif %}
@@ -37,6 +42,7 @@ select
     stopped.funnel,
     stopped.channel,
     stopped.domain,
+    stopped.device_type,
     stopped.segment,
     stopped.step_no,
     stopped.step,

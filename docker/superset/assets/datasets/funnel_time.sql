@@ -1,5 +1,6 @@
 {% set channels = filter_values('channel') -%}
 {% set domains = filter_values('domain') -%}
+{% set devices = filter_values('device_type') -%}
 {% include '_members.sql' %},
 
 {% include '_funnel.sql' %}
@@ -9,7 +10,11 @@ select
     entry.funnel_id,
     funnel.owner,
     funnel.funnel,
-    {% if channels or domains %}session.channel, session.domain{% else %}null::text as channel, null::text as domain{% endif %},
+    {% if channels or domains or devices -%}
+    session.channel, session.domain, session.device_type
+    {%- else -%}
+    null::text as channel, null::text as domain, null::text as device_type
+    {%- endif %},
     {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
     spent.bucket_no,
     case {{ [language] | where_in }} when 'ko' then spent.bucket_ko else spent.bucket_en end as bucket,
@@ -17,7 +22,7 @@ select
     1 as people
 from mart.funnel_entry as entry
 inner join asked as funnel on entry.funnel_id = funnel.funnel_id and entry.version = funnel.version
-{% if channels or domains -%}
+{% if channels or domains or devices -%}
 inner join mart.session as session on entry.visitor_key = session.visitor_key and entry.started_at = session.started_at
 {%- endif %}
 {% if segments %}inner join member on entry.subject_key = member.customer_key{% endif %}
