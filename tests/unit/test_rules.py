@@ -120,6 +120,7 @@ def test_equal_conditions_of_rules_and_funnels_are_matched_once(tmp_path: Path) 
     )
     (tmp_path / "cohorts.yml").write_text("cohorts: []\n", encoding="utf-8")
     (tmp_path / "segments.yml").write_text("segments: []\n", encoding="utf-8")
+    (tmp_path / "kpis.yml").write_text("kpis: []\n", encoding="utf-8")
     definitions = load_definitions(tmp_path)
     [step] = definitions.content["rules", "DR-X"]["steps"]
     assert definitions.content["rules", "DR-X"]["absence"] == [step["condition_id"]]
