@@ -188,7 +188,7 @@ begin
         union all
         select s.customer_key, s.ended_at
         from mart.session_selected(
-            behaviour_customers.from_date, behaviour_customers.to_date, null, null, null
+            behaviour_customers.from_date, behaviour_customers.to_date, null, null, null, null
         ) as s
         inner join raw.node as n on n.node_id = raw.char_node(right(s.path, 1))
         where
@@ -199,7 +199,7 @@ begin
         union all
         select s.customer_key, e.event_at
         from mart.session_selected(
-            behaviour_customers.from_date, behaviour_customers.to_date, null, null, null
+            behaviour_customers.from_date, behaviour_customers.to_date, null, null, null, null
         ) as s
         inner join mart.session_event as e on e.visitor_key = s.visitor_key and e.started_at = s.started_at
         inner join raw.error as r on r.error_key = e.error_key

@@ -4,7 +4,7 @@
 create or replace function mart.funnel(
     funnel_id text, from_date date default null, to_date date default null, channel text default null,
     domain text default null, segment text default null, breakdown_by text default null,
-    segments text[] default null
+    segments text[] default null, device_type text default null
 )
 returns table (
     breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
@@ -19,9 +19,10 @@ begin
     select r.*
     from mart.funnel_report(
         'mart.funnel_entry', funnel.funnel_id, mart.funnel_definition(funnel.funnel_id), funnel.from_date, funnel.to_date,
-        funnel.channel, funnel.domain, funnel.segment, funnel.breakdown_by, funnel.segments
+        funnel.channel, funnel.domain, funnel.segment, funnel.breakdown_by, funnel.segments,
+        funnel.device_type
     ) as r;
 end
 $$;
-revoke execute on function mart.funnel(text, date, date, text, text, text, text, text[]) from public;
-grant execute on function mart.funnel(text, date, date, text, text, text, text, text[]) to jm_dashboard;
+revoke execute on function mart.funnel(text, date, date, text, text, text, text, text[], text) from public;
+grant execute on function mart.funnel(text, date, date, text, text, text, text, text[], text) to jm_dashboard;

@@ -3,7 +3,8 @@
 create or replace function mart.funnel_people(
     funnel_id text, step integer, outcome text default 'entered', from_date date default null,
     to_date date default null, of_breakdown text default null,
-    channel text default null, domain text default null, segment text default null
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
 )
 returns table (
     subject_id text, entered_at timestamptz, step_reached integer, status text, step_at timestamptz, breakdown text
@@ -35,10 +36,12 @@ begin
         and e.entry_date <= coalesce(funnel_people.to_date, 'infinity')
         and (funnel_people.of_breakdown is null or e.breakdown = funnel_people.of_breakdown)
         and (
-            (funnel_people.channel is null and funnel_people.domain is null)
+            (funnel_people.channel is null and funnel_people.domain is null and funnel_people.device_type is null)
             or exists (
                 select
-                from mart.session_selected(null, null, funnel_people.channel, funnel_people.domain, null) as s
+                from mart.session_selected(
+                    null, null, funnel_people.channel, funnel_people.domain, null, funnel_people.device_type
+                ) as s
                 where s.visitor_key = e.visitor_key and s.started_at = e.started_at
             )
         )
@@ -59,8 +62,8 @@ begin
 end
 $$;
 revoke execute on function mart.funnel_people(
-    text, integer, text, date, date, text, text, text, text
+    text, integer, text, date, date, text, text, text, text, text
 ) from public;
 grant execute on function mart.funnel_people(
-    text, integer, text, date, date, text, text, text, text
+    text, integer, text, date, date, text, text, text, text, text
 ) to jm_dashboard;

@@ -1,11 +1,11 @@
 -- Entries of a funnel counted by step. `entries` is a relation with the columns of mart.funnel_entry, `funnel_id` the
--- funnel's name there, `definition` its content as config.definition keeps it. channel and domain are those of the
--- session of the entry; a segment is of customers. breakdown_by: null, breakdown (the value that the definition keeps),
--- channel (of the session of the entry), or segment (one group per segment, in which people may be several times). Not
--- for readers: they call mart.funnel().
+-- funnel's name there, `definition` its content as config.definition keeps it. channel, domain and device are those of
+-- the session of the entry; a segment is of customers. breakdown_by: null, breakdown (the value that the definition
+-- keeps), channel (of the session of the entry), or segment (one group per segment, in which people may be several
+-- times). Not for readers: they call mart.funnel().
 create or replace function mart.funnel_report(
     entries regclass, funnel_id text, definition jsonb, from_date date, to_date date, channel text, domain text,
-    segment text, breakdown_by text, segments text[]
+    segment text, breakdown_by text, segments text[], device_type text
 )
 returns table (
     breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
@@ -64,7 +64,7 @@ begin
                 e.funnel_id = $8
                 and e.entry_date >= coalesce($2, '-infinity') and e.entry_date <= coalesce($3, 'infinity')
                 and (
-                    ($4 is null and $5 is null)
+                    ($4 is null and $5 is null and $10 is null)
                     or exists (
                         select
                         from mart.session_fact as s
@@ -72,6 +72,7 @@ begin
                         where
                             s.visitor_key = e.visitor_key and s.started_at = e.started_at
                             and ($4 is null or a.channel = $4) and ($5 is null or a.domain = $5)
+                            and ($10 is null or a.device_type = $10)
                     )
                 )
                 and (
@@ -137,12 +138,12 @@ begin
         order by c.breakdown, c.step_no
     $sql$, entries) using
         definition, from_date, to_date, channel, domain, segment, breakdown_by, funnel_id,
-        segments;
+        segments, device_type;
 end
 $$;
 revoke execute on function mart.funnel_report(
-    regclass, text, jsonb, date, date, text, text, text, text, text[]
+    regclass, text, jsonb, date, date, text, text, text, text, text[], text
 ) from public;
 grant execute on function mart.funnel_report(
-    regclass, text, jsonb, date, date, text, text, text, text, text[]
+    regclass, text, jsonb, date, date, text, text, text, text, text[], text
 ) to jm_builder;

@@ -5,7 +5,8 @@ create or replace function mart.paths_around(
     node text, before integer default 2, after integer default 2,
     occurrence text default 'first', kind text default 'page',
     from_date date default null, to_date date default null,
-    channel text default null, domain text default null, segment text default null
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
 )
 returns table (step integer, from_node text, to_node text, sessions bigint)
 language plpgsql stable security definer rows 500
@@ -27,7 +28,7 @@ begin
             count(*) as sessions
         from mart.session_anchored(
             chars, error, chosen, paths_around.from_date, paths_around.to_date,
-            paths_around.channel, paths_around.domain, paths_around.segment
+            paths_around.channel, paths_around.domain, paths_around.segment, paths_around.device_type
         ) as a
         group by 1
     ),
@@ -56,8 +57,8 @@ begin
 end
 $$;
 revoke execute on function mart.paths_around(
-    text, integer, integer, text, text, date, date, text, text, text
+    text, integer, integer, text, text, date, date, text, text, text, text
 ) from public;
 grant execute on function mart.paths_around(
-    text, integer, integer, text, text, date, date, text, text, text
+    text, integer, integer, text, text, date, date, text, text, text, text
 ) to jm_dashboard;

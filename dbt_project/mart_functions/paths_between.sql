@@ -5,7 +5,8 @@
 create or replace function mart.paths_between(
     "start" text, "end" text, top_k integer default null, max_steps integer default null,
     from_date date default null, to_date date default null,
-    channel text default null, domain text default null, segment text default null
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
 )
 returns table (path text, sessions bigint, median_seconds double precision)
 language plpgsql stable security definer rows 100
@@ -26,7 +27,7 @@ begin
             strpos(mart.path_unified(substr(s.path, s.step_no + 1), ends), left(ends, 1)) as steps
         from mart.session_anchored(
             starts, null, 'first', paths_between.from_date, paths_between.to_date,
-            paths_between.channel, paths_between.domain, paths_between.segment
+            paths_between.channel, paths_between.domain, paths_between.segment, paths_between.device_type
         ) as s
     ),
 
@@ -94,8 +95,8 @@ begin
 end
 $$;
 revoke execute on function mart.paths_between(
-    text, text, integer, integer, date, date, text, text, text
+    text, text, integer, integer, date, date, text, text, text, text
 ) from public;
 grant execute on function mart.paths_between(
-    text, text, integer, integer, date, date, text, text, text
+    text, text, integer, integer, date, date, text, text, text, text
 ) to jm_dashboard;

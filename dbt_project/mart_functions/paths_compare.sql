@@ -2,7 +2,8 @@
 -- the difference a - b, and its 95 % confidence interval (mart.share_difference): compare segments that do not overlap.
 create or replace function mart.paths_compare(
     segment_a text, segment_b text, depth integer default 5,
-    from_date date default null, to_date date default null, channel text default null, domain text default null
+    from_date date default null, to_date date default null, channel text default null, domain text default null,
+    device_type text default null
 )
 returns table (
     step_no integer, from_node text, to_node text, sessions_a bigint, sessions_b bigint,
@@ -16,7 +17,7 @@ as $$
         select p.*, sum(p.sessions) over (partition by p.step_no) as total
         from mart.paths_main(
             paths_compare.depth, null, paths_compare.from_date, paths_compare.to_date,
-            paths_compare.channel, paths_compare.domain, paths_compare.segment_a
+            paths_compare.channel, paths_compare.domain, paths_compare.segment_a, paths_compare.device_type
         ) as p
     ),
 
@@ -24,7 +25,7 @@ as $$
         select p.*, sum(p.sessions) over (partition by p.step_no) as total
         from mart.paths_main(
             paths_compare.depth, null, paths_compare.from_date, paths_compare.to_date,
-            paths_compare.channel, paths_compare.domain, paths_compare.segment_b
+            paths_compare.channel, paths_compare.domain, paths_compare.segment_b, paths_compare.device_type
         ) as p
     ),
 
@@ -56,5 +57,5 @@ as $$
     cross join lateral mart.share_difference(s.sessions_a, s.total_a, s.sessions_b, s.total_b) as d
     order by s.step_no, abs(d.difference) desc, s.from_node, s.to_node
 $$;
-revoke execute on function mart.paths_compare(text, text, integer, date, date, text, text) from public;
-grant execute on function mart.paths_compare(text, text, integer, date, date, text, text) to jm_dashboard;
+revoke execute on function mart.paths_compare(text, text, integer, date, date, text, text, text) from public;
+grant execute on function mart.paths_compare(text, text, integer, date, date, text, text, text) to jm_dashboard;

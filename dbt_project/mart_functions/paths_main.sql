@@ -1,12 +1,13 @@
 -- Main paths: for each of the first `depth` steps of a session, where it leads. In every column of the picture the
 -- `top_k` nodes with the most sessions keep their name, the others are 기타 (null: all keep it). A session that has
 -- ended stays as 이탈 → 이탈, so every step adds up to all sessions; share is of all sessions.
--- Without domain and segment it reads mart.path_month for whole months and mart.path_edge for the days around them,
--- otherwise the sessions themselves.
+-- Without domain, segment and device it reads mart.path_month for whole months and mart.path_edge for the days around
+-- them, otherwise the sessions themselves.
 create or replace function mart.paths_main(
     depth integer default 5, top_k integer default null,
     from_date date default null, to_date date default null,
-    channel text default null, domain text default null, segment text default null
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
 )
 returns table (step_no integer, from_node text, to_node text, sessions bigint, share double precision)
 language plpgsql stable security definer rows 200
@@ -15,6 +16,7 @@ as $$
 #variable_conflict use_column
 declare
     is_kept constant boolean := paths_main.domain is null and paths_main.segment is null
+        and paths_main.device_type is null
         and paths_main.depth <= coalesce(mart.path_depth(), paths_main.depth);
     first_month constant date := coalesce(
         date_trunc('month', paths_main.from_date + interval '1 month - 1 day')::date, '-infinity'
@@ -34,7 +36,8 @@ begin
     with beginning as (
         select left(s.path, paths_main.depth + 1) as path, count(*) as sessions
         from mart.session_selected(
-            paths_main.from_date, paths_main.to_date, paths_main.channel, paths_main.domain, paths_main.segment
+            paths_main.from_date, paths_main.to_date,
+            paths_main.channel, paths_main.domain, paths_main.segment, paths_main.device_type
         ) as s
         where not is_kept
         group by 1
@@ -124,5 +127,5 @@ begin
     order by 1, 4 desc, 2, 3;
 end
 $$;
-revoke execute on function mart.paths_main(integer, integer, date, date, text, text, text) from public;
-grant execute on function mart.paths_main(integer, integer, date, date, text, text, text) to jm_dashboard;
+revoke execute on function mart.paths_main(integer, integer, date, date, text, text, text, text) from public;
+grant execute on function mart.paths_main(integer, integer, date, date, text, text, text, text) to jm_dashboard;

@@ -3,7 +3,8 @@
 create or replace function mart.paths_next(
     node text, top_k integer default null, kind text default 'page',
     from_date date default null, to_date date default null,
-    channel text default null, domain text default null, segment text default null
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
 )
 returns table (to_node text, visits bigint, share double precision, median_dwell_seconds double precision)
 language plpgsql stable security definer rows 50
@@ -25,7 +26,7 @@ begin
         select s.*
         from mart.session_anchored(
             chars, null, 'first', paths_next.from_date, paths_next.to_date,
-            paths_next.channel, paths_next.domain, paths_next.segment
+            paths_next.channel, paths_next.domain, paths_next.segment, paths_next.device_type
         ) as s
     ),
 
@@ -101,5 +102,5 @@ begin
     order by 2 desc, 1;
 end
 $$;
-revoke execute on function mart.paths_next(text, integer, text, date, date, text, text, text) from public;
-grant execute on function mart.paths_next(text, integer, text, date, date, text, text, text) to jm_dashboard;
+revoke execute on function mart.paths_next(text, integer, text, date, date, text, text, text, text) from public;
+grant execute on function mart.paths_next(text, integer, text, date, date, text, text, text, text) to jm_dashboard;

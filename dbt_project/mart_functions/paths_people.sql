@@ -4,7 +4,8 @@ create or replace function mart.paths_people(
     step integer, from_node text default null, to_node text default null,
     node text default null, occurrence text default 'first', kind text default 'page',
     from_date date default null, to_date date default null,
-    channel text default null, domain text default null, segment text default null
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
 )
 returns table (session_id uuid, visitor_id text, customer_id text, started_at timestamptz)
 language plpgsql stable security definer
@@ -28,14 +29,14 @@ begin
         select a.session_id, a.visitor_key, a.customer_key, a.started_at, a.path, a.step_no + paths_people.step as at
         from mart.session_anchored(
             chars, error, chosen, paths_people.from_date, paths_people.to_date,
-            paths_people.channel, paths_people.domain, paths_people.segment
+            paths_people.channel, paths_people.domain, paths_people.segment, paths_people.device_type
         ) as a
         where paths_people.node is not null
         union all
         select s.session_id, s.visitor_key, s.customer_key, s.started_at, s.path, paths_people.step
         from mart.session_selected(
             paths_people.from_date, paths_people.to_date,
-            paths_people.channel, paths_people.domain, paths_people.segment
+            paths_people.channel, paths_people.domain, paths_people.segment, paths_people.device_type
         ) as s
         where paths_people.node is null
     ) as f
@@ -55,8 +56,8 @@ begin
 end
 $$;
 revoke execute on function mart.paths_people(
-    integer, text, text, text, text, text, date, date, text, text, text
+    integer, text, text, text, text, text, date, date, text, text, text, text
 ) from public;
 grant execute on function mart.paths_people(
-    integer, text, text, text, text, text, date, date, text, text, text
+    integer, text, text, text, text, text, date, date, text, text, text, text
 ) to jm_dashboard;

@@ -3,7 +3,8 @@
 -- is the next step's reached and exited together; from_previous and from_first are shares of 0 to 1.
 create or replace function mart.paths_steps(
     nodes text[], segments text[] default array['all'],
-    from_date date default null, to_date date default null, channel text default null, domain text default null
+    from_date date default null, to_date date default null, channel text default null, domain text default null,
+    device_type text default null
 )
 returns table (
     step_no integer, node text, segment text, reached bigint,
@@ -33,7 +34,7 @@ begin
                 count(*)::bigint as sessions
             from mart.session_selected(
                 paths_steps.from_date, paths_steps.to_date, paths_steps.channel, paths_steps.domain,
-                nullif(group_name, 'all')
+                nullif(group_name, 'all'), paths_steps.device_type
             ) as s
             where strpos(mart.path_unified(s.path, chars[1]), left(chars[1], 1)) > 0
             group by 2
@@ -69,5 +70,5 @@ begin
     end loop;
 end
 $$;
-revoke execute on function mart.paths_steps(text[], text[], date, date, text, text) from public;
-grant execute on function mart.paths_steps(text[], text[], date, date, text, text) to jm_dashboard;
+revoke execute on function mart.paths_steps(text[], text[], date, date, text, text, text) from public;
+grant execute on function mart.paths_steps(text[], text[], date, date, text, text, text) to jm_dashboard;

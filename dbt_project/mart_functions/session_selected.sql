@@ -1,7 +1,7 @@
 -- The sessions that an analysis looks at, by the filters that all analyses share; null means no limit, both dates are
 -- included. A plain SQL function: Postgres puts it into the query that calls it, and drops the limits not given.
 create or replace function mart.session_selected(
-    from_date date, to_date date, channel text, domain text, segment text
+    from_date date, to_date date, channel text, domain text, segment text, device_type text
 )
 returns table (
     session_id uuid, visitor_key integer, started_at timestamptz, ended_at timestamptz, session_date date,
@@ -17,13 +17,18 @@ as $$
         s.session_date >= coalesce(session_selected.from_date, '-infinity')
         and s.session_date <= coalesce(session_selected.to_date, 'infinity')
         and (
-            (session_selected.channel is null and session_selected.domain is null)
+            (
+                session_selected.channel is null
+                and session_selected.domain is null
+                and session_selected.device_type is null
+            )
             or s.agent_key in (
                 select a.agent_key
                 from raw.agent as a
                 where
                     (session_selected.channel is null or a.channel = session_selected.channel)
                     and (session_selected.domain is null or a.domain = session_selected.domain)
+                    and (session_selected.device_type is null or a.device_type = session_selected.device_type)
             )
         )
         and (
@@ -33,4 +38,4 @@ as $$
             )
         )
 $$;
-revoke execute on function mart.session_selected(date, date, text, text, text) from public;
+revoke execute on function mart.session_selected(date, date, text, text, text, text) from public;

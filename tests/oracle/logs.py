@@ -43,6 +43,11 @@ class Item:
     domain: str
     error: tuple[str, str | None] | None
 
+    @property
+    def device_type(self) -> str:
+        """Follows from the others, so that it changes within sessions too."""
+        return ("mobile", "desktop")[(self.visitor + (self.customer or 0)) % 2]
+
 
 @dataclass
 class Session:
@@ -52,6 +57,7 @@ class Session:
     customer: str | None
     channel: str
     domain: str
+    device_type: str
     date: date
     started_at: datetime
     ended_at: datetime
@@ -123,7 +129,7 @@ def land(logs: list[list[Item]], landing: Path, shuffle_seed: int) -> list[list[
         {
             "event_id": f"e{line}", "event_time": at.isoformat(), "visitor_id": f"{number}-v{item.visitor}",
             "customer_id": item.customer and f"{number}-c{item.customer}", "page_code": item.node,
-            "channel": item.channel, "domain": item.domain, "user_agent": "Mozilla/5.0",
+            "channel": item.channel, "domain": item.domain, "device_type": item.device_type, "user_agent": "Mozilla/5.0",
             "action_type": action_of(item),
             "error_code": item.error and item.error[0], "error_page": item.error and item.error[1],
         }
@@ -202,6 +208,7 @@ def _session(number: int, run: list[Line], transactions: list[Line], users: set[
         customer=f"{number}-c{customers.pop()}" if len(customers) == 1 else None,
         channel=first.channel,
         domain=first.domain,
+        device_type=first.device_type,
         date=run[0][0].astimezone(SEOUL).date(),
         started_at=run[0][0].astimezone(UTC),
         ended_at=run[-1][0].astimezone(UTC),

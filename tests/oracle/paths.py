@@ -12,9 +12,9 @@ OTHER, EXIT, ENTRY = "기타", "이탈", "유입"
 Edge = tuple[int, str, str]
 
 
-def chosen(sessions: Iterable[Session], channel: str | None = None, domain: str | None = None) -> list[Session]:
+def chosen(sessions: Iterable[Session], **scope: str) -> list[Session]:
     """What the shared filters leave."""
-    return [s for s in sessions if channel in {None, s.channel} and domain in {None, s.domain}]
+    return [s for s in sessions if all(getattr(s, name) == value for name, value in scope.items())]
 
 
 def main(sessions: list[Session], depth: int, top_k: int | None) -> dict[Edge, int]:

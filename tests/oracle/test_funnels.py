@@ -99,7 +99,7 @@ def test_the_report_and_the_people_behind_it(bank: Bank) -> None:
 
 
 def test_groups_are_what_the_filters_of_the_same_name_leave(bank: Bank) -> None:
-    """By channel and by segment, in the report, in the comparison and among the people behind it."""
+    """By channel, device and segment, in the report, in the comparison and among the people behind it."""
     segments = [row[0] for row in bank.connection.execute("select segment_id from mart.segment where members > 0")]
     for funnel in bank.funnels[:8]:
         everyone = bank.call("funnel", None, funnel_id=funnel.id)
@@ -111,6 +111,17 @@ def test_groups_are_what_the_filters_of_the_same_name_leave(bank: Bank) -> None:
             assert len(people) == sum(row[2] for row in wanted[:1]), (funnel.id, channel)
         for step in everyone:
             assert sum(row[3] for row in by_channel if row[1] == step[1]) == step[3], funnel.id
+        found = 0
+        for device in ("mobile", "desktop"):
+            rows = bank.call("funnel", None, funnel_id=funnel.id, device_type=device)
+            people = bank.call("funnel_people", None, funnel_id=funnel.id, step=1, device_type=device)
+            assert len(people) == sum(row[3] for row in rows[:1]), (funnel.id, device)
+            compared = bank.call(
+                "funnel_compare", None, funnel_id=funnel.id, segment_a=None, segment_b=None, device_type=device
+            )
+            assert [row[2] for row in compared] == [row[3] for row in rows]
+            found += len(people)
+        assert found == sum(row[3] for row in by_channel if row[1] == 1 and row[0] != "(none)"), funnel.id
         by_segment = bank.call("funnel", None, funnel_id=funnel.id, breakdown_by="segment", segments=segments)
         for segment in segments:
             wanted = [row[1:] for row in bank.call("funnel", None, funnel_id=funnel.id, segment=segment)]

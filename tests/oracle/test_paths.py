@@ -17,7 +17,8 @@ KINDS = {"page": logs.PAGES, "transaction": logs.TRANSACTIONS, "error": ("X1", "
 
 
 def filters(chance: random.Random) -> dict[str, str]:
-    return {name: value for name, value in (("channel", "app"), ("domain", "two")) if chance.random() < 0.3}
+    values = {"channel": "app", "domain": "two", "device_type": "desktop"}
+    return {name: value for name, value in values.items() if chance.random() < 0.3}
 
 
 def edges(rows: list[tuple[Any, ...]]) -> dict[paths.Edge, int]:
@@ -86,10 +87,12 @@ def test_around(bank: Bank) -> None:
 def test_between(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
         start, end, max_steps = chance.choice("ABT"), chance.choice("ACT"), chance.choice([None, 1, 4])
-        found = bank.call("paths_between", number, start=start, end=end, max_steps=max_steps)
-        wanted = paths.between(sessions, start, end, None, max_steps)
-        assert sorted(found, key=str) == sorted(wanted, key=str), (number, start, end, max_steps)
-        assert sum(row[1] for row in found) == sum(start in session.nodes for session in sessions)
+        scope = filters(chance)
+        found = bank.call("paths_between", number, start=start, end=end, max_steps=max_steps, **scope)
+        left = paths.chosen(sessions, **scope)
+        wanted = paths.between(left, start, end, None, max_steps)
+        assert sorted(found, key=str) == sorted(wanted, key=str), (number, start, end, max_steps, scope)
+        assert sum(row[1] for row in found) == sum(start in session.nodes for session in left)
 
 
 def test_between_names_the_most_frequent_ways_and_keeps_the_rest(bank: Bank) -> None:
@@ -104,8 +107,10 @@ def test_between_names_the_most_frequent_ways_and_keeps_the_rest(bank: Bank) -> 
 def test_steps(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
         nodes = chance.choices("ABCT", k=chance.randrange(1, 5))
-        rows = bank.call("paths_steps", number, nodes=nodes)
-        assert [(row[0], row[1], row[3], row[6]) for row in rows] == paths.steps(sessions, nodes), (number, nodes)
+        scope = filters(chance)
+        rows = bank.call("paths_steps", number, nodes=nodes, **scope)
+        wanted = paths.steps(paths.chosen(sessions, **scope), nodes)
+        assert [(row[0], row[1], row[3], row[6]) for row in rows] == wanted, (number, nodes, scope)
 
 
 def test_steps_as_shares(bank: Bank) -> None:
@@ -118,22 +123,23 @@ def test_steps_as_shares(bank: Bank) -> None:
 def test_next(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
         kind = chance.choice(["page", "transaction"])
-        node = chance.choice(KINDS[kind])
-        rows = bank.call("paths_next", number, node=node, kind=kind)
-        wanted = paths.following(sessions, node, kind)
-        assert {row[0]: (row[1], row[3]) for row in rows} == wanted, (number, node, kind)
+        node, scope = chance.choice(KINDS[kind]), filters(chance)
+        rows = bank.call("paths_next", number, node=node, kind=kind, **scope)
+        wanted = paths.following(paths.chosen(sessions, **scope), node, kind)
+        assert {row[0]: (row[1], row[3]) for row in rows} == wanted, (number, node, kind, scope)
         visits = sum(count for count, _ in wanted.values())
         assert all(row[2] == row[1] / visits for row in rows)
 
 
 def test_people_are_those_of_the_cell(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
-        cells = paths.main(sessions, 4, None)
+        scope = filters(chance)
+        cells = paths.main(paths.chosen(sessions, **scope), 4, None)
         if not cells:
             continue
         (step, source, target), size = chance.choice(sorted(cells.items()))
-        rows = bank.call("paths_people", number, step=step, from_node=source, to_node=target)
-        assert len({row[0] for row in rows}) == len(rows) == size, (number, step, source, target)
+        rows = bank.call("paths_people", number, step=step, from_node=source, to_node=target, **scope)
+        assert len({row[0] for row in rows}) == len(rows) == size, (number, step, source, target, scope)
         assert {row[1] for row in rows} <= {session.visitor for session in sessions}
 
         node, occurrence = chance.choice("ABC"), chance.choice(["first", "last"])
@@ -153,6 +159,9 @@ def test_comparison_with_itself_shows_no_difference(bank: Bank) -> None:
     assert sum(row[5] for row in rows if row[0] == 1) == pytest.approx(1)
     assert all(row[8] < 0 < row[9] for row in rows)
     assert max(row[9] for row in rows) < 2 / total**0.5
+    rows = bank.call("paths_compare", None, segment_a=None, segment_b=None, depth=2, device_type="mobile")
+    mobile = sum(session.device_type == "mobile" for log in bank.sessions for session in log)
+    assert sum(row[3] for row in rows if row[0] == 1) == mobile
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class Scope:
     channel: str | None = None
     domain: str | None = None
     segment: str | None = None
+    device_type: str | None = None
 
     def arguments(self) -> dict[str, Any]:
         """As arguments of a function of schema mart."""
@@ -40,6 +41,7 @@ class Scope:
             "channel": self.channel,
             "domain": self.domain,
             "segment": self.segment,
+            "device_type": self.device_type,
         }
 
 

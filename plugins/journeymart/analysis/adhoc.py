@@ -202,9 +202,10 @@ def hits(
     """Hits of a rule in a relation like mart.detection, by the dates of the scope; or per date how many there are, of
     how many people, who of them other applied rules find within a week, and who reached the goal; with `labels`, the
     customers it should find, also how many of the people are among them (precision = labelled / people)."""
-    for name in ("channel", "domain", "segment"):
+    for name in ("channel", "domain", "segment", "device_type"):
         if getattr(scope, name) is not None:
-            raise AnalysisError(f"a rule is about people, whatever they use: --{name} does not apply")
+            option = name.replace("_", "-")
+            raise AnalysisError(f"a rule is about people, whatever they use: --{option} does not apply")
     if summary:
         query: LiteralString = """
             select

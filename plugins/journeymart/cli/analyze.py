@@ -39,10 +39,11 @@ def _shared(
     segment: Annotated[str | None, typer.Option(help="Only members of this segment.")] = None,
     channel: Annotated[str | None, typer.Option(help="Only sessions of this channel, for example app.")] = None,
     domain: Annotated[str | None, typer.Option(help="Only sessions of this domain.")] = None,
+    device_type: Annotated[str | None, typer.Option(help="Only sessions on such a device, for example mobile.")] = None,
     definitions: Annotated[Path | None, typer.Option(help="Read definitions from here, where one is needed.")] = None,
 ) -> Request:
     """The options that all analyses share."""
-    scope = Scope(from_date and from_date.date(), to_date and to_date.date(), channel, domain, segment)
+    scope = Scope(from_date and from_date.date(), to_date and to_date.date(), channel, domain, segment, device_type)
     return Request(Settings.load(), scope, definitions)
 
 
@@ -247,7 +248,7 @@ def paths_segment(  # noqa: PLR0913, PLR0917 - each one is an option
     from journeymart.definitions import segments  # noqa: PLC0415 - keeps --help quick
 
     scope = request.scope.arguments()
-    _not_here(scope, "paths segment", "channel", "domain", "from_date", "to_date")
+    _not_here(scope, "paths segment", "channel", "domain", "device_type", "from_date", "to_date")
     walk = {"through": through.split(","), "directly": directly, "at_step": at_step, "ends": ends, "not_then": not_then}
     text = label or segment_id
     definition = segments.parse({
@@ -315,7 +316,7 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     Example: `journeymart analyze retention --id CH-LOGIN-WEEK --period month --mode unbounded`
     """
     scope = request.scope.arguments()
-    _not_here(scope, "retention", "channel", "domain")
+    _not_here(scope, "retention", "channel", "domain", "device_type")
     if definition is not None:
         if cohort_start is not None:
             raise AnalysisError("--people is of an applied cohort: apply the definition first")
@@ -349,7 +350,7 @@ def lifecycle(request: Request, cohort: Cohort, period: PeriodOption = None, as_
     Example: `journeymart analyze lifecycle --id CH-LOGIN-WEEK --period month`
     """
     scope = request.scope.arguments()
-    _not_here(scope, "lifecycle", "channel", "domain")
+    _not_here(scope, "lifecycle", "channel", "domain", "device_type")
     return call(request.settings, "lifecycle_cells", {
         "cohort": cohort, "period": period, "as_of": as_of and as_of.date(), **scope
     })  # fmt: skip
@@ -372,7 +373,7 @@ def segment_(
     Example: `journeymart analyze segment --id SG-AGGRESSIVE --segment SG-FX-INTEREST --members`
     """
     scope = request.scope.arguments()
-    _not_here(scope, "segment", "channel", "domain", "from_date", "to_date")
+    _not_here(scope, "segment", "channel", "domain", "device_type", "from_date", "to_date")
     moment = as_of and as_of.date()
     if definition is not None:
         from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
@@ -399,7 +400,9 @@ def overlap(
 
     Example: `journeymart analyze overlap --segments SG-AGGRESSIVE,SG-FX-INTEREST`
     """
-    _not_here(request.scope.arguments(), "overlap", "channel", "domain", "from_date", "to_date", "segment")
+    _not_here(
+        request.scope.arguments(), "overlap", "channel", "domain", "device_type", "from_date", "to_date", "segment"
+    )
     return call(request.settings, "segment_overlap", {
         "segments": segments and segments.split(","), "as_of": as_of and as_of.date()
     })  # fmt: skip
@@ -416,7 +419,7 @@ def kpi(
     Example: `journeymart analyze kpi --id KP-TRANSFER-DONE --from 2026-03-01`
     """
     scope = request.scope.arguments()
-    _not_here(scope, "kpi", "channel", "domain", "segment")
+    _not_here(scope, "kpi", "channel", "domain", "device_type", "segment")
     return call(request.settings, "kpi", {"kpi": kpi_id, **scope})
 
 
@@ -441,7 +444,7 @@ def channels(
     Example: `journeymart analyze channels --id FN-ACCOUNT-OPEN --touch first`
     """
     scope = request.scope.arguments()
-    _not_here(scope, "channels", "channel", "domain", "segment")
+    _not_here(scope, "channels", "channel", "domain", "device_type", "segment")
     return call(request.settings, "channel_report", {"funnel": funnel_id, "touch": touch, **scope})
 
 
@@ -449,7 +452,7 @@ def _not_here(scope: dict[str, Any], name: str, *filters: str) -> None:
     """Take filters out that an analysis of persons does not have; refuse them when given."""
     for filter_name in filters:
         if scope.pop(filter_name) is not None:
-            option = filter_name.removesuffix("_date")
+            option = filter_name.removesuffix("_date").replace("_", "-")
             raise AnalysisError(f"{name} is about persons and has no --{option}; it is a filter of sessions")
 
 
