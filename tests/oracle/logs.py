@@ -129,8 +129,8 @@ def land(logs: list[list[Item]], landing: Path, shuffle_seed: int) -> list[list[
         {
             "event_id": f"e{line}", "event_time": at.isoformat(), "visitor_id": f"{number}-v{item.visitor}",
             "customer_id": item.customer and f"{number}-c{item.customer}", "page_code": item.node,
-            "channel": item.channel, "domain": item.domain, "device_type": item.device_type, "user_agent": "Mozilla/5.0",
-            "action_type": action_of(item),
+            "channel": item.channel, "domain": item.domain, "device_type": item.device_type,
+            "user_agent": "Mozilla/5.0", "action_type": action_of(item),
             "error_code": item.error and item.error[0], "error_page": item.error and item.error[1],
         }
         for line, (number, at, item) in enumerate(screens)
