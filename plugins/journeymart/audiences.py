@@ -42,6 +42,7 @@ def request(settings: Settings, content: dict[str, Any], directory: Path | None 
     target = target_of(directory)
     unfinished = target.with_name(f".{target.name}.tmp")
     try:
+        target.parent.mkdir(exist_ok=True)
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(target)
     except OSError as error:  # a container's definitions are part of its image

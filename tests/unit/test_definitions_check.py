@@ -16,6 +16,7 @@ from journeymart.definitions import SHIPPED
 from journeymart.definitions.check import check
 from journeymart.definitions.loader import DefinitionError
 from journeymart.definitions.packs import load_packs
+from journeymart.definitions.requests import target_of, with_audience
 from journeymart.definitions.schema import DIRECTORY, schemas
 
 HEAD = "funnels:\n- id: FN-X\n  label: {ko: 가, en: x}\n  owner: a\n  window: 1h\n"
@@ -192,3 +193,19 @@ def test_shipped_packs_that_do_not_fit_other_funnels_are_left_out(tmp_path):
     write = (tmp_path / "funnels.yml").write_text
     write("funnels: []\n", encoding="utf-8")
     assert [pack.id for pack in load_packs(tmp_path)] == ["PK-SEC-OUT", "PK-RANKING-ORDER"]
+
+
+def test_an_installation_keeps_requests_beside_the_shipped_definitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "definitions"
+    monkeypatch.setenv("JOURNEYMART_DEFINITIONS", str(own))
+    content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing",
+               "from": {"segment": "SG-FX-INTEREST"}}  # fmt: skip
+    text = with_audience(content)
+    assert text.startswith((SHIPPED / "audiences.yml").read_text(encoding="utf-8"))
+    assert target_of(None) == own / "audiences.yml"
+    own.mkdir()
+    target_of(None).write_text(text, encoding="utf-8")
+    assert with_audience(content) == text, "a request that is repeated finds itself"
+    assert with_audience(content | {"id": "AU-NEXT"}).startswith(text)

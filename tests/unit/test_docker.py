@@ -159,6 +159,7 @@ OWN_VALUE = {
 # A proxy in front is the installation's; the local platform has none, and its passwords are in a file of its home.
 CONTAINER_ONLY = {
     "AIRFLOW__FAB__ENABLE_PROXY_FIX", "JOURNEYMART_SCHEDULE", "JOURNEYMART_PG_DATABASE", "JM_CAMPAIGN_PASSWORD",
+    "JOURNEYMART_DEFINITIONS",
 }  # fmt: skip
 IMAGE_ONLY = {"JOURNEYMART_HOME", "JOURNEYMART_VENVS", "PATH", "PYTHONUNBUFFERED"}
 

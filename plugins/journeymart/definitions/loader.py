@@ -7,6 +7,7 @@ a repeated key is an error, only `true` and `false` are booleans (`no` and `on` 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import types
 import typing
@@ -121,17 +122,23 @@ def suggestion(word: str, candidates: Iterable[str]) -> str:
 
 
 def load_yaml(kind: str, directory: Path | None = None) -> Document:
-    """Read `<kind>.yml` (kind: sources, pages, funnels, sessions …) from `directory`, else the shipped one.
+    """Read `<kind>.yml` (kind: sources, pages, funnels, sessions …) from `directory`, else the installation's own, else
+    the shipped one.
 
     Raises DefinitionError if the directory or the file does not exist or is not one YAML mapping.
     """
-    path = SHIPPED / f"{kind}.yml"
-    if directory is not None:
-        if not directory.is_dir():
-            raise DefinitionError([f"{directory}: no such directory of definitions"])
-        own = directory / f"{kind}.yml"
-        path = own if own.exists() else path
-    return read_document(kind, path)
+    if directory is not None and not directory.is_dir():
+        raise DefinitionError([f"{directory}: no such directory of definitions"])
+    own = (directory or own_directory()) / f"{kind}.yml"
+    return read_document(kind, own if own.exists() else SHIPPED / f"{kind}.yml")
+
+
+def own_directory() -> Path:
+    """Where an installation keeps files of its own, each instead of the shipped one: JOURNEYMART_DEFINITIONS.
+
+    Containers need one, because theirs are part of the image.
+    """
+    return Path(os.environ.get("JOURNEYMART_DEFINITIONS") or SHIPPED)
 
 
 def read_document(kind: str, path: Path) -> Document:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from journeymart.definitions.applied import load_definitions
-from journeymart.definitions.loader import SHIPPED, load_yaml
+from journeymart.definitions.loader import load_yaml, own_directory
 from journeymart.errors import JourneymartError
 
 
@@ -20,7 +20,7 @@ class AudienceError(JourneymartError):
 
 def target_of(directory: Path | None) -> Path:
     """The file that requests are added to."""
-    return (directory or SHIPPED) / "audiences.yml"
+    return (directory or own_directory()) / "audiences.yml"
 
 
 def origin_of(text: str) -> Any:
@@ -51,8 +51,11 @@ def with_audience(content: dict[str, Any], directory: Path | None = None) -> str
         raise AudienceError(f"{document.path}: {content['id']} is there already; edit it there, or take another name")
     text = (text if listed else "audiences:").rstrip("\n") + "\n" + _indented(content)
     with tempfile.TemporaryDirectory() as folder:
-        tried = Path(shutil.copytree(directory or SHIPPED, Path(folder) / "definitions"))
-        (tried / target_of(directory).name).write_text(text, encoding="utf-8")
+        tried, target = Path(folder) / "definitions", target_of(directory)
+        if target.parent.is_dir():
+            shutil.copytree(target.parent, tried)
+        tried.mkdir(exist_ok=True)
+        (tried / target.name).write_text(text, encoding="utf-8")
         load_definitions(tried)
     return text
 
