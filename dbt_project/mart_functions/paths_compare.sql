@@ -13,33 +13,42 @@ returns table (
 language sql stable security definer rows 500
 set search_path = ''
 as $$
-    with a as (
-        select p.*, sum(p.sessions) over (partition by p.step_no) as total
+    with a as materialized (
+        select p.*
         from mart.paths_main(
             paths_compare.depth, null, paths_compare.from_date, paths_compare.to_date,
             paths_compare.channel, paths_compare.domain, paths_compare.segment_a, paths_compare.device_type
         ) as p
     ),
 
-    b as (
-        select p.*, sum(p.sessions) over (partition by p.step_no) as total
+    b as materialized (
+        select p.*
         from mart.paths_main(
             paths_compare.depth, null, paths_compare.from_date, paths_compare.to_date,
             paths_compare.channel, paths_compare.domain, paths_compare.segment_b, paths_compare.device_type
         ) as p
     ),
 
-    both_sides as (
+    -- every step adds up to all sessions
+    total as (
+        select
+            (select sum(a.sessions) from a where a.step_no = 1) as total_a,
+            (select sum(b.sessions) from b where b.step_no = 1) as total_b
+    ),
+
+    -- materialized: a function is not put into the query whose arguments are subqueries
+    both_sides as materialized (
         select
             step_no,
             from_node,
             to_node,
             coalesce(a.sessions, 0) as sessions_a,
             coalesce(b.sessions, 0) as sessions_b,
-            coalesce(a.total, (select max(x.total) from a as x)) as total_a,
-            coalesce(b.total, (select max(x.total) from b as x)) as total_b
+            total.total_a,
+            total.total_b
         from a
         full join b using (step_no, from_node, to_node)
+        cross join total
     )
 
     select

@@ -72,32 +72,46 @@ begin
         )
     ),
 
-    visit as materialized (
+    -- names come after counting: there are many visits and few next nodes
+    onward as (
         select
-            coalesce(n.code, '이탈') as to_node,
-            extract(epoch from coalesce(m.left_at, m.ended_at) - m.arrived_at)::double precision as seconds
+            m.next_node_id,
+            count(*) as visits,
+            array_agg(
+                extract(epoch from coalesce(m.left_at, m.ended_at) - m.arrived_at)::double precision
+            ) as seconds
         from moved as m
-        left join raw.node as n on n.node_id = m.next_node_id
         where m.node_id = any(nodes)
+        group by m.next_node_id
     ),
 
-    ranked as materialized (
+    total as (
         select
-            v.to_node,
-            v.to_node = '이탈'
-            or row_number() over (order by (v.to_node = '이탈'), count(*) desc, v.to_node)
+            coalesce(n.code, '이탈') as to_node,
+            n.code is null as is_exit,
+            o.seconds,
+            sum(o.visits) over (partition by n.code) as visits
+        from onward as o
+        left join raw.node as n on n.node_id = o.next_node_id
+    ),
+
+    ranked as (
+        select
+            t.to_node,
+            t.seconds,
+            t.is_exit
+            or dense_rank() over (order by t.is_exit, t.visits desc, t.to_node)
             <= coalesce(paths_next.top_k, count(*) over ()) as is_named
-        from visit as v
-        group by v.to_node
+        from total as t
     )
 
     select
         case when r.is_named then r.to_node else '기타' end,
         count(*),
         count(*) / sum(count(*)) over ()::double precision,
-        percentile_cont(0.5) within group (order by v.seconds)
-    from visit as v
-    inner join ranked as r on r.to_node = v.to_node
+        percentile_cont(0.5) within group (order by s.seconds)
+    from ranked as r
+    cross join lateral unnest(r.seconds) as s (seconds)
     group by 1
     order by 2 desc, 1;
 end

@@ -61,12 +61,15 @@ as $$
                 where (t.arrived_at, t.source_rank, t.row_id) <= (e.event_at, 0, e.row_id)
             ) as step_no
             from mart.session_event as e
-            inner join raw.error as r on e.error_key = r.error_key
             where
                 e.visitor_key = s.visitor_key
                 and e.event_at between s.started_at and s.ended_at
                 and e.started_at = s.started_at
-                and session_anchored.error in (r.error_code, r.error_page)
+                and e.error_key = any(array(
+                    select r.error_key
+                    from raw.error as r
+                    where session_anchored.error in (r.error_code, r.error_page)
+                ))
         ) as p
     ) as w
     where

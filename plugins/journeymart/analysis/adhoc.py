@@ -7,7 +7,7 @@ what it is computed from is schema mart.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -315,18 +315,30 @@ def _compute(
     if policy is None:
         raise AnalysisError("nothing has been published yet")
     project = settings.repo / "dbt_project"
-    render = _renderer(project, policy[0], definition, models)
+    evaluated = {row[0] for row in connection.execute("select condition_id from mart.step_condition")}
+    render = _renderer(project, policy[0], definition, models, evaluated)
     for model in models:
         name = model.rpartition("/")[2]
         statement = render((project / "models" / f"{model}.sql").read_text(encoding="utf-8"))
+        if name == "step_match":
+            statement = (
+                sql.SQL("{} union all select m.* from mart.step_match as m where m.condition_id = any({})")
+                .format(
+                    sql.SQL(statement),
+                    sorted(evaluated & {condition.condition_id for condition in definition.conditions()}),
+                )
+                .as_string(connection)
+            )
         connection.execute(
             sql.SQL("create temporary table {} on commit drop as {}").format(sql.Identifier(name), sql.SQL(statement))
         )
         connection.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
 
 
-def _renderer(project: Path, policy: dict[str, Any], definition: AnyDefinition, models: Sequence[str]) -> Any:
-    """A function that renders the text of a model."""
+def _renderer(
+    project: Path, policy: dict[str, Any], definition: AnyDefinition, models: Sequence[str], evaluated: Collection[str]
+) -> Any:
+    """A function that renders the text of a model; `evaluated` are conditions whose matches the mart has."""
     computed = {model.rpartition("/")[2] for model in models}
 
     def ref(name: str) -> str:
@@ -339,7 +351,7 @@ def _renderer(project: Path, policy: dict[str, Any], definition: AnyDefinition, 
         return [
             (key, compiled.predicate, compiled.hold, compiled.breakdown, condition.uses[1])
             for key, condition in sorted(found.items())
-            if (compiled := condition.compiled("mart").get(source)) is not None
+            if key not in evaluated and (compiled := condition.compiled("mart").get(source)) is not None
         ]
 
     environment = SandboxedEnvironment(extensions=["jinja2.ext.do"], undefined=StrictUndefined, autoescape=False)
@@ -363,4 +375,6 @@ def _renderer(project: Path, policy: dict[str, Any], definition: AnyDefinition, 
     macros = "".join((project / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in _MACROS)
     for name in _REPLACED:
         macros = re.sub(rf"{{%-? macro {name}\(.*?{{%-? endmacro -?%}}", "", macros, flags=re.DOTALL)
-    return lambda text: environment.from_string(macros + text).render()
+    module = environment.from_string(macros).module
+    environment.globals.update((name, macro) for name, macro in vars(module).items() if not name.startswith("_"))
+    return lambda text: environment.from_string(text).render()

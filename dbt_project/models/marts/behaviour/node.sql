@@ -1,5 +1,6 @@
 {{ config(materialized='mart_view') }}
--- A transaction is shown by the name in its definition, any other node by the name it was last seen with.
+-- A transaction is shown by the name in its definition, any other node by the name it was last seen with: looked up
+-- node by node, because most who ask want a few.
 select
     n.node_id,
     n.code as node,
@@ -8,10 +9,10 @@ select
     coalesce(t.content #>> '{label,ko}', m.name, n.code) as label
 from {{ source('raw', 'node') }} as n
 left join {{ source('config', 'transaction_code') }} as t on n.kind = 'transaction' and n.code = t.transaction_code
-left join (
-    select distinct on (node_id)
-        node_id,
-        name
-    from {{ source('raw', 'node_name') }}
-    order by node_id asc, last_at desc, name asc
-) as m on n.node_id = m.node_id
+left join lateral (
+    select s.name
+    from {{ source('raw', 'node_name') }} as s
+    where s.node_id = n.node_id
+    order by s.last_at desc, s.name asc
+    limit 1
+) as m on true

@@ -11,7 +11,11 @@ select
     e.error_key is not null as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('session_fact') }} as s on c.customer_key = s.customer_key
-inner join {{ ref('session_event') }} as e on s.visitor_key = e.visitor_key and s.started_at = e.started_at
+inner join {{ ref('session_event') }} as e
+    on
+        s.visitor_key = e.visitor_key
+        and s.started_at = e.started_at
+        and e.event_at between s.started_at and s.ended_at
 left join {{ ref('node') }} as n on e.node_id = n.node_id
 left join {{ source('raw', 'action') }} as t on e.action_id = t.action_id
 left join {{ source('raw', 'agent') }} as a on e.agent_key = a.agent_key
