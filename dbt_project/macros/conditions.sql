@@ -15,7 +15,8 @@
         'customer': evaluated ~ ' and c.uses_customer',
     } -%}
     {%- set found = run_query(
-        "select c.condition_id, c.predicate, c.hold_value, c.breakdown_value, c.uses_session from config.condition as c"
+        "select c.condition_id, c.predicate, c.hold_value, c.breakdown_value, c.uses_session, c.is_of_node"
+        " from config.condition as c"
         " where c.source = '" ~ source ~ "' and " ~ wanted[which] ~ " order by c.condition_id"
     ) -%}
     {{ return(found.rows) }}
@@ -44,6 +45,32 @@
         {%- endfor %}
     end
     {%- endif -%}
+{%- endmacro %}
+
+{# The matches of conditions that the page and the kind of action decide: a join with those that fulfil them, so that the
+   number of conditions costs nothing. offset 0: nothing is looked up for events that fulfil none. #}
+{% macro node_matches(rows) -%}
+    select
+        e.condition_id,
+        e.row_id,
+        e.event_at as matched_at,
+        0::smallint as source_rank,
+        coalesce(s.customer_key, e.customer_key, -e.visitor_key) as person_key,
+        e.visitor_key,
+        e.started_at,
+        null::text as hold_value,
+        null::text as breakdown_value
+    from (
+        select
+            o.*,
+            k.condition_id
+        from {{ computed('session_event') if rows == 'computed' else ref('session_event') }} as o
+        inner join {{ ref('int_step__node') }} as k on o.node_id = k.node_id and o.action_id = k.action_id
+        where {{ 'not ' if rows == 'computed' }}k.is_new
+        offset 0
+    ) as e
+    inner join {{ computed('session_fact') if rows == 'computed' else ref('session_fact') }} as s
+        on e.visitor_key = s.visitor_key and e.started_at = s.started_at
 {%- endmacro %}
 
 {# The matches of one source. rows: 'computed' by this run, 'all', or those of 'customer's of whom more is known now.

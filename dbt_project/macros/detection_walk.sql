@@ -30,7 +30,7 @@ declare
     anchor_at timestamptz[];          -- when the step before was done (the last one that is not optional),
     last_at timestamptz[];            -- its last event,
     last_no integer[];
-    chain text[];                     -- and all of them, as step:row_id
+    chain text[];                     -- and all of them, as step:match_no
     place smallint;
     step integer;
     gap integer;
@@ -135,7 +135,7 @@ begin
                     begun_no[slot] := event_no;
                     begun_at[slot] := event.matched_at;
                     done_at := event.matched_at;
-                    chain[slot] := '1:' || event.row_id;
+                    chain[slot] := '1:' || event.match_no;
                 elsif event.matched_at - begun_at[source_slot] > rule.time_window
                     or (rule.is_strict and last_no[source_slot] <> event_no - 1)
                     or (
@@ -152,7 +152,7 @@ begin
                 else
                     begun_no[slot] := begun_no[source_slot];
                     begun_at[slot] := begun_at[source_slot];
-                    chain[slot] := chain[source_slot] || ',' || step || ':' || event.row_id;
+                    chain[slot] := chain[source_slot] || ',' || step || ':' || event.match_no;
                 end if;
                 anchor_at[slot] := done_at;
                 last_at[slot] := event.matched_at;

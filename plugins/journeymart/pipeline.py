@@ -417,9 +417,17 @@ def _apply_definitions(connection: psycopg.Connection, definitions: Definitions,
             cursor.execute("delete from config.condition")
             cursor.executemany(
                 "insert into config.condition (condition_id, source, predicate, hold_value, breakdown_value,"
-                " uses_customer, uses_session) values (%s, %s, %s, %s, %s, %s, %s)",
+                " is_of_node, uses_customer, uses_session) values (%s, %s, %s, %s, %s, %s, %s, %s)",
                 [
-                    (key, source, compiled.predicate, compiled.hold, compiled.breakdown, *condition.uses)
+                    (
+                        key,
+                        source,
+                        compiled.predicate,
+                        compiled.hold,
+                        compiled.breakdown,
+                        compiled.is_of_node,
+                        *condition.uses,
+                    )
                     for key, condition in definitions.conditions.items()
                     for source, compiled in condition.compiled().items()
                 ],

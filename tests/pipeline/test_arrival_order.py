@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
+import yaml
+from tests.oracle.rules import random_rule
 from tests.pipeline.comparison import differences, mart_by_name, mart_tables
 
 from journeymart import pipeline
@@ -27,7 +29,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # a dozen runs
 
 DEFINITIONS = Path(__file__).parent / "definitions"
 FILES = {"clickstream": 16, "transactions": 4}  # how many files the lines of a source are split into
-RUNS = 2
+DRAWN_RULES = 30
 MESSAGE_FILES = 3
 REPEATED_LINES = 0.03
 START = datetime(2026, 6, 1, 9, tzinfo=UTC)
@@ -56,7 +58,13 @@ def tangle(landing: Path, seed: int) -> Path | None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         name = "all.ndjson" if source in FILES else f"{len(list((landing / source).iterdir()))}.ndjson"
         (landing / source / name).write_text(text, encoding="utf-8")
-    return DEFINITIONS / "tangled"
+    definitions = landing.parent / "definitions"
+    shutil.copytree(DEFINITIONS / "tangled", definitions)
+    drawn = json.dumps([random_rule(chance, f"DR-DRAWN-{number}") for number in range(DRAWN_RULES)])
+    rules = yaml.safe_load((definitions / "rules.yml").read_text(encoding="utf-8"))
+    rules["rules"] += json.loads(drawn.replace('"transaction_code": "T"', '"transaction_code": "BUY"'))
+    (definitions / "rules.yml").write_text(json.dumps(rules), encoding="utf-8")
+    return definitions
 
 
 class Clock:
@@ -181,8 +189,9 @@ def test_random_arrival(
 
     warehouse = new_warehouse()
     arrivals = shuffled(whole, tmp_path / "prepared", random.Random(seed))
-    for number in range(RUNS):
-        for file in arrivals[number::RUNS]:
+    later = len(arrivals) // (6 if history is tangle else 2)
+    for number, files in enumerate((arrivals[later:], arrivals[:later])):
+        for file in files:
             place = landing / file.relative_to(tmp_path / "prepared")
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(file, place)

@@ -88,6 +88,7 @@ audiences:
 
 KEYS = {
     "clickstream": "event_id", "transactions": "transaction_id", "consents": "purpose", "campaign_sends": "send_id",
+    "survey_responses": "response_id",
 }  # fmt: skip
 
 
@@ -265,7 +266,9 @@ def check_departments(settings: Settings) -> None:
     everything = seen("*")
     assert everything.keys() >= {f"mart.{name}" for name in ("detection", "trigger", "detection_pending")}
     full = {name for name, rules in everything.items() if "DR-NO-C" in rules}
-    assert full == {f"mart.detection{name}" for name in ("", "_hit", "_next", "_step")}
+    assert full == {f"mart.detection{name}" for name in ("", "_hit", "_next", "_step")} | {
+        "mart.survey_answer", "mart.survey_response"
+    }  # fmt: skip
     for departments in (None, "", "elsewhere", "others*,x"):
         assert not any(seen(departments).values()), departments
     own = seen("x,tests")
@@ -328,6 +331,8 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         advice("late"), advice("same"), advice("small"), advice("gone"),
         # one that is dated ahead moves no watermark, so it expires nothing
         {"customer_id": "c-wait", "purpose": "marketing", "granted": True, "effective_at": "2027-01-01T00:00:00Z"},
+        *({"response_id": rule or "none", "responded_at": NINE.isoformat(), "customer_id": "c-late", "rule_id": rule,
+           "answers": {}} for rule in ("DR-A-THEN-B", "DR-NO-C", "DR-GONE", None)),
     )  # fmt: skip
     sequence = {
         "late": (10, ["late-A-0", "t-late"], 1),
@@ -339,6 +344,10 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     absent = {name: (10.0, [f"{name}-A-0"], 1) for name in ("late", "same", "small")}
     assert bank.hits("DR-NO-C") == absent | {"gone": (15, ["gone-A-5"], 1)}
     assert bank.rows("select due_at from mart.detection_pending") == [(NINE + timedelta(minutes=35),)]
+
+    assert set(bank.rows("select rule_name from mart.survey_answer")) == {
+        ("순서",), ("미도달",), ("DR-GONE",), ("규칙 없음",)
+    }  # fmt: skip
 
     queue = bank.queue()
     assert [(row[1], row[2]) for row in queue] == [

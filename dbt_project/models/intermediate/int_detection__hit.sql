@@ -1,5 +1,7 @@
 -- The hits that are reported: those that come too soon after another of the same rule and person are left out.
-select w.*
+select
+    w.*,
+    row_number() over () as hit_no
 from {{ ref('int_detection__walked') }} as w
 inner join build.detection_cool('{{ ref("int_detection__rule") }}', '{{ ref("int_detection__walked") }}') as c
     on

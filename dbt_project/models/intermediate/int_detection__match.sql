@@ -1,44 +1,108 @@
--- What counts for the rules of the people of this run: one row per rule and thing that happened.
+-- depends_on: {{ ref('int_detection__subject') }}
+-- What counts for the rules and people of this run, within their bounds: one row per rule and thing that happened.
 -- For an event that may complete a rule which waits, due_at is the time it waits for, and verdict what is known by now:
 -- fires, broken, or open until the watermark has passed.
 {% set timeout = seconds(session_policy().timeout_seconds) %}
--- What is looked for and what the people did, each by itself: the planner would rather pair every rule of a person with
--- everything that the person did.
 with wanted as materialized (
     select
-        s.rule_id,
-        s.subject_key,
+        c.*,
+        r.is_new,
         r.is_held,
-        c.place,
-        c.condition_id,
-        c.required_bit,
-        c.is_new_device,
-        c.habit_times,
-        c.habit_window,
-        c.habit_least
-    from {{ ref('int_detection__subject') }} as s
-    inner join {{ ref('int_detection__rule') }} as r on s.rule_id = r.rule_id
-    inner join {{ ref('int_detection__condition') }} as c on s.rule_id = c.rule_id and c.place >= 0
+        r.required_bits as all_required_bits,
+        r.reach - coalesce(r.cooldown, interval '0') as longest,
+        -- in front of a person's key: one number to sort by
+        dense_rank() over (order by c.rule_id) << 32 as rule_no,
+        row_number() over ()::integer as wanted_no
+    from {{ ref('int_detection__condition') }} as c
+    inner join {{ ref('int_detection__rule') }} as r on c.rule_id = r.rule_id
+    where c.place >= 0
 ),
 
+{%- if not is_full() %}
+
+-- By itself: the planner would rather pair every rule of a person with everything that the person did.
 done as materialized (
+    select m.*
+    from (
+        select
+            subject_key,
+            min(from_at) as from_at,
+            max(until_at) as until_at
+        from {{ ref('int_detection__subject') }}
+        group by subject_key
+    ) as p
+    inner join {{ ref('step_match') }} as m
+        on p.subject_key = m.person_key and p.from_at <= m.matched_at and p.until_at >= m.matched_at
+),
+{%- endif %}
+
+candidate as (
     select
-        m.condition_id,
-        m.person_key,
+        w.rule_no | (m.person_key::bigint & 4294967295) as history_no,
+        w.wanted_no,
+        w.required_bit,
+        w.longest,
+        m.person_key as subject_key,
         m.visitor_key,
         m.started_at,
         m.hold_value,
         m.matched_at,
         m.source_rank,
         m.row_id
-    from (select distinct subject_key from {{ ref('int_detection__subject') }}) as p
-    inner join {{ ref('step_match') }} as m on p.subject_key = m.person_key
+    from wanted as w
+    inner join {{ ref('step_match') }} as m on w.condition_id = m.condition_id
+    where w.is_new
+    {%- if not is_full() %}
+    union all
+    select
+        w.rule_no | (m.person_key::bigint & 4294967295) as history_no,
+        w.wanted_no,
+        w.required_bit,
+        w.longest,
+        m.person_key as subject_key,
+        m.visitor_key,
+        m.started_at,
+        m.hold_value,
+        m.matched_at,
+        m.source_rank,
+        m.row_id
+    from done as m
+    inner join wanted as w on m.condition_id = w.condition_id
+    inner join {{ ref('int_detection__subject') }} as s
+        on
+            w.rule_id = s.rule_id
+            and m.person_key = s.subject_key
+            and m.matched_at >= s.from_at
+            and m.matched_at <= s.until_at
+    {%- endif %}
+),
+
+-- Only where everything that must happen happens, nothing of it too far from the next, there can be a hit.
+apart as (
+    select
+        *,
+        matched_at - lag(matched_at) over (partition by history_no order by matched_at) > longest as is_apart
+    from candidate
+),
+
+grouped as (
+    select
+        *,
+        count(*) filter (where is_apart) over (partition by history_no order by matched_at) as group_no
+    from apart
+),
+
+completed as (
+    select
+        *,
+        bit_or(required_bit) over (partition by history_no, group_no) as group_bits
+    from grouped
 ),
 
 happened as (
     select
         w.rule_id,
-        w.subject_key,
+        m.subject_key,
         case when w.is_held then m.hold_value else '' end as hold_value,
         m.matched_at,
         m.source_rank,
@@ -48,18 +112,19 @@ happened as (
         array_agg(w.place order by w.place desc) as places,
         coalesce(bit_or(w.required_bit), 0) as required_bits,
         count(w.required_bit) as required_events
-    from wanted as w
-    inner join done as m on w.condition_id = m.condition_id and w.subject_key = m.person_key
+    from completed as m
+    inner join wanted as w on m.wanted_no = w.wanted_no
     where
-        (not w.is_held or m.hold_value is not null)
+        m.group_bits & w.all_required_bits = w.all_required_bits
+        and (not w.is_held or m.hold_value is not null)
         and (
             not w.is_new_device
             or (
                 select bool_and(o.visitor_key <> m.visitor_key)
                 from {{ ref('step_match') }} as o
                 where
-                    o.person_key = m.person_key
-                    and o.condition_id = m.condition_id
+                    o.person_key = m.subject_key
+                    and o.condition_id = w.condition_id
                     and row(o.matched_at, o.source_rank, o.row_id) < row(m.matched_at, m.source_rank, m.row_id)
             )
         )
@@ -74,15 +139,15 @@ happened as (
                 from {{ ref('step_match') }} as o
                 inner join {{ ref('transaction_fact') }} as f on o.row_id = f.row_id
                 where
-                    o.person_key = m.person_key
-                    and o.condition_id = m.condition_id
+                    o.person_key = m.subject_key
+                    and o.condition_id = w.condition_id
                     and o.matched_at >= m.matched_at - w.habit_window
                     and row(o.matched_at, o.source_rank, o.row_id) < row(m.matched_at, m.source_rank, m.row_id)
             )
         )
     group by
         w.rule_id,
-        w.subject_key,
+        m.subject_key,
         case when w.is_held then m.hold_value else '' end,
         m.matched_at,
         m.source_rank,
@@ -157,6 +222,7 @@ due as (
 )
 
 select
+    row_number() over () as match_no,
     rule_id,
     subject_key,
     hold_value,

@@ -1,7 +1,31 @@
 {{ config(pre_hook="{{ trigger_cap() }}") }}
--- Hits of the people of this run about which something may be done: with consent, and in time after quiet hours.
+-- depends_on: {{ ref('int_detection__subject') }} {{ ref('int_detection__rule') }} {{ ref('consent') }}
+-- Hits of the people of this run about which something may be done: with consent, and in time after quiet hours. All of
+-- them, earlier ones as well, because how often something may be done counts from one to the next.
 {% set zone = session_policy().time_zone %}
-with timed as (
+with
+{%- if not is_full() %}
+touched as (
+    select
+        s.rule_id,
+        s.subject_key
+    from {{ ref('int_detection__subject') }} as s
+    inner join {{ ref('int_trigger__action') }} as o on s.rule_id = o.rule_id
+    union
+    select
+        h.rule_id,
+        h.subject_key
+    from {{ computed('detection') }} as h
+    inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id and r.is_new
+    union
+    select
+        p.rule_id,
+        c.customer_key as subject_key
+    from {{ ref('int_trigger__action') }} as p
+    inner join {{ computed('consent') }} as c on p.purpose = c.purpose
+),
+{% endif %}
+timed as (
     select
         d.rule_id,
         d.version,
@@ -29,7 +53,10 @@ with timed as (
                 then (l.moment::date + 1 + a.quiet_to) at time zone '{{ zone }}'
             else d.detected_at
         end as show_from
-    from {{ computed('detection') }} as d
+    from {{ ref('detection') }} as d
+    {%- if not is_full() %}
+    inner join touched as u on d.rule_id = u.rule_id and d.subject_key = u.subject_key
+    {%- endif %}
     inner join {{ ref('int_trigger__action') }} as a on d.rule_id = a.rule_id
     cross join lateral (select d.detected_at at time zone '{{ zone }}' as moment) as l
 )

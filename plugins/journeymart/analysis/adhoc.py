@@ -35,18 +35,21 @@ KINDS: dict[type[AnyDefinition], str] = {Funnel: "funnels", Cohort: "cohorts", S
 FUNNEL_MODELS = (
     "intermediate/int_funnel__definition",
     "intermediate/int_funnel__condition",
+    "intermediate/int_step__node",
     "marts/journey/step_match",
     "intermediate/int_funnel__subject",
     "intermediate/int_funnel__attempt",
     "marts/journey/funnel_entry",
 )
 COHORT_MODELS = (
+    "intermediate/int_step__node",
     "marts/journey/step_match",
     "marts/cohort/cohort",
     "intermediate/int_cohort__condition",
     "marts/cohort/cohort_day",
 )
 SEGMENT_MODELS = (
+    "intermediate/int_step__node",
     "marts/journey/step_match",
     "intermediate/int_segment__leaf",
     "intermediate/int_segment__customer",
@@ -54,8 +57,9 @@ SEGMENT_MODELS = (
     "marts/cohort/segment_validity",
 )
 RULE_MODELS = (
-    "intermediate/int_detection__rule",
     "intermediate/int_detection__condition",
+    "intermediate/int_detection__rule",
+    "intermediate/int_step__node",
     "marts/journey/step_match",
     "intermediate/int_detection__subject",
     "intermediate/int_detection__match",
@@ -208,25 +212,32 @@ def hits(
             raise AnalysisError(f"a rule is about people, whatever they use: --{option} does not apply")
     if summary:
         query: LiteralString = """
+            with hit as (
+                select
+                    d.*,
+                    lag(d.detected_at) over (partition by d.subject_key order by d.detected_at, d.row_id) as last_at
+                from {relation} as d
+                where d.rule_id = %(rule_id)s
+            ),
+
+            also as (
+                select distinct h.row_id, h.subject_key
+                from hit as h
+                inner join mart.detection as o on h.subject_key = o.subject_key
+                where
+                    o.rule_id <> h.rule_id
+                    and o.detected_at >= h.detected_at - interval '7 days'
+                    and o.detected_at <= h.detected_at + interval '7 days'
+            )
+
             select
                 d.detection_date, count(*) as hits, count(distinct d.subject_key) as people,
-                count(distinct d.subject_key) filter (where exists (
-                    select from mart.detection as o
-                    where
-                        o.subject_key = d.subject_key and o.rule_id <> d.rule_id
-                        and o.detected_at >= d.detected_at - interval '7 days'
-                        and o.detected_at <= d.detected_at + interval '7 days'
-                )) as found_by_others,
-                count(*) filter (where exists (
-                    select from {relation} as o
-                    where
-                        o.rule_id = d.rule_id and o.subject_key = d.subject_key
-                        and (o.detected_at, o.row_id) < (d.detected_at, d.row_id)
-                        and o.detected_at > d.detected_at - interval '7 days'
-                )) as again_within_week,
+                count(distinct a.subject_key) as found_by_others,
+                count(*) filter (where d.last_at > d.detected_at - interval '7 days') as again_within_week,
                 count(*) filter (where d.goal_at is not null) as goal_reached {labelled}
-            from {relation} as d
-            where d.rule_id = %(rule_id)s and d.detection_date >= coalesce(%(from)s::date, '-infinity')
+            from hit as d
+            left join also as a on d.row_id = a.row_id and d.subject_key = a.subject_key
+            where d.detection_date >= coalesce(%(from)s::date, '-infinity')
                 and d.detection_date <= coalesce(%(to)s::date, 'infinity')
             group by d.detection_date
             order by d.detection_date
@@ -332,6 +343,8 @@ def _compute(
         connection.execute(
             sql.SQL("create temporary table {} on commit drop as {}").format(sql.Identifier(name), sql.SQL(statement))
         )
+        if name == "step_match" and isinstance(definition, Rule) and definition.looks_back:
+            connection.execute("create index on pg_temp.step_match (person_key, matched_at)")
         connection.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
 
 
@@ -349,7 +362,7 @@ def _renderer(
             return []
         found = {condition.condition_id: condition for condition in definition.conditions()}
         return [
-            (key, compiled.predicate, compiled.hold, compiled.breakdown, condition.uses[1])
+            (key, compiled.predicate, compiled.hold, compiled.breakdown, condition.uses[1], compiled.is_of_node)
             for key, condition in sorted(found.items())
             if key not in evaluated and (compiled := condition.compiled("mart").get(source)) is not None
         ]

@@ -132,6 +132,8 @@ SESSION_FIELDS = {
     },
     "inflow_channel": ((None, "inflow", "inflow_key"), "inflow_channel"),
 }
+# What says no more than which page and what kind of action: decided once for each of them, not for each event.
+_OF_NODE = {"page_code", "node", "action_type"}
 _MOMENT = {"hour": ("hour", _NUMBER), "weekday": ("isodow", _NUMBER), "date": ("", _DATE)}  # in business time
 _SEGMENT = re.compile(r"[\w-]{1,64}")
 MAX_DEPTH = 5
@@ -162,6 +164,7 @@ class Compiled:
     predicate: str
     hold: str | None = None
     breakdown: str | None = None
+    is_of_node: bool = False  # whether the page and the kind of action decide it alone
 
 
 def _compare(symbol: str) -> Callable[[sql.Composable, Any], sql.Composable]:
@@ -241,7 +244,8 @@ class Condition(DefinitionModel):
         return list(_names(self.where))
 
     def _compile(self, scope: _Scope) -> Compiled:
-        return Compiled(scope.all(self.where).as_string(None))
+        is_of_node = scope.source == "screen" and _OF_NODE.issuperset(self._names())
+        return Compiled(scope.all(self.where).as_string(None), is_of_node=is_of_node)
 
 
 class KeepingCondition(Condition):
@@ -258,10 +262,12 @@ class KeepingCondition(Condition):
         # a part that is unknown is equal to nothing
         known = sql.SQL(" and ").join(sql.SQL("{} is not null").format(value) for value in held)
         hold = sql.SQL("case when {} then jsonb_build_array({})::text end").format(known, sql.SQL(", ").join(held))
+        plain = super()._compile(scope)
         return Compiled(
-            super()._compile(scope).predicate,
+            plain.predicate,
             hold.as_string(None) if held else None,
             scope.text(self.breakdown).as_string(None) if self.breakdown else None,
+            is_of_node=plain.is_of_node and not held and not self.breakdown,
         )
 
 

@@ -166,6 +166,11 @@ class Rule(DefinitionModel):
         """The steps without the nots, each with its place in the file."""
         return tuple((place, step) for place, step in enumerate(self.steps) if step.not_ is None)
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether it depends on what the person did before, however long ago, if something is a step."""
+        return any(step.new_device or step.above_habit for step in self.steps)
+
     def conditions(self) -> tuple[Condition, ...]:
         """Everything the rule needs matched."""
         goal = () if self.goal is None else (self.goal.plain(),)

@@ -743,6 +743,7 @@ alter table config.condition add column if not exists hold_value text;      -- e
 alter table config.condition add column if not exists breakdown_value text;
 alter table config.condition add column if not exists uses_customer boolean not null default false;
 alter table config.condition add column if not exists uses_session boolean not null default false;
+alter table config.condition add column if not exists is_of_node boolean not null default false;
 alter table config.condition drop constraint if exists condition_pkey;
 alter table config.condition add primary key (condition_id, source);        -- a condition of any source is one of each
 create table if not exists config.unlinked_device (   -- whose sessions without a login shall belong to nobody

@@ -1,7 +1,10 @@
 {{ config(
     key=['rule_id', 'subject_key', 'row_id'],
     replaces="exists (
-            select from build.int_detection__subject as s where s.rule_id = m.rule_id and s.subject_key = m.subject_key
+            select from build.int_detection__subject as s
+            where
+                s.rule_id = m.rule_id and s.subject_key = m.subject_key
+                and m.detected_at >= s.from_at and m.detected_at <= s.until_at
         )
         or not exists (
             select from build.int_detection__rule as r where r.rule_id = m.rule_id and r.version = m.version
@@ -9,63 +12,68 @@
     indexes=[['rule_id', 'detection_date'], ['customer_id'], ['visitor_id']],
 ) }}
 {% set sources = ['screen', 'transaction', 'consultation', 'campaign', 'subscription', 'survey'] %}
-with item as (
+-- By itself, so that only evidence is looked up, not everything that counted.
+with item as materialized (
     select
-        h.rule_id,
-        h.subject_key,
-        h.row_id,
+        h.hit_no,
         t.item_no,
         split_part(t.item, ':', 1)::integer as step_no,
-        split_part(t.item, ':', 2)::bigint as item_row_id
+        m.matched_at,
+        m.visitor_key,
+        m.source_rank,
+        m.row_id
     from {{ ref('int_detection__hit') }} as h
     cross join lateral unnest(h.taken) with ordinality as t (item, item_no)
+    inner join {{ ref('int_detection__match') }} as m on split_part(t.item, ':', 2)::bigint = m.match_no
     where h.status = 'fires'
 ),
 
 named as (
     select
         i.*,
-        m.matched_at,
-        m.visitor_key,
         (
             array[
                 {%- for source in sources %}
                 '{{ source }}'{{ ',' if not loop.last }}
                 {%- endfor %}
             ]
-        )[m.source_rank + 1] as source,
+        )[i.source_rank + 1] as source,
         coalesce(
             c.event_id, t.transaction_id, o.consultation_id, p.send_id, b.subscription_id, v.response_id
         ) as id
     from item as i
-    inner join (
-        select distinct
-            rule_id,
-            subject_key,
-            row_id,
-            source_rank,
-            matched_at,
-            visitor_key
-        from {{ ref('int_detection__match') }}
-    ) as m on i.rule_id = m.rule_id and i.subject_key = m.subject_key and i.item_row_id = m.row_id
-    left join {{ source('raw', 'clickstream') }} as c on m.source_rank = 0 and i.item_row_id = c.row_id
-    left join {{ source('raw', 'transactions') }} as t on m.source_rank = 1 and i.item_row_id = t.row_id
-    left join {{ source('raw', 'consultations') }} as o on m.source_rank = 2 and i.item_row_id = o.row_id
-    left join {{ source('raw', 'campaign_sends') }} as p on m.source_rank = 3 and i.item_row_id = p.row_id
-    left join {{ source('raw', 'subscriptions') }} as b on m.source_rank = 4 and i.item_row_id = b.row_id
-    left join {{ source('raw', 'survey_responses') }} as v on m.source_rank = 5 and i.item_row_id = v.row_id
+    left join {{ source('raw', 'clickstream') }} as c on i.source_rank = 0 and i.row_id = c.row_id
+    left join {{ source('raw', 'transactions') }} as t on i.source_rank = 1 and i.row_id = t.row_id
+    left join {{ source('raw', 'consultations') }} as o on i.source_rank = 2 and i.row_id = o.row_id
+    left join {{ source('raw', 'campaign_sends') }} as p on i.source_rank = 3 and i.row_id = p.row_id
+    left join {{ source('raw', 'subscriptions') }} as b on i.source_rank = 4 and i.row_id = b.row_id
+    left join {{ source('raw', 'survey_responses') }} as v on i.source_rank = 5 and i.row_id = v.row_id
 ),
 
 told as (
     select
-        rule_id,
-        subject_key,
-        row_id,
+        hit_no,
         jsonb_object_agg(step_no, matched_at order by item_no) as done,
         jsonb_agg(jsonb_build_object('step', step_no, 'source', source, 'id', id) order by item_no) as evidence,
         (array_agg(visitor_key order by item_no desc) filter (where visitor_key is not null))[1] as visitor_key
     from named
-    group by rule_id, subject_key, row_id
+    group by hit_no
+),
+
+goal as (
+    select
+        h.hit_no,
+        min(m.matched_at) as goal_at
+    from {{ ref('int_detection__hit') }} as h
+    inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
+    inner join {{ ref('int_detection__condition') }} as g on h.rule_id = g.rule_id and g.place = -1
+    inner join {{ ref('step_match') }} as m
+        on
+            g.condition_id = m.condition_id
+            and h.subject_key = m.person_key
+            and h.detected_at < m.matched_at
+            and m.matched_at <= h.detected_at + r.goal_window
+    group by h.hit_no
 ),
 
 found as (
@@ -88,20 +96,11 @@ found as (
         r.kind,
         h.is_censored,
         r.score,
-        (
-            select min(m.matched_at)
-            from {{ ref('int_detection__condition') }} as g
-            inner join {{ ref('step_match') }} as m on g.condition_id = m.condition_id
-            where
-                g.rule_id = h.rule_id
-                and g.place = -1
-                and m.person_key = h.subject_key
-                and m.matched_at > h.detected_at
-                and m.matched_at <= h.detected_at + r.goal_window
-        ) as goal_at
+        g.goal_at
     from {{ ref('int_detection__hit') }} as h
     inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
-    inner join told as t on h.rule_id = t.rule_id and h.subject_key = t.subject_key and h.row_id = t.row_id
+    inner join told as t on h.hit_no = t.hit_no
+    left join goal as g on h.hit_no = g.hit_no
     left join {{ source('raw', 'customer') }} as c on h.subject_key = c.customer_key
     left join {{ source('raw', 'visitor') }} as v on coalesce(t.visitor_key, -h.subject_key) = v.visitor_key
     where h.status = 'fires'

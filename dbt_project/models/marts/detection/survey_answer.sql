@@ -1,9 +1,11 @@
 {{ config(materialized='mart_view') }}
--- An answer belongs to the last hit of its rule and person before it.
+-- An answer belongs to the last hit of its rule and person before it. What answers no rule belongs to no department and
+-- is seen by those who see all of them.
 select
     s.response_id,
     s.responded_at,
     s.rule_id,
+    coalesce(n.label_ko, s.rule_id, '규칙 없음') as rule_name,
     c.customer_id,
     v.visitor_id,
     s.answers,
@@ -33,4 +35,4 @@ left join lateral (
     order by d.detected_at desc, d.row_id desc
     limit 1
 ) as h on true
-where s.rule_id is not null and raw.may_see_rows(n.owner)
+where raw.may_see_rows(n.owner)

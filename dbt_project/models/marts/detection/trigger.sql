@@ -3,6 +3,9 @@
     replaces="exists (
             select from build.int_detection__subject as s where s.rule_id = m.rule_id and s.subject_key = m.subject_key
         )
+        or exists (
+            select from build.consent as c where c.customer_key = m.subject_key and c.purpose = m.purpose
+        )
         or not exists (
             select from build.int_detection__rule as r where r.rule_id = m.rule_id and r.version = m.version
         )",

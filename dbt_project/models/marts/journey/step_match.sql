@@ -13,12 +13,13 @@
                 where h.customer_key = m.person_key and m.matched_at >= h.from_at and m.matched_at < h.to_at
             )
         )",
-    indexes=[['person_key'], ['visitor_key']],
+    indexes=[['person_key', 'matched_at'], ['visitor_key']],
 ) }}
 -- depends_on: {{ ref('session_event') }} {{ ref('session_fact') }} {{ ref('transaction_fact') }}
 -- depends_on: {{ ref('consultation') }} {{ ref('campaign_send') }} {{ ref('subscription') }}
 -- depends_on: {{ ref('survey_response') }} {{ ref('customer') }} {{ ref('inflow') }} {{ ref('int_customer__changed') }}
--- depends_on: {{ ref('int_session__touched') }} {{ ref('step_condition') }} {{ ref('line_duplicate') }}
+-- depends_on: {{ ref('int_session__touched') }} {{ ref('int_step__node') }} {{ ref('step_condition') }}
+-- depends_on: {{ ref('line_duplicate') }}
 {# What can match; rank orders what happened at one moment (SOURCES in definitions/conditions.py).
    model: of the mart; raw: what is looked up of a line; at: when it happened. #}
 {% set sources = [
@@ -29,16 +30,21 @@
     {'rank': 4, 'name': 'subscription', 'model': 'subscription', 'raw': 'subscriptions', 'at': 'subscribed_at'},
     {'rank': 5, 'name': 'survey', 'model': 'survey_response', 'raw': 'survey_responses', 'at': 'responded_at'},
 ] %}
-{% set parts = [] %}
+{% set parts = {'known': [], 'customer': [], 'new': []} %}
 {% for of in sources %}
     {% for which, rows in [('known', 'computed'), ('customer', 'customer'), ('new', 'all')] %}
         {% set found = conditions(of.name, which) %}
-        {% if found %}{% do parts.append(step_matches(of, rows, found)) %}{% endif %}
+        {% set others = found | rejectattr(5) | list %}
+        {% if found | length > others | length and which != 'customer' %}
+            {% do parts[which].append(node_matches(rows)) %}
+        {% endif %}
+        {% if others %}{% do parts[which].append(step_matches(of, rows, others)) %}{% endif %}
     {% endfor %}
 {% endfor %}
-{% if parts -%}
+{% set known = (parts.known + parts.customer) | join('\nunion\n' if parts.customer else '\nunion all\n') %}
+{% if known or parts.new -%}
 {# A row may be both computed by this run and of a customer of whom more is known. -#}
-{{ parts | join('\nunion all\n' if is_full() else '\nunion\n') }}
+{{ (([known] if known else []) + parts.new) | join('\nunion all\n') }}
 {%- else -%}
 select
     null::text as condition_id,
