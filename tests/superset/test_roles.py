@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,7 +25,8 @@ from journeymart.publish.access import PERSONAL
 from journeymart.settings import Settings
 from journeymart.superset.apply import apply, connect, list_assets
 from journeymart.superset.bundle import asset_uuid, own_name, slug_of
-from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets
+from journeymart.superset.lint import COLUMN_FIELDS, METRIC_FIELDS, names
+from journeymart.superset.specs import ASSETS, LOCALES, Assets, Dashboard, read_assets
 
 pytestmark = pytest.mark.platform
 
@@ -69,25 +70,22 @@ def dataset_ids(admin: SupersetClient) -> dict[str, int]:
 def ask(extended: Assets, dataset_ids: dict[str, int]) -> Callable[..., Any]:
     """Asks for a metric of a dashboard's dataset; answers the response."""
 
-    def query(client: SupersetClient, dashboard: str, dataset: str, **options: Any) -> Any:
+    def query(
+        client: SupersetClient, dashboard: str, dataset: str, *,
+        locale: str = "ko", queries: Sequence[dict[str, Any]] = ({},), **options: Any,
+    ) -> Any:  # fmt: skip
         spec = extended.datasets[dataset]
-        metric = next(iter(spec.metrics.values())).label.ko
+        metric = next(iter(spec.metrics.values())).label.get(locale)
         filters = options.pop("filters", [])
         period = options.pop("period", "No filter")
         form = {key: options.pop(key) for key in ("result_format", "result_type") if key in options}
-        temporal = {"col": spec.time, "op": "TEMPORAL_RANGE", "val": period}
-        number = dataset_ids[asset_uuid("datasets", own_name(dashboard, dataset), "ko")]
+        temporal = [{"col": spec.time, "op": "TEMPORAL_RANGE", "val": period}] if spec.time else []
+        number = dataset_ids[asset_uuid("datasets", own_name(dashboard, dataset), locale)]
+        common = {"columns": [], "metrics": [metric], "filters": filters, "row_limit": 100, **options}
+        asked = [{**common, **item} for item in queries]
         body = {
             "datasource": {"id": number, "type": "table"},
-            "queries": [
-                {
-                    "columns": [],
-                    "metrics": [metric],
-                    "filters": filters + ([temporal] if spec.time else []),
-                    "row_limit": 100,
-                    **options,
-                }
-            ],
+            "queries": [{**item, "filters": item["filters"] + temporal} for item in asked],
             "form_data": {
                 "adhoc_filters": [
                     {"clause": "WHERE", "expressionType": "SIMPLE", "subject": spec.time, "operator": "TEMPORAL_RANGE",
@@ -143,17 +141,49 @@ def test_the_menu_lists_what_is_theirs(people, extended, ask):
         }, name
 
 
-def test_what_may_be_read_answers_and_what_may_not_is_refused(people, extended, ask):
-    """Every dataset as one of those who may read it, in turn; of every other dashboard one dataset as each role."""
-    for number, (key, dashboard) in enumerate(extended.dashboards.items()):
-        able = [name for name in people if key in opened_by(name, extended)]
-        for place, dataset in enumerate(extended.datasets_of(dashboard)):
-            name = able[(number + place) % len(able)]
-            response = ask(people[name], key, dataset)
-            assert response.status_code == 200, (name, key, dataset, response.text)
-        for name in people.keys() - set(able):
-            response = ask(people[name], key, extended.datasets_of(dashboard)[-1])
-            assert response.status_code == 403, (name, key, response.text)
+def queries_of(dashboard: Dashboard, assets: Assets, locale: str) -> dict[str, list[dict[str, Any]]]:
+    """By dataset the queries of a dashboard's charts and of the lists of values of its filters."""
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    def add(dataset: str, columns: list[str], metrics: list[str], filters: dict[str, Any]) -> None:
+        labels = [assets.datasets[dataset].metrics[name].label.get(locale) for name in dict.fromkeys(metrics)]
+        conditions = [
+            {"col": name, "op": "IN" if isinstance(v, list) else "==", "val": v} for name, v in filters.items()
+        ]
+        query = {"columns": list(dict.fromkeys(columns)), "metrics": labels, "filters": conditions}
+        found.setdefault(dataset, []).append(query)
+
+    for chart in (assets.charts[name] for name in dashboard.charts):
+        columns, metrics = (
+            [name for field in fields for name in names(chart.params.get(field))]
+            for fields in (COLUMN_FIELDS, METRIC_FIELDS)
+        )
+        add(chart.dataset, columns, metrics, chart.filters)
+    for item in dashboard.filters.values():
+        if item.dataset and item.column:
+            add(item.dataset, [item.column], names(item.sort_by), {})
+    return found
+
+
+def test_every_chart_answers_those_who_may_open_its_dashboard_and_nobody_else(people, extended, ask):
+    """Every role runs every chart and filter of its dashboards and is refused at the others, departments in turn."""
+    wrong = []
+    for place, (key, dashboard) in enumerate(extended.dashboards.items()):
+        locale = LOCALES[place % len(LOCALES)]
+        asked = queries_of(dashboard, extended, locale)
+        able = {name: key in opened_by(name, extended) for name in people}
+        for is_able, role in sorted({(able[name], name.partition("@")[0]) for name in people}):
+            names_of = [name for name in people if name.partition("@")[0] == role and able[name] == is_able]
+            name = names_of[place % len(names_of)]
+            for dataset, queries in list(asked.items())[None if is_able else -1 :]:
+                response = ask(people[name], key, dataset, locale=locale, queries=queries)
+                if response.status_code != (200 if is_able else 403):
+                    wrong.append((name, key, dataset, response.status_code, response.text))
+                for query, result in zip(queries, response.json().get("result", []), strict=is_able):
+                    known = {*query["columns"], *query["metrics"]}
+                    if result["error"] or (result["rowcount"] and set(result["colnames"]) != known):
+                        wrong.append((name, key, dataset, query, result["error"] or result["colnames"]))
+    assert wrong == []
 
 
 def test_a_department_sees_its_own_funnels_even_when_the_answer_is_cached(people, ask):
