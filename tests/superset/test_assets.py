@@ -314,11 +314,13 @@ def test_a_filter_reaches_exactly_the_charts_that_know_its_column(assets, bundle
         item["id"]: {name for number, name in names.items() if number not in item["scope"]["excluded"]}
         for item in dashboard["metadata"]["native_filter_configuration"]
     }
-    kpis = {name for name in names.values() if name.startswith("kpi_")}
-    assert reached["NATIVE_FILTER-domain"] == set(names.values()) - {"status"}
-    assert reached["NATIVE_FILTER-device"] == kpis | {"daily_trend", "top_error_pages"}
-    assert reached["NATIVE_FILTER-channel"] == set(names.values()) - {"status"}
-    assert reached["NATIVE_FILTER-period"] == set(names.values()) - {"status"}
+    everywhere = set(names.values()) - {"status"}
+    assert reached == dict.fromkeys(reached, everywhere)
+    paths = bundle["dashboards/main_paths_ko.yaml"]["metadata"]["native_filter_configuration"]
+    numbers = {name: number for number, name in enumerate(assets.dashboards["main_paths"].charts, start=1)}
+    excluded = {item["id"]: set(item["scope"]["excluded"]) for item in paths}
+    assert excluded["NATIVE_FILTER-device"] == {numbers[name] for name in ("status", "journey_map", "top_paths")}
+    assert excluded["NATIVE_FILTER-channel"] == {numbers[name] for name in ("status", "top_paths")}
 
 
 def test_a_pack_becomes_a_dashboard_that_shows_nothing_but_its_own(assets, bundle):

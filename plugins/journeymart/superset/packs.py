@@ -51,7 +51,7 @@ def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
         slug=pack.id.lower(),
         title=Text(ko=pack.label.ko, en=pack.label.en),
         description=Text(ko=pack.description.ko, en=pack.description.en),
-        filters=filters | {name: shared[name] for name in ("period", "segment", "channel", "domain")},
+        filters=filters | {name: shared[name] for name in ("period", "segment", "channel", "domain", "device")},
         tabs=[*tabs, _help_tab(pack)],
         pins=pins,
         owner=pack.owner,

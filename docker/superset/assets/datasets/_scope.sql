@@ -3,6 +3,7 @@
 -- one that is known. The result carries the columns of `scope` past the filter that Superset itself puts around the query.
 {% set channels = filter_values('channel') -%}
 {% set domains = filter_values('domain') -%}
+{% set devices = filter_values('device_type') -%}
 with scope as (
     select
         period.from_date,
@@ -10,6 +11,7 @@ with scope as (
         coalesce(period.from_date, period.to_date) as session_date,
         channels.channel,
         domains.domain,
+        devices.device_type,
         segments.segment_id,
         segments.segment
     from (
@@ -31,6 +33,13 @@ with scope as (
         select null::text as domain
         {%- endif %}
     ) as domains
+    cross join (
+        {% if devices -%}
+        select distinct device_type from mart.session_daily where device_type in {{ devices | where_in }}
+        {%- else -%}
+        select null::text as device_type
+        {%- endif %}
+    ) as devices
     cross join (
         {% if segments -%}
         select named.segment_id, named.segment

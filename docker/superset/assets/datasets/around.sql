@@ -50,6 +50,7 @@ edge as (
         scope.session_date,
         scope.channel,
         scope.domain,
+        scope.device_type,
         scope.segment,
         path.step,
         path.from_node,
@@ -60,7 +61,7 @@ edge as (
     cross join lateral mart.paths_around(
         node => chosen.code, before => 2, after => 2, occurrence => chosen.occurrence, kind => chosen.kind,
         from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
-        segment => scope.segment_id
+        segment => scope.segment_id, device_type => scope.device_type
     ) as path
 ),
 
@@ -114,6 +115,7 @@ select
     session_date,
     channel,
     domain,
+    device_type,
     segment,
     step,
     case when step > 0 then '+' else '' end || step || ' · ' || link.source as source,
@@ -122,4 +124,4 @@ select
     link.target as to_page,
     sum(sessions) as sessions
 from link
-group by anchor, occurrence, session_date, channel, domain, segment, step, link.source, link.target
+group by anchor, occurrence, session_date, channel, domain, device_type, segment, step, link.source, link.target

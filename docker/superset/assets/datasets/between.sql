@@ -43,6 +43,7 @@ way as (
         scope.session_date,
         scope.channel,
         scope.domain,
+        scope.device_type,
         scope.segment,
         path.path,
         path.sessions,
@@ -52,7 +53,7 @@ way as (
     -- By position: an argument called end would lose its quotes on the way through Superset's parser.
     cross join lateral mart.paths_between(
         ends_chosen.start_node, ends_chosen.end_node, 100, null,
-        scope.from_date, scope.to_date, scope.channel, scope.domain, scope.segment_id
+        scope.from_date, scope.to_date, scope.channel, scope.domain, scope.segment_id, scope.device_type
     ) as path
 )
 
@@ -62,6 +63,7 @@ select
     way.session_date,
     way.channel,
     way.domain,
+    way.device_type,
     way.segment,
     case way.path
         when '이탈' then {{ [missed] | where_in }}

@@ -1,5 +1,5 @@
 -- Two versions of a definition are two different questions: only the current one is shown. The daily numbers are of
--- everybody; with a channel, domain or segment each day is counted anew.
+-- everybody; with a channel, domain, device or segment each day is counted anew.
 {% set period = get_time_filter('entry_date') -%}
 {% set segments = filter_values('segment') -%}
 {% set own_roles = current_user_roles() -%}
@@ -8,12 +8,13 @@
 {% include '_funnel.sql' %},
 
 counted as (
-    {% if channels or domains or segments -%}
+    {% if channels or domains or devices or segments -%}
     select
         day.entry_date,
         asked.funnel_id,
         scope.channel,
         scope.domain,
+        scope.device_type,
         scope.segment,
         step.step_no,
         step.entered,
@@ -32,7 +33,8 @@ counted as (
     cross join scope
     cross join lateral mart.funnel(
         funnel_id => asked.funnel_id, from_date => day.entry_date, to_date => day.entry_date,
-        channel => scope.channel, domain => scope.domain, segment => scope.segment_id
+        channel => scope.channel, domain => scope.domain, segment => scope.segment_id,
+        device_type => scope.device_type
     ) as step
     {%- else -%}
     select
@@ -40,6 +42,7 @@ counted as (
         step.funnel_id,
         null::text as channel,
         null::text as domain,
+        null::text as device_type,
         null::text as segment,
         step.step_no,
         step.entered,
@@ -59,6 +62,7 @@ select
     asked.funnel,
     counted.channel,
     counted.domain,
+    counted.device_type,
     counted.segment,
     counted.step_no,
     counted.step_no || '. ' || asked.step_names[counted.step_no] as step,

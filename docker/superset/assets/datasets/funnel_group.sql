@@ -19,7 +19,8 @@ counted as (
     cross join people
     cross join lateral mart.funnel(
         funnel_id => asked.funnel_id, from_date => scope.from_date, to_date => scope.to_date,
-        channel => scope.channel, domain => scope.domain, segment => people.segment_id
+        channel => scope.channel, domain => scope.domain, segment => people.segment_id,
+        device_type => scope.device_type
     ) as step
     union all
     select 3, step.breakdown, asked.funnel_id, step.step_no, step.entered, step.converted, step.still_open
@@ -27,7 +28,8 @@ counted as (
     cross join scope
     cross join lateral mart.funnel(
         funnel_id => asked.funnel_id, from_date => scope.from_date, to_date => scope.to_date,
-        channel => scope.channel, domain => scope.domain, breakdown_by => 'breakdown'
+        channel => scope.channel, domain => scope.domain, breakdown_by => 'breakdown',
+        device_type => scope.device_type
     ) as step
     where step.breakdown <> 'all'
 )
@@ -39,6 +41,7 @@ select
     asked.funnel,
     scope.channel,
     scope.domain,
+    scope.device_type,
     counted.kind_no,
     counted.people,
     counted.step_no,

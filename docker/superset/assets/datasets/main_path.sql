@@ -7,6 +7,7 @@ select
     scope.session_date,
     scope.channel,
     scope.domain,
+    scope.device_type,
     scope.segment,
     path.step_no,
     path.step_no || ' · ' || coalesce(source.label, path.from_node) as source,
@@ -16,7 +17,7 @@ from scope
 cross join lateral mart.paths_main(
     depth => 5, top_k => 6,
     from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
-    segment => scope.segment_id
+    segment => scope.segment_id, device_type => scope.device_type
 ) as path
 left join name as source on path.from_node = source.node
 left join name as target on path.to_node = target.node

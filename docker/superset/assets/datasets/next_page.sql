@@ -28,6 +28,7 @@ select
     scope.session_date,
     scope.channel,
     scope.domain,
+    scope.device_type,
     scope.segment,
     coalesce(name.label, onward.to_node) as to_page,
     onward.visits,
@@ -37,6 +38,6 @@ cross join scope
 cross join lateral mart.paths_next(
     node => chosen.code, top_k => 15, kind => chosen.kind,
     from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
-    segment => scope.segment_id
+    segment => scope.segment_id, device_type => scope.device_type
 ) as onward
 left join name on onward.to_node = name.node

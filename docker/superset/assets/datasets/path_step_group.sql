@@ -15,6 +15,7 @@ select
     scope.session_date,
     scope.channel,
     scope.domain,
+    scope.device_type,
     people.kind_no,
     people.people,
     chosen.step_no::integer as step_no,
@@ -25,6 +26,7 @@ cross join scope
 cross join people
 cross join lateral mart.paths_steps(
     nodes => asked.nodes, segments => array[people.segment_id],
-    from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain
+    from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
+    device_type => scope.device_type
 ) as walked
 inner join chosen on walked.step_no = chosen.step_no

@@ -30,6 +30,7 @@ select
     scope.session_date,
     scope.channel,
     scope.domain,
+    scope.device_type,
     sides.segment_a,
     sides.segment_b,
     move.step_no,
@@ -46,7 +47,8 @@ from sides
 cross join scope
 cross join lateral mart.paths_compare(
     segment_a => sides.id_a, segment_b => sides.id_b, depth => 5,
-    from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain
+    from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
+    device_type => scope.device_type
 ) as move
 left join name as source on move.from_node = source.node
 left join name as target on move.to_node = target.node
