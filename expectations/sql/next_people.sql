@@ -14,7 +14,9 @@ with definition as (
         and jsonb_array_length(content -> 'hold') = 0
 ),
 
-subject as (
+-- materialized, and counted together below rather than joined: the planner takes the subjects for few, and would
+-- compare each with all matches and all entries
+subject as materialized (
     select
         d.funnel_id,
         d.condition_id,
@@ -31,20 +33,42 @@ did as (
     inner join next.step_match as m on s.subject_key = m.person_key and s.condition_id = m.condition_id
 ),
 
+-- what the run computed is of these subjects and of nobody else
 entered as (
     select
-        s.funnel_id,
-        s.subject_key
-    from subject as s
-    inner join next.funnel_entry as e on s.funnel_id = e.funnel_id and s.subject_key = e.subject_key
+        e.funnel_id,
+        e.subject_key
+    from build.funnel_entry as e
+    where e.funnel_id in (select d.funnel_id from definition as d)
+),
+
+person as (
+    select
+        u.funnel_id,
+        u.subject_key,
+        bool_or(u.has_done) as has_done,
+        not bool_and(u.has_done) as has_entered
+    from (
+        select
+            d.funnel_id,
+            d.subject_key,
+            true as has_done
+        from did as d
+        union all
+        select
+            e.funnel_id,
+            e.subject_key,
+            false as has_done
+        from entered as e
+    ) as u
+    group by u.funnel_id, u.subject_key
 )
 
 select
-    coalesce(d.funnel_id, e.funnel_id) as funnel_id,
-    count(d.subject_key) as did_without_entry,
-    count(e.subject_key) as entered_without_match
-from did as d
-full join entered as e on d.funnel_id = e.funnel_id and d.subject_key = e.subject_key
-where d.subject_key is null or e.subject_key is null
-group by coalesce(d.funnel_id, e.funnel_id)
-order by funnel_id
+    p.funnel_id,
+    count(*) filter (where not p.has_entered) as did_without_entry,
+    count(*) filter (where not p.has_done) as entered_without_match
+from person as p
+where not p.has_entered or not p.has_done
+group by p.funnel_id
+order by p.funnel_id

@@ -21,7 +21,15 @@ with taken as (
                 (select max(t.moment) from unnest(e.step_times[1:s.step_no - 1]) as t (moment))
             )
         ) as seconds,
-        case when s.has_amount then e.step_rows[s.step_no] end as amount_row_id,
+        -- looked up row by row: a join would compare every step with every transaction
+        case
+            when s.has_amount
+                then (
+                    select f.amount_krw
+                    from {{ ref('transaction_fact') }} as f
+                    where f.row_id = e.step_rows[s.step_no]
+                )
+        end as amount_krw,
         e.step_times[s.step_no] is not null as is_taken
     from {{ ref('int_funnel__date') }} as d
     inner join {{ ref('funnel_entry') }} as e on d.funnel_id = e.funnel_id and d.entry_date = e.entry_date
@@ -42,7 +50,6 @@ select
     count(*) filter (where t.is_taken and not t.goes_on and t.status = 'open') as still_open,
     percentile_cont(0.5) within group (order by t.seconds) filter (where t.is_taken)::double precision
         as median_seconds,
-    coalesce(sum(f.amount_krw) filter (where t.is_taken), 0)::numeric(20, 2) as amount_krw
+    coalesce(sum(t.amount_krw) filter (where t.is_taken), 0)::numeric(20, 2) as amount_krw
 from taken as t
-left join {{ ref('transaction_fact') }} as f on t.amount_row_id = f.row_id
 group by t.funnel_id, t.version, t.entry_date, t.breakdown, t.step_no, t.step_name
