@@ -39,7 +39,7 @@ MODELS = """
     from ops.model_result
     where
         run_id = (select run_id from ops.publication order by publication_id desc limit 1)
-        and node ~ '[.](int_detection__.*|int_trigger__.*|detection|detection_pending|trigger|step_match)$'
+        and node ~ '[.](int_(detection|trigger)__.*|detection|detection_pending|trigger|step_match|int_step__node)$'
     order by seconds desc
 """
 # What chdb's Python is given: a Parquet file of person, t (microseconds) and page, and the rules as lists of pages.
@@ -74,8 +74,8 @@ def main() -> None:
     text = (
         "# Benchmarks: detection\n\n"
         f"{machine('scripts/bench detection')}; load average {busy:.1f} before the start. {given.rules} rules of two to"
-        " four pages, each within 30 minutes of the one before. Rules are evaluated with the whole history of everybody"
-        " whom the micro-batch touches, and published with evidence, step times and revisions. ClickHouse"
+        " four pages, each within 30 minutes of the one before. Rules are evaluated for everybody whom the micro-batch"
+        " touches, as far back as each rule reaches, and published with evidence, step times and revisions. ClickHouse"
         " (sequenceMatch, chdb) answers the same question for the same people, yes or no for each, from one Parquet"
         " file.\n\n"
         "| events | | people hit, over all rules | journeymart s | ClickHouse s | target |\n"
