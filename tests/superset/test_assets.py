@@ -99,6 +99,14 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
         ("menu.yml", "funnels", "tunnels", "menu.yml: there is no dashboard 'tunnels'"),
         ("menu.yml", ", funnels", "", "menu.yml: 'funnels' is not listed"),
         ("menu.yml", "funnels", "path_steps", "menu.yml: 'path_steps' is listed twice"),
+        ("dashboards/funnels.yml", "[funnel_next,", "[funnel_groups,",
+         "dashboards/funnels.yml: clicks.funnel: 'funnel_groups' knows no column by which 'funnel' is divided"),
+        (
+            "dashboards/funnels.yml",
+            "[funnel_next,",
+            "[funnel_steps,",
+            "dashboards/funnels.yml: clicks.funnel: 'funnel_steps' compares rows with those that a click takes away",
+        ),
     ],
 )  # fmt: skip
 def test_a_broken_reference_is_found(broken, file, old, new, problem):
@@ -321,6 +329,18 @@ def test_a_filter_reaches_exactly_the_charts_that_know_its_column(assets, bundle
     excluded = {item["id"]: set(item["scope"]["excluded"]) for item in paths}
     assert excluded["NATIVE_FILTER-device"] == {numbers[name] for name in ("status", "journey_map", "top_paths")}
     assert excluded["NATIVE_FILTER-channel"] == {numbers[name] for name in ("status", "top_paths")}
+
+
+def test_a_click_reaches_what_is_written_and_nothing_else(assets, bundle):
+    metadata = bundle["dashboards/pack_remittance_en.yaml"]["metadata"]
+    names = dict(enumerate(assets.dashboards["pack_remittance"].charts, start=1))
+    reached = {
+        names[item["id"]]: set(names.values()) - {names[number] for number in item["crossFilters"]["scope"]["excluded"]}
+        for item in metadata["chart_configuration"].values()
+    }
+    assert metadata["cross_filters_enabled"]
+    assert reached == {name: set() for name in names.values()} | {"funnel": {"funnel_next", "funnel_errors"}}
+    assert not bundle["dashboards/around_paths_ko.yaml"]["metadata"]["cross_filters_enabled"]
 
 
 def test_a_pack_becomes_a_dashboard_that_shows_nothing_but_its_own(assets, bundle):

@@ -254,13 +254,30 @@ def _dashboard(name: str, dashboard: Dashboard, assets: Assets, models: Models, 
                 _filter(key, item, name, assets, models, locale, numbers) for key, item in dashboard.filters.items()
             ],
             "filter_bar_orientation": "HORIZONTAL",
-            "cross_filters_enabled": False,
+            "cross_filters_enabled": bool(dashboard.clicks),
+            # Superset would let a click act on everything; it acts on what is written, of other charts on nothing.
+            "chart_configuration": {
+                str(number): {
+                    "id": number,
+                    "crossFilters": {"scope": _reach(dashboard.clicks.get(chart, []), numbers), "chartsInScope": []},
+                }
+                for chart, number in numbers.items()
+            },
+            "global_chart_configuration": {"scope": _reach([], numbers), "chartsInScope": []},
             "refresh_frequency": 0,
             "color_scheme": COLOR_SCHEME,
             "label_colors": _colors_of_words(dashboard, assets, locale),
         },
         "certified_by": CERTIFIED_BY,
         **_common("dashboards", name, locale),
+    }
+
+
+def _reach(charts: list[str], numbers: Mapping[str, int]) -> dict[str, Any]:
+    """A scope that has only these charts in it."""
+    return {
+        "rootPath": ["ROOT_ID"],
+        "excluded": [number for chart, number in numbers.items() if chart not in charts],
     }
 
 
@@ -351,10 +368,7 @@ def _filter(
         "type": "NATIVE_FILTER",
         "filterType": f"filter_{item.type}",
         "targets": [{}],
-        "scope": {
-            "rootPath": ["ROOT_ID"],
-            "excluded": [number for chart, number in numbers.items() if not applies(chart)],
-        },
+        "scope": _reach([chart for chart in numbers if applies(chart)], numbers),
         "cascadeParentIds": [],
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
         "controlValues": {"enableEmptyFilter": item.is_required},

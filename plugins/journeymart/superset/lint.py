@@ -83,7 +83,7 @@ def lint(assets: Assets, models: Models) -> list[str]:
         found = _lint_chart(chart, assets, columns)
         problems += [f"charts/{name}.yml: {problem}" for problem in found]
     for name, dashboard in assets.dashboards.items():
-        found = _lint_dashboard(dashboard, assets, columns)
+        found = [*_lint_dashboard(dashboard, assets, columns), *_lint_clicks(dashboard, assets, columns)]
         problems += [f"dashboards/{name}.yml: {problem}" for problem in found]
     used_charts = {chart for dashboard in assets.dashboards.values() for chart in dashboard.charts}
     problems += [f"charts/{name}.yml: no dashboard shows it" for name in sorted(set(assets.charts) - used_charts)]
@@ -200,6 +200,25 @@ def _lint_dashboard(dashboard: Dashboard, assets: Assets, columns: dict[str, dic
         used = [chart for chart in dashboard.charts if item.column in columns.get(_dataset_of(chart, assets), {})]
         if not used:
             yield f"filters.{name}: no chart of the dashboard has the column '{item.column}'"
+
+
+def _lint_clicks(dashboard: Dashboard, assets: Assets, columns: dict[str, dict[str, ModelColumn]]) -> Iterator[str]:
+    for name, followers in dashboard.clicks.items():
+        for follower in followers:
+            if not {name, follower} <= set(dashboard.charts):
+                yield f"clicks.{name}: '{name}' or '{follower}' is not on the dashboard"
+            elif not set(names(assets.charts[name].params.get("groupby"))) & set(
+                columns.get(_dataset_of(follower, assets), {})
+            ):
+                yield f"clicks.{name}: '{follower}' knows no column by which '{name}' is divided"
+            elif _compares_rows(assets.charts[follower], assets):
+                yield f"clicks.{name}: '{follower}' compares rows with those that a click takes away"
+
+
+def _compares_rows(chart: Chart, assets: Assets) -> bool:
+    shown = [name for field in METRIC_FIELDS for name in names(chart.params.get(field))]
+    texts = [assets.datasets[chart.dataset].metrics[name].sql(LOCALES[0]) for name in shown]
+    return any(word in text for text in texts for word in ("LAG(", "FIRST_VALUE("))
 
 
 def _lint_orphans(assets: Assets) -> Iterator[str]:

@@ -54,6 +54,7 @@ def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
         filters=filters | {name: shared[name] for name in ("period", "segment", "channel", "domain", "device")},
         tabs=[*tabs, _help_tab(pack)],
         pins=pins,
+        clicks=dashboards["funnels"].clicks if pack.funnel and "funnels" in dashboards else {},
         owner=pack.owner,
     )
 

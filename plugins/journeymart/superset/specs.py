@@ -176,6 +176,8 @@ class Dashboard(Spec):
     database: str = "journeymart"
     filters: dict[str, Filter]
     tabs: list[Tab]
+    # A chart whose bars can be clicked, and the charts that then show only what was clicked.
+    clicks: dict[str, list[str]] = Field(default_factory=dict)
     # Template values of its datasets' queries, and the department whose people open it: of packs (superset/packs.py).
     pins: dict[str, list[str]] = Field(default_factory=dict)
     owner: str | None = None
