@@ -56,9 +56,9 @@ def text(value: str) -> str:
 
 def short_ip(raw: str) -> str:
     """An IP address without its last part, as far as it is written plainly; protection.py does the others."""
-    four, groups = r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}", "(?:[1-9a-f][0-9a-f]{0,3}:){3}"
+    three, groups = r"(?:[0-9]{1,3}\.){3}", "(?:[1-9a-f][0-9a-f]{0,3}:){3}"
     return (
-        f"case when regexp_full_match({raw}, '{four}') then rtrim({raw}, '0123456789') || '0'"
+        f"case when regexp_full_match({raw}, '{three}[0-9]{{1,3}}') then regexp_extract({raw}, '^{three}') || '0'"
         f" when regexp_full_match({raw}, '{groups}[0-9a-f:]+') then regexp_extract({raw}, '^{groups}') || ':'"
         f" else {text(UNSHORTENED)} || {raw} end"
     )
@@ -93,7 +93,7 @@ class Decoder:
     shortened: frozenset[str] = frozenset()  # fields whose IP addresses lose their last part
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
-    bad_sql: str = ""  # query of (row id, problem, value, line) for the rows of `typed` that have a problem
+    bad_sql: str = ""  # query of (row id, problem, value, line), with those rows of `chunk` alone that have a problem
 
     def __post_init__(self) -> None:
         build = {"ndjson": self._ndjson, "combined_log": self._combined_log}.get(self.format, self._columns)
@@ -223,7 +223,7 @@ class Decoder:
         value = " ".join(f"when {i} then {shown}::varchar" for i, (_, _, shown) in enumerate(checks))
         self.bad_sql = f"""
             with found as (select row_id, problem from typed where problem is not null),
-            parsed as ({parsed} where {ROW_ID} in (select row_id from found)),
+            parsed as ({parsed}),
             raw_values as ({raw_values} from parsed {files})
             select row_id, problem, case problem {value} end as bad_value, rtrim(line, e'\\r\\n') as bad_line
             from raw_values join found using (row_id)"""

@@ -202,6 +202,7 @@ class Loader:
         self._closing = ExitStack()
         self._plans: dict[str, str] = {}
         self._keys: dict[int, frozenset[str]] = {}  # NDJSON: hash of the keys of a line → the keys
+        self._chunk = pa.table({})  # what the table `chunk` is made of
         self._chunk_keys: set[int] = set()  # the hashes that occur in the table `chunk`
 
     def __enter__(self) -> Self:
@@ -547,7 +548,8 @@ class Loader:
 
     def _register(self, batch: Batch) -> frozenset[str]:
         """Make the rows of a batch the table `chunk`; NDJSON: the keys in them, which each line gets as a hash."""
-        self.engine.register("chunk", _shared_out(batch.table))
+        self._chunk = batch.table
+        self.engine.register("chunk", _shared_out(self._chunk))
         if batch.format != "ndjson":
             return frozenset()
         # json_valid first: one line that is not JSON would make json_keys fail for all.
@@ -556,7 +558,8 @@ class Loader:
         ).to_arrow_table()
         if found.column(ROW_ID) != batch.table.column(ROW_ID):
             raise AssertionError("DuckDB has changed the order of the lines")
-        self.engine.register("chunk", _shared_out(batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH))))
+        self._chunk = batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH))
+        self.engine.register("chunk", _shared_out(self._chunk))
         self._chunk_keys = set(pc.unique(found.column(KEYS_HASH)).drop_null().to_pylist())
         if len(self._keys) > CACHED_KEY_SETS:
             self._keys.clear()
@@ -634,10 +637,14 @@ class Loader:
     def _quarantine(self, source: str, decoder: Decoder, batch: Batch) -> pa.Table:
         hidden = self.protection.hidden(decoder.source)
         raw = "".join(f", {quoted(key)}" for key in hidden)
-        found = self.engine.execute(
-            f"select row_id, bad.problem, bad_value, bad_line{raw} from ({decoder.bad_sql}) as bad"  # noqa: S608
-            " join typed using (row_id)"
-        ).fetchall()
+        found = []
+        bad = self.engine.sql("select row_id from typed where problem is not null").to_arrow_table().column(0)
+        if len(bad):
+            self.engine.register("chunk", self._chunk.filter(pc.is_in(self._chunk.column(ROW_ID), bad)))
+            found = self.engine.execute(
+                f"select row_id, bad.problem, bad_value, bad_line{raw} from ({decoder.bad_sql}) as bad"  # noqa: S608
+                " join typed using (row_id)"
+            ).fetchall()
         rows = []
         for file_id, reject in batch.rejects:
             # Nobody can say which part of a line that could not be taken apart has to be hidden.
