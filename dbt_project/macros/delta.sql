@@ -4,34 +4,48 @@
    next.x   what mart.x will be: its untouched rows and build.x. ref() resolves to it.
 
    key       columns that identify a row
-   replaces  condition on mart rows (alias m) that this run replaces; default: the key is in build.x. Rows of files that
-             this run takes away are replaced in any case, by their row_id
+   replaces  condition on mart rows (alias m) that this run replaces, or a list of such conditions, any of which will do;
+             default: the key is in build.x. Rows of files that this run takes away are replaced in any case, by their
+             row_id. Several are looked for one by one, each by its index, and their keys kept in build.x_replaced: joined
+             by `or` they could only be found by reading the whole mart, again in every model that asks
    keep      condition on build rows that stay; default: all (counters drop to zero and go)
-   indexes   lists of columns #}
+   indexes   lists of columns
+   refers    what columns refer to: {column: 'dictionary.column'} of raw #}
 {% materialization delta, adapter='postgres' %}
     {%- set next = this.incorporate(type='view') -%}
     {%- set build = 'build.' ~ this.identifier -%}
     {%- set mart = 'mart.' ~ this.identifier -%}
     {%- set full = is_full() -%}
     {%- set columns = model.columns.keys() | join(', ') -%}
+    {%- set conditions = replaced_when(model) -%}
 
     {{ run_hooks(pre_hooks) }}
     {% call statement('main') -%}
         {{ assert_contract(sql) }}
         drop view if exists {{ next }} cascade;
-        drop table if exists {{ build }} cascade;
+        drop table if exists {{ build }}, {{ build }}_replaced cascade;
         create {{ '' if full else 'unlogged' }} table {{ build }} {{ get_table_columns_and_constraints() }};
         insert into {{ build }} ({{ columns }})
         select {{ columns }} from ({{ sql }}) as computed;
-        {% if full -%}
-        {%- if config.get('keep') %}
+        {% if full and config.get('keep') -%}
         delete from {{ build }} as b where not ({{ config.get('keep') }});
         {%- endif %}
         {%- for index in config.get('indexes', []) %}
         create index on {{ build }} ({{ index | join(', ') }});
         {%- endfor %}
+        {% if full -%}
         create view {{ next }} as select {{ columns }} from {{ build }};
         {%- else %}
+        {%- if conditions | length > 1 %}
+        {%- set key = config.require('key') | join(', ') %}
+        create unlogged table {{ build }}_replaced as
+        {%- for condition in conditions %}
+        select {{ key }} from {{ mart }} as m where {{ condition }}
+        {{- ' union' if not loop.last }}
+        {%- endfor %};
+        alter table {{ build }}_replaced add primary key ({{ key }});
+        analyze {{ build }}_replaced;
+        {%- endif %}
         create view {{ next }} as
         select {{ columns }} from {{ mart }} as m where not ({{ delta_replaces(model) }})
         union all
@@ -42,6 +56,7 @@
         {{ assert_grain(build, mart) }}
         {%- endif %}
         analyze {{ build }};
+        {{ assert_references(build) }}
         {{ record_model(delta_replaces(model), config.get('keep', 'true')) }}
     {%- endcall %}
     {{ run_hooks(post_hooks) }}
@@ -76,6 +91,31 @@
     $grain$;
 {%- endmacro %}
 
+{# Every key that this run computed is found where it refers to; joins then lose nothing. Asked here, because a test for
+   each column would take dbt longer than the rest of a small run. #}
+{% macro assert_references(build) -%}
+    {%- if config.get('refers') -%}
+    do $refers$
+    declare
+        lost text;
+    begin
+        {%- for column, target in config.get('refers').items() %}
+        {%- set dictionary, key = target.split('.') %}
+        select b.{{ column }} into lost
+        from {{ build }} as b
+        where
+            b.{{ column }} is not null
+            and not exists (select from raw.{{ dictionary }} as t where t.{{ key }} = b.{{ column }})
+        limit 1;
+        if found then
+            raise exception '{{ this.identifier }}.{{ column }} % is not in raw.{{ dictionary }}', lost;
+        end if;
+        {%- endfor %}
+    end
+    $refers$;
+    {%- endif -%}
+{%- endmacro %}
+
 {# What publish must know of a model, left in the database because publish may run elsewhere. #}
 {% macro record_model(replaces=none, keep=none) -%}
     {%- set labels = {} -%}
@@ -98,19 +138,32 @@
     );
 {%- endmacro %}
 
-{# The condition by which rows of mart.x (alias m) are replaced; publish uses the same text from the manifest. #}
-{% macro delta_replaces(node) -%}
-    {%- if node.config.get('replaces') -%}
-        ({{ node.config.replaces }})
-    {%- else -%}
+{# The conditions on rows of mart.x (alias m), any of which makes this run replace them. #}
+{% macro replaced_when(node) -%}
+    {%- set same_key -%}
         exists (
             select from build.{{ node.name }} as b
             where {% for column in node.config.key %}b.{{ column }} = m.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
         )
-    {%- endif -%}
-    {%- if 'row_id' in node.columns and has_gone() %}
-        or {{ is_gone('m.row_id') }}
-        or exists (select from build.run_line as l where l.row_id = m.row_id)
+    {%- endset -%}
+    {%- set given = node.config.get('replaces') or same_key -%}
+    {%- set gone = [
+        is_gone('m.row_id'),
+        'exists (select from build.run_line as l where l.row_id = m.row_id)',
+    ] if 'row_id' in node.columns and has_gone() else [] -%}
+    {{ return(([given] if given is string else given) + gone) }}
+{%- endmacro %}
+
+{# The condition by which rows of mart.x (alias m) are replaced, in next.x and when it is published. #}
+{% macro delta_replaces(node) -%}
+    {%- set conditions = replaced_when(node) -%}
+    {%- if conditions | length == 1 -%}
+        ({{ conditions[0] }})
+    {%- else -%}
+        exists (
+            select from build.{{ node.name }}_replaced as r
+            where {% for column in node.config.key %}r.{{ column }} = m.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+        )
     {%- endif -%}
 {%- endmacro %}
 

@@ -120,6 +120,17 @@
     {{ "interval '1000 years'" if value is none else "interval '" ~ value ~ " seconds'" }}
 {%- endmacro %}
 
+{# Rows of a relation that belong to those before it. In a run of changes each of these looks up its own, by an index of
+   mart.x and one of build.x; a plain join cannot, because next.x is a union, and would read the whole mart. `offset 0`
+   keeps Postgres from making a plain join of it. In a full build the plain join is the faster one. #}
+{% macro look_up(relation, alias, condition) -%}
+    {%- if is_full() -%}
+    inner join {{ relation }} as {{ alias }} on {{ condition }}
+    {%- else -%}
+    cross join lateral (select * from {{ relation }} as {{ alias }} where {{ condition }} offset 0) as {{ alias }}
+    {%- endif -%}
+{%- endmacro %}
+
 {# What this run computed of a delta model, without the untouched rest that ref() adds in runs of changes. #}
 {% macro computed(name) -%}
     {%- set relation = ref(name) -%}
@@ -149,36 +160,34 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether a row of mart.x (alias m) follows a version of a definition that is no longer applied. #}
+{# Whether a row of mart.x (alias m) follows a version of a definition that is no longer applied. Written from the few
+   definitions that are published, so that rows are looked up by those that have gone instead of being asked one by one. #}
 {% macro is_of_retired(kind, definition_id) -%}
-    not exists (
-        select from config.definition as d
+    m.{{ definition_id }} in (
+        select p.definition_id
+        from mart.definition as p
         where
-            d.kind = '{{ kind }}' and d.definition_id = m.{{ definition_id }} and d.version = m.version
-            and d.retired_at is null
+            p.kind = '{{ kind }}'
+            and not exists (
+                select from config.definition as d
+                where
+                    d.kind = p.kind and d.definition_id = p.definition_id and d.version = p.version
+                    and d.retired_at is null
+            )
     )
 {%- endmacro %}
 
 {# All days of the persons whose cohorts this run touches, in a relation like cohort_day, of the versions that are
    applied; none in a full build. #}
 {% macro days_of_touched(days) -%}
+    {%- if is_full() %}
+    select d.* from {{ days }} as d where false
+    {%- else %}
     select d.*
-    from {{ days }} as d
-    where
-        {%- if is_full() %}
-        false
-        {%- else %}
-        (d.cohort_id, d.person_key) in (
-            select
-                t.cohort_id,
-                t.person_key
-            from {{ ref('int_cohort__touched') }} as t
-        )
-        and (d.cohort_id, d.version) in (
-            select
-                c.cohort_id,
-                c.version
-            from {{ ref('cohort') }} as c
-        )
-        {%- endif %}
+    from (select distinct cohort_id, person_key from {{ ref('int_cohort__touched') }}) as t
+    {{ look_up(days, 'd', 'd.cohort_id = t.cohort_id and d.person_key = t.person_key') }}
+    where exists (
+        select from {{ ref('int_cohort__condition') }} as c where c.cohort_id = d.cohort_id and c.version = d.version
+    )
+    {%- endif %}
 {%- endmacro %}

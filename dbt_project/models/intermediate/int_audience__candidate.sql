@@ -16,13 +16,18 @@ with wanted as (
     union
     select
         s.export_id,
-        case when f.count_by = 'session' then n.customer_key else e.subject_key end as customer_key
+        case
+            when f.count_by = 'session' then (
+                select n.customer_key
+                from {{ ref('session_fact') }} as n
+                where n.visitor_key = -e.subject_key and n.started_at = e.session_at
+            )
+            else e.subject_key
+        end as customer_key
     from {{ ref('int_audience__scope') }} as s
     inner join {{ ref('int_funnel__definition') }} as f on s.funnel_id = f.funnel_id
     inner join {{ ref('int_funnel__step') }} as t on s.funnel_id = t.funnel_id and s.step_no = t.step_no
     inner join {{ ref('funnel_entry') }} as e on s.funnel_id = e.funnel_id
-    left join {{ ref('session_fact') }} as n
-        on f.count_by = 'session' and -e.subject_key = n.visitor_key and e.session_at = n.started_at
     where
         s.is_due
         and e.step_times[s.step_no] is not null
@@ -40,7 +45,7 @@ with wanted as (
     from {{ ref('int_audience__scope') }} as s
     inner join {{ ref('cohort') }} as c on s.cohort_id = c.cohort_id
     cross join lateral raw.retention_person(
-        '{{ ref("cohort_day") }}', c.cohort_id, c.period, c.mode, c.entry, c.ages, c.brackets
+        '{{ ref("cohort_day") }}', s.cohort_id, c.period, c.mode, c.entry, c.ages, c.brackets
     ) as p
     where s.is_due and p.cohort_start = s.cohort_start
     group by s.export_id, s.age, s.has_returned, c.mode, p.person_key

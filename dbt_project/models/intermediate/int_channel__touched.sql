@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_funnel__definition') }}
 -- Whose touches are computed in this run, for which funnels: entries that change, and all of whom sessions change.
 -- depends_on: {{ ref('funnel_entry') }} {{ ref('int_session__changed') }}
 {%- if is_full() %}
@@ -19,12 +20,12 @@ union
 select
     e.funnel_id,
     e.subject_key
-from {{ ref('funnel_entry') }} as e
-where
-    e.subject_key in (
-        select s.customer_key from {{ ref('int_session__changed') }} as s
-        where s.customer_key is not null
-        union all
-        select -s.visitor_key from {{ ref('int_session__changed') }} as s
-    )
+from (
+    select s.customer_key as subject_key from {{ ref('int_session__changed') }} as s
+    where s.customer_key is not null
+    union
+    select -s.visitor_key from {{ ref('int_session__changed') }} as s
+) as p
+cross join {{ ref('int_funnel__definition') }} as f
+{{ look_up(ref('funnel_entry'), 'e', 'e.funnel_id = f.funnel_id and e.subject_key = p.subject_key') }}
 {%- endif %}

@@ -1,3 +1,3 @@
--- depends_on: {{ ref('cohort_day') }} {{ ref('int_cohort__touched') }} {{ ref('cohort') }}
+-- depends_on: {{ ref('cohort_day') }} {{ ref('int_cohort__touched') }} {{ ref('int_cohort__condition') }}
 -- All days of the persons who are touched in this run, as they will be; reports count their difference.
 {{ days_of_touched(ref('cohort_day')) }}

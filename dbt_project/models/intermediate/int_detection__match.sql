@@ -31,8 +31,10 @@ done as materialized (
         from {{ ref('int_detection__subject') }}
         group by subject_key
     ) as p
-    inner join {{ ref('step_match') }} as m
-        on p.subject_key = m.person_key and p.from_at <= m.matched_at and p.until_at >= m.matched_at
+    {{ look_up(
+        ref('step_match'), 'm',
+        'p.subject_key = m.person_key and p.from_at <= m.matched_at and p.until_at >= m.matched_at'
+    ) }}
 ),
 {%- endif %}
 
@@ -137,7 +139,12 @@ happened as (
                         select t.amount_krw from {{ ref('transaction_fact') }} as t where t.row_id = m.row_id
                     ) >= w.habit_times * avg(f.amount_krw)
                 from {{ ref('step_match') }} as o
-                inner join {{ ref('transaction_fact') }} as f on o.row_id = f.row_id
+                cross join lateral (  -- the limit keeps this a look-up, where a join would read all transactions
+                    select t.amount_krw
+                    from {{ ref('transaction_fact') }} as t
+                    where t.row_id = o.row_id
+                    limit 1
+                ) as f
                 where
                     o.person_key = m.subject_key
                     and o.condition_id = w.condition_id

@@ -21,7 +21,7 @@ with matched as (
     from {{ ref('int_funnel__subject') }} as s
     inner join {{ ref('int_funnel__definition') }} as f on s.funnel_id = f.funnel_id and f.count_by in ({{ count_by }})
     inner join {{ ref('int_funnel__condition') }} as c on s.funnel_id = c.funnel_id
-    inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id and {{ is_of }}
+    {{ look_up(ref('step_match'), 'm', 'c.condition_id = m.condition_id and ' ~ is_of) }}
     {%- if not loop.last %}
     union all
     {%- endif %}

@@ -9,7 +9,7 @@ with happened as (
         t.customer_key,
         m.matched_at
     from {{ ref('int_segment__customer') }} as t
-    inner join {{ ref('step_match') }} as m on t.customer_key = m.person_key
+    {{ look_up(ref('step_match'), 'm', 't.customer_key = m.person_key') }}
     inner join {{ ref('int_segment__leaf') }} as l on m.condition_id = l.condition_id
     union all
     select
@@ -17,17 +17,17 @@ with happened as (
         t.customer_key,
         s.ended_at as matched_at
     from {{ ref('int_segment__leaf') }} as l
-    inner join {{ ref('session_fact') }} as s on s.path ~ l.pattern and coalesce(s.path !~ l.forbidden, true)
-    inner join {{ ref('int_segment__customer') }} as t on s.customer_key = t.customer_key
-    where l.pattern is not null
+    cross join {{ ref('int_segment__customer') }} as t
+    {{ look_up(ref('session_fact'), 's', 's.customer_key = t.customer_key') }}
+    where l.pattern is not null and s.path ~ l.pattern and coalesce(s.path !~ l.forbidden, true)
     union all
     select
         l.leaf_id,
         t.customer_key,
         e.step_times[l.funnel_step] as matched_at
     from {{ ref('int_segment__leaf') }} as l
-    inner join {{ ref('funnel_entry') }} as e on l.funnel_id = e.funnel_id
-    inner join {{ ref('int_segment__customer') }} as t on e.subject_key = t.customer_key
+    cross join {{ ref('int_segment__customer') }} as t
+    {{ look_up(ref('funnel_entry'), 'e', 'l.funnel_id = e.funnel_id and e.subject_key = t.customer_key') }}
     where e.step_times[l.funnel_step] is not null
 ),
 

@@ -1,3 +1,4 @@
+{{ config(indexes=[['visitor_key', 'started_at']]) }}
 -- depends_on: {{ ref('int_run__transaction') }} {{ ref('line_duplicate') }} {{ ref('int_run__point') }}
 -- depends_on: {{ ref('unlinked_device') }}
 -- Published sessions computed again in this run: those near new events, and every one that could own

@@ -88,9 +88,13 @@ class Dbt:
     def build(self, facts: dict[str, Any]) -> list[NodeResult]:
         """Seeds, models and data tests, in dependency order, for a run of these facts (macros/run.sql).
 
-        Failures are results, not exceptions.
+        A run of changes leaves out the views that nothing is computed from: another SQL of theirs would be another
+        project, and that is a full build. Failures are results, not exceptions.
         """
-        outcome = self._invoke(["build", "--exclude-resource-type", "unit_test"], check=False, vars={"run": facts})
+        selected = ["--exclude-resource-type", "unit_test"]
+        if not facts["is_full"]:
+            selected += ["--select", "+config.materialized:delta", "+config.materialized:work_table"]
+        outcome = self._invoke(["build", *selected], check=False, vars={"run": facts})
         if outcome.exception is not None:
             raise DbtError(f"dbt could not run: {outcome.exception}") from outcome.exception
         return [

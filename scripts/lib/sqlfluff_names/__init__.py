@@ -167,3 +167,8 @@ def is_new_definition(kind: str = "d.kind", definition_id: str = "d.definition_i
 def days_of_touched(days: str) -> str:
     """A query."""
     return f"select d.* from {days} as d"
+
+
+def look_up(relation: str, alias: str, condition: str) -> str:
+    """A join."""
+    return f"inner join {relation} as {alias} on {condition}"

@@ -2,6 +2,10 @@
     key=['visitor_key', 'started_at'],
     replaces="exists (select from build.int_session__touched as t where t.visitor_key = m.visitor_key and t.started_at = m.started_at)",
     indexes=[['customer_key', 'started_at'], ['session_date']],
+    refers={
+        'visitor_key': 'visitor.visitor_key', 'customer_key': 'customer.customer_key', 'entry_node_id': 'node.node_id',
+        'exit_node_id': 'node.node_id', 'agent_key': 'agent.agent_key', 'inflow_key': 'inflow.inflow_key',
+    },
 ) }}
 -- depends_on: {{ ref('device_login') }} {{ ref('unlinked_device') }}
 {% set days = session_policy().get('device_days') %}

@@ -1,8 +1,11 @@
 {{ config(
     key=['row_id'],
-    replaces="exists (select from build.survey_response as b where b.row_id = m.row_id)
-        or exists (select from build.line_duplicate as d where d.row_id = m.row_id)",
+    replaces=[
+        "exists (select from build.survey_response as b where b.row_id = m.row_id)",
+        "exists (select from build.line_duplicate as d where d.row_id = m.row_id)",
+    ],
     indexes=[['customer_key', 'responded_at']],
+    refers={'customer_key': 'customer.customer_key'},
 ) }}
 select
     s.row_id,

@@ -1,10 +1,12 @@
 {{ config(
     key=['cohort_id', 'person_key', 'active_date'],
-    replaces="exists (
-        select from build.int_cohort__touched as t
-        where t.cohort_id = m.cohort_id and t.person_key = m.person_key and t.active_date = m.active_date
-    )
-    or " ~ is_of_retired('cohorts', 'cohort_id'),
+    replaces=[
+        "exists (
+            select from build.int_cohort__touched as t
+            where t.cohort_id = m.cohort_id and t.person_key = m.person_key and t.active_date = m.active_date
+        )",
+        is_of_retired('cohorts', 'cohort_id'),
+    ],
 ) }}
 -- depends_on: {{ ref('int_cohort__touched') }}
 -- An event may be a start and a return at once; it does not return to itself.
@@ -24,11 +26,8 @@ with matched as (
     inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id
     {%- else %}
     inner join {{ ref('int_cohort__touched') }} as t on c.cohort_id = t.cohort_id
-    inner join {{ ref('step_match') }} as m
-        on
-            c.condition_id = m.condition_id
-            and t.person_key = m.person_key
-            and t.active_date = {{ business_date('m.matched_at') }}
+    {{ look_up(ref('step_match'), 'm', 'm.person_key = t.person_key') }}
+    where c.condition_id = m.condition_id and t.active_date = {{ business_date('m.matched_at') }}
     {%- endif %}
 )
 

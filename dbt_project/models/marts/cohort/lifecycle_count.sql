@@ -1,11 +1,13 @@
 {{ config(
     key=['cohort_id', 'version', 'period_start', 'status'],
     keep='b.persons > 0',
-    replaces="exists (
-        select from build.lifecycle_count as b
-        where b.cohort_id = m.cohort_id and b.version = m.version and b.period_start = m.period_start and b.status = m.status
-    )
-    or " ~ is_of_retired('cohorts', 'cohort_id'),
+    replaces=[
+        "exists (
+            select from build.lifecycle_count as b
+            where b.cohort_id = m.cohort_id and b.version = m.version and b.period_start = m.period_start and b.status = m.status
+        )",
+        is_of_retired('cohorts', 'cohort_id'),
+    ],
 ) }}
 -- depends_on: {{ ref('cohort_day') }} {{ ref('int_cohort__after') }} {{ ref('int_cohort__before') }}
 {% set changed = [(1, ref('int_cohort__after')), (-1, ref('int_cohort__before'))] %}

@@ -1,11 +1,13 @@
 {{ config(
     key=['cohort_id', 'version', 'cohort_start', 'age'],
     keep='(b.started > 0 or b.returned > 0)',
-    replaces="exists (
-        select from build.retention_count as b
-        where b.cohort_id = m.cohort_id and b.version = m.version and b.cohort_start = m.cohort_start and b.age = m.age
-    )
-    or " ~ is_of_retired('cohorts', 'cohort_id'),
+    replaces=[
+        "exists (
+            select from build.retention_count as b
+            where b.cohort_id = m.cohort_id and b.version = m.version and b.cohort_start = m.cohort_start and b.age = m.age
+        )",
+        is_of_retired('cohorts', 'cohort_id'),
+    ],
 ) }}
 -- Persons who start are counted at age 0; an unbounded report counts returns at the last age.
 {% set key = ['cohort_id', 'version', 'cohort_start', 'age'] %}

@@ -1,7 +1,9 @@
 {{ config(
     key=['segment_id', 'customer_key', 'valid_from'],
-    replaces="exists (select from build.int_segment__customer as t where t.customer_key = m.customer_key)
-    or " ~ is_of_retired('segments', 'segment_id'),
+    replaces=[
+        "exists (select from build.int_segment__customer as t where t.customer_key = m.customer_key)",
+        is_of_retired('segments', 'segment_id'),
+    ],
     indexes=[['customer_key']],
 ) }}
 -- depends_on: {{ ref('int_segment__customer') }} {{ ref('int_segment__range') }}

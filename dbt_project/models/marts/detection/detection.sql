@@ -1,14 +1,14 @@
 {{ config(
     key=['rule_id', 'subject_key', 'row_id'],
-    replaces="exists (
+    replaces=[
+        "exists (
             select from build.int_detection__subject as s
             where
                 s.rule_id = m.rule_id and s.subject_key = m.subject_key
                 and m.detected_at >= s.from_at and m.detected_at <= s.until_at
-        )
-        or not exists (
-            select from build.int_detection__rule as r where r.rule_id = m.rule_id and r.version = m.version
         )",
+        is_of_retired('rules', 'rule_id'),
+    ],
     indexes=[['rule_id', 'detection_date'], ['customer_id'], ['visitor_id']],
 ) }}
 {% set sources = ['screen', 'transaction', 'consultation', 'campaign', 'subscription', 'survey'] %}

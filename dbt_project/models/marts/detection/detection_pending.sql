@@ -1,14 +1,14 @@
 {{ config(
     key=['rule_id', 'subject_key'],
-    replaces="exists (
+    replaces=[
+        "exists (
             select from build.int_detection__subject as s
             where
                 s.rule_id = m.rule_id and s.subject_key = m.subject_key
                 and m.due_at >= s.from_at and m.due_at <= s.until_at
-        )
-        or not exists (
-            select from build.int_detection__rule as r where r.rule_id = m.rule_id and r.version = m.version
         )",
+        is_of_retired('rules', 'rule_id'),
+    ],
 ) }}
 select
     h.rule_id,

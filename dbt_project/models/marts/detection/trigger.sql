@@ -1,14 +1,14 @@
 {{ config(
     key=['trigger_id'],
-    replaces="exists (
+    replaces=[
+        "exists (
             select from build.int_detection__subject as s where s.rule_id = m.rule_id and s.subject_key = m.subject_key
-        )
-        or exists (
-            select from build.consent as c where c.customer_key = m.subject_key and c.purpose = m.purpose
-        )
-        or not exists (
-            select from build.int_detection__rule as r where r.rule_id = m.rule_id and r.version = m.version
         )",
+        "exists (
+            select from build.consent as c where c.customer_key = m.subject_key and c.purpose = m.purpose
+        )",
+        is_of_retired('rules', 'rule_id'),
+    ],
     indexes=[['customer_id'], ['visitor_id'], ['expires_at'], ['rule_id', 'subject_key']],
 ) }}
 -- depends_on: {{ ref('detection') }}

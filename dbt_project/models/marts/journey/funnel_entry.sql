@@ -1,12 +1,12 @@
 {{ config(
     key=['funnel_id', 'subject_key', 'session_at', 'attempt_no'],
-    replaces="exists (
+    replaces=[
+        "exists (
             select from build.int_funnel__subject as s
             where s.funnel_id = m.funnel_id and s.subject_key = m.subject_key and s.session_at = m.session_at
-        )
-        or not exists (
-            select from build.int_funnel__definition as f where f.funnel_id = m.funnel_id and f.version = m.version
         )",
+        is_of_retired('funnels', 'funnel_id'),
+    ],
     indexes=[['funnel_id', 'entry_date']],
 ) }}
 with attempt as (

@@ -1,18 +1,26 @@
 {{ config(
     key=['condition_id', 'row_id'],
-    replaces="(m.source_rank = 0 and exists (
+    replaces=[
+        "m.source_rank = 0 and exists (
             select from build.int_session__touched as t where t.visitor_key = m.visitor_key and t.started_at = m.started_at
-        ))
-        or (m.source_rank = 1 and exists (select from build.transaction_fact as b where b.row_id = m.row_id))
-        or (m.source_rank > 0 and exists (select from build.line_duplicate as d where d.row_id = m.row_id))
-        or not exists (select from config.condition as c where c.condition_id = m.condition_id)
-        or (
-            m.condition_id in (select c.condition_id from config.condition as c where c.uses_customer)
-            and exists (
-                select from build.int_customer__changed as h
-                where h.customer_key = m.person_key and m.matched_at >= h.from_at and m.matched_at < h.to_at
-            )
         )",
+        "m.source_rank = 1 and (m.condition_id, m.row_id) in (
+            select c.condition_id, b.row_id from mart.step_condition as c cross join build.transaction_fact as b
+            where c.source = 'transaction'
+        )",
+        "m.source_rank > 0 and (m.condition_id, m.row_id) in (
+            select c.condition_id, d.row_id from mart.step_condition as c cross join build.line_duplicate as d
+        )",
+        "m.condition_id in (
+            select c.condition_id from mart.step_condition as c
+            where not exists (select from config.condition as k where k.condition_id = c.condition_id)
+        )",
+        "m.condition_id in (select c.condition_id from config.condition as c where c.uses_customer)
+        and exists (
+            select from build.int_customer__changed as h
+            where h.customer_key = m.person_key and m.matched_at >= h.from_at and m.matched_at < h.to_at
+        )",
+    ],
     indexes=[['person_key', 'matched_at'], ['visitor_key']],
 ) }}
 -- depends_on: {{ ref('session_event') }} {{ ref('session_fact') }} {{ ref('transaction_fact') }}

@@ -1,7 +1,9 @@
 {{ config(
     key=['row_id'],
-    replaces="exists (select from build.line_bot as b where b.row_id = m.row_id)
-        or exists (select from build.line_duplicate as d where d.row_id = m.row_id)",
+    replaces=[
+        "exists (select from build.line_bot as b where b.row_id = m.row_id)",
+        "exists (select from build.line_duplicate as d where d.row_id = m.row_id)",
+    ],
 ) }}
 select
     e.row_id,
