@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from journeymart.db import connect
 from journeymart.platform import local
@@ -24,13 +26,17 @@ from journeymart.settings import Settings
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class TogetherScheduling(LoadFileScheduling):
     """Tests that share what is dear to set up stay in one process: those of a file, of the reference, of the checks."""
-    for item in items:
-        folder = item.path.parent.name
-        group = folder if folder in ("oracle", "expectations") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return file.parent.name if file.parent.name in ("oracle", "expectations") else str(file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TogetherScheduling:
+    """Not --dist loadgroup: pytest-xdist 3.8 writes groups into names where pytest 9.2 no longer reads them."""
+    return TogetherScheduling(config, log)
 
 
 def free_port_base() -> int:

@@ -145,7 +145,7 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     whole, right, landing = (tmp_path / name for name in ("whole", "right", "landing"))
     whole.mkdir()
     tangled = tangle(whole, seed)
-    definitions = tmp_path / "definitions"
+    definitions = tmp_path / "changing"
     shutil.copytree(tangled or SHIPPED, definitions)
     consents = [
         {"customer_id": f"c-{n % 4 + 1}", "purpose": "marketing", "granted": n % 3 > 0,
