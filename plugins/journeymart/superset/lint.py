@@ -83,8 +83,8 @@ def lint(assets: Assets, models: Models) -> list[str]:
         found = _lint_chart(chart, assets, columns)
         problems += [f"charts/{name}.yml: {problem}" for problem in found]
     for name, dashboard in assets.dashboards.items():
-        found = [*_lint_dashboard(dashboard, assets, columns), *_lint_clicks(dashboard, assets, columns)]
-        problems += [f"dashboards/{name}.yml: {problem}" for problem in found]
+        for lint_one in (_lint_dashboard, _lint_clicks):
+            problems += [f"dashboards/{name}.yml: {problem}" for problem in lint_one(dashboard, assets, columns)]
     used_charts = {chart for dashboard in assets.dashboards.values() for chart in dashboard.charts}
     problems += [f"charts/{name}.yml: no dashboard shows it" for name in sorted(set(assets.charts) - used_charts)]
     used = {name for dashboard in assets.dashboards.values() for name in _known_datasets_of(dashboard, assets)}
