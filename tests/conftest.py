@@ -147,7 +147,8 @@ def warehouse(warehouses: Warehouses) -> Iterator[Settings]:
 def platform() -> Iterator[Settings]:
     """The whole platform as the demo starts it, its pipeline run once by Airflow's scheduler on a small sample bank."""
     home = Path(tempfile.mkdtemp(prefix="journeymart-platform-"))
-    environment = {**os.environ, "JOURNEYMART_HOME": str(home)}
+    # audiences that a test asks for go into a file of its own, as in containers
+    environment = {**os.environ, "JOURNEYMART_HOME": str(home), "JOURNEYMART_DEFINITIONS": str(home / "definitions")}
     base = str(free_port_base())
     repo = Path(__file__).resolve().parents[1]
     subprocess.run(

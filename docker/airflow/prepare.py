@@ -18,11 +18,14 @@ def run(*arguments: str) -> None:
 
 def create_roles() -> None:
     """The role of who asks for pending triggers, and nothing else (plugins/journeymart/airflow/triggers.py), and that
-    of who requests audiences (audiences.py there), beside a role that opens Airflow's pages."""
+    of who requests audiences (audiences.py there), beside a role that opens Airflow's pages. Airflow shows a plugin's
+    pages only to who may read "Plugins", which neither Viewer nor User may; Data Docs, which hold no values, with them.
+    """
     with get_application_builder() as builder:
         for action, page, role in (
             ("can_read", "journeymart triggers", "Channel"),
             ("can_create", "journeymart audiences", "Marketer"),
+            ("can_read", "Plugins", "Marketer"),
         ):
             permission = builder.sm.create_permission(action, page)
             for name in (role, "Admin"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -21,17 +20,6 @@ pytestmark = [pytest.mark.platform, pytest.mark.browser]
 
 REQUESTS = 40
 MILLISECONDS = 50
-
-
-@pytest.fixture(scope="module")
-def session(platform: Settings) -> Iterator[requests.Session]:
-    """Logged in as a channel's server is."""
-    with requests.Session() as logged_in:
-        logged_in.trust_env = False
-        login = {"username": "admin", "password": platform.secret("AIRFLOW_ADMIN_PASSWORD")}
-        answer = logged_in.post(f"{platform.airflow_url}/auth/token", json=login, timeout=60)
-        logged_in.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        yield logged_in
 
 
 @pytest.fixture(scope="module")
