@@ -161,10 +161,12 @@ $$;
 revoke execute on function mart.funnel_customers(text, text, text, integer, text, date, date) from public;
 grant execute on function mart.funnel_customers(text, text, text, integer, text, date, date) to jm_cs;
 
--- The customers behind a number of a rule (its hits), of an error (code and page) or of a page on which sessions ended
--- without a transaction: the latest 100, each written down as a look-up.
+-- The customers behind a number of a rule (its hits), of an error (code and page), of a page on which sessions ended
+-- without a transaction, or of a step or move of a path (as mart.paths_people takes it, `code` being the page left):
+-- the latest 100, each written down as a look-up.
 create or replace function mart.behaviour_customers(
-    viewer text, purpose text, kind text, code text, error_code text, from_date date, to_date date
+    viewer text, purpose text, kind text, code text, error_code text, from_date date, to_date date,
+    step integer default null, to_node text default null, anchor text default null, anchor_kind text default null
 )
 returns table (customer_id text, times bigint, last_at timestamptz)
 language plpgsql volatile security definer rows 100
@@ -210,6 +212,15 @@ begin
             and coalesce(r.error_page, n.code) = behaviour_customers.code
             and coalesce(r.error_code, '(none)') = behaviour_customers.error_code
             and s.customer_key is not null
+        union all
+        select c.customer_key, p.started_at
+        from mart.paths_people(
+            behaviour_customers.step, behaviour_customers.code, behaviour_customers.to_node,
+            behaviour_customers.anchor, 'first', behaviour_customers.anchor_kind,
+            behaviour_customers.from_date, behaviour_customers.to_date
+        ) as p
+        inner join raw.customer as c on c.customer_id = p.customer_id
+        where behaviour_customers.kind = 'path'
     ),
 
     person as materialized (
@@ -225,11 +236,18 @@ begin
     from person as p
     where mart.log_access(
         behaviour_customers.viewer,
-        concat_ws(' ', behaviour_customers.kind, behaviour_customers.code, behaviour_customers.error_code),
+        concat_ws(
+            ' ', behaviour_customers.kind, behaviour_customers.step, behaviour_customers.anchor,
+            behaviour_customers.code, behaviour_customers.to_node, behaviour_customers.error_code
+        ),
         p.customer_id,
         behaviour_customers.purpose
     );
 end
 $$;
-revoke execute on function mart.behaviour_customers(text, text, text, text, text, date, date) from public;
-grant execute on function mart.behaviour_customers(text, text, text, text, text, date, date) to jm_cs;
+revoke execute on function mart.behaviour_customers(
+    text, text, text, text, text, date, date, integer, text, text, text
+) from public;
+grant execute on function mart.behaviour_customers(
+    text, text, text, text, text, date, date, integer, text, text, text
+) to jm_cs;

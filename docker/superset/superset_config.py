@@ -49,35 +49,47 @@ _MEANINGS = 3
 _START = {"ko": "/superset/dashboard/start/", "en": "/superset/dashboard/start-en/"}
 
 
-def _korean() -> dict[str, Any]:
-    """Superset's Korean texts with ours in place of those that are missing or wrong (ko.yml).
+# The browser asks for no English texts; of a language that it does not know it does.
+_ENGLISH = "en_GB"
 
-    Its catalogue has guesses for texts that nobody translated: one Korean text for many different English ones. English
-    is better than a wrong word.
+
+def COMMON_BOOTSTRAP_OVERRIDES_FUNC(data: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - Superset's name
+    """What the browser is told on every page: to fetch our English texts too."""
+    return {"locale": _ENGLISH} if data["locale"] == "en" else {}
+
+
+def _texts(language: str, shipped: str) -> dict[str, Any]:
+    """Superset's texts with ours (ko.yml, en.yml) in place of those that are missing or wrong.
+
+    Its catalogues have guesses for texts that nobody translated: one Korean text for many different English ones.
+    English is better than a wrong word.
     """
-    shipped = files("superset").joinpath("translations/ko/LC_MESSAGES/messages.json")
-    catalogue: dict[str, Any] = json.loads(shipped.read_text(encoding="utf-8"))
-    ours = yaml.safe_load(Path(__file__).with_name("ko.yml").read_text(encoding="utf-8"))
+    path = files("superset").joinpath("translations", shipped)
+    catalogue: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    ours = yaml.safe_load(Path(__file__).with_name(f"{language}.yml").read_text(encoding="utf-8"))
     texts: dict[str, Any] = catalogue["locale_data"]["superset"]
     times = Counter(text[0] for text in texts.values() if isinstance(text, list) and text)
     guesses = [key for key, text in texts.items() if isinstance(text, list) and text and times[text[0]] > _MEANINGS]
     for key in guesses:
         texts[key] = [""]
-    texts |= {text: [korean] for text, korean in ours.items()}
+    texts |= {text: [own] for text, own in ours.items()}
     return catalogue
 
 
 def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
-    """Before every request: the start page instead of Superset's own, the completed Korean texts, safe logins."""
+    """Before every request: the start page instead of Superset's own, the completed texts, safe logins."""
     from flask import Response, jsonify, redirect, request  # noqa: PLC0415 - this file is read before Flask is set up
     from flask_babel import get_locale  # noqa: PLC0415
     from flask_login import current_user  # noqa: PLC0415
 
-    korean = _korean()
+    texts = {
+        "ko": _texts("ko", "ko/LC_MESSAGES/messages.json"),
+        _ENGLISH: _texts("en", "empty_language_pack.json"),
+    }
 
     def respond() -> Any:
-        if request.endpoint == "Superset.language_pack" and (request.view_args or {}).get("lang") == "ko":
-            return jsonify(korean)
+        if request.endpoint == "Superset.language_pack" and (request.view_args or {}).get("lang") in texts:
+            return jsonify(texts[(request.view_args or {})["lang"]])
         if request.endpoint == "Superset.log" and not current_user.is_authenticated:
             # The login page reports that it was opened. The answer to that, a redirect with a session of its own, may
             # come after the login and undo it.

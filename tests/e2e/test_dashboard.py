@@ -243,6 +243,29 @@ def test_every_dashboard_is_complete(window, platform, assets, logins, locale, s
         assert seen | {"journeymart_customer_service"} == set(roles)
 
 
+def test_what_is_empty_says_why(window, platform, assets, locale, screenshots):
+    """Of a time before there was any data: tables give the reason, numbers are 0 or say that there is none."""
+    watched = window("journeymart_executive")
+    period = "'2001-01-01 : 2001-01-02'"
+    chosen = f"period:(extraFormData:(time_range:{period}),filterState:(value:{period}),id:NATIVE_FILTER-period"
+    slug = slug_of(assets.dashboards["pain_points"], locale)
+    watched.page.goto(
+        f"{platform.superset_url}/superset/dashboard/{slug}/?native_filters=(NATIVE_FILTER-{chosen},ownState:()))"
+    )
+    wait_for_charts(watched.page, charts_of_tab(assets, "pain_points", 0))
+    title, why, none = {
+        "ko": ("고른 조건에 맞는 데이터가 없습니다", "위의 필터와 기간을 확인해 보세요", "데이터 없음"),
+        "en": ("Nothing fits the chosen filters", "Check the filters and the period above", "No data"),
+    }[locale]
+    _status, *texts = watched.page.locator(".slice_container:visible").all_inner_texts()
+    numbers = [text for text in texts if why not in text]
+    assert (len(texts), len(numbers)) == (6, 4)
+    assert all(title in text for text in texts if why in text)
+    assert {text.partition("\n")[0] for text in numbers} == {"0", none}
+    watched.page.screenshot(path=screenshots / f"empty_{locale}.png", full_page=True)
+    assert_healthy(watched)
+
+
 def test_nobody_opens_what_is_not_theirs(browser, platform, assets, logins):
     """Everybody asks for one dashboard that is theirs and one that is not; test_roles.py has every one."""
     for number, (role, login) in enumerate(logins.items()):
@@ -282,24 +305,24 @@ def test_choosing_an_anchor_redraws_the_paths_around_it(window, platform, assets
 
 
 def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, assets, locale, screenshots):
-    """As the customer service: a step of a funnel, the customers who reached it, the single view of one of them."""
+    """As the customer service: a step of a funnel or path, its customers, the single view of one of them."""
     watched = window("journeymart_customer_service")
     page = watched.page
-
-    def choose_purpose() -> None:
-        page.locator("[data-test=NATIVE_FILTER-purpose]").click()
-        page.locator(".ant-select-item-option-content:visible").first.click()
-        page.locator("[data-test=filter-bar__apply-button]").click()
-
-    open_dashboard(page, platform, assets, locale, "funnels")
-    step = page.locator("td a[href*=funnel-people]").first
-    name = step.inner_text()
-    step.click()
-    expect(page.locator("[data-test=NATIVE_FILTER-step]")).to_contain_text(name, timeout=PATIENCE)
-    choose_purpose()
+    dashboard, people, chosen = {
+        "ko": ("main_paths", "behaviour-people", "behaviour"),
+        "en": ("funnels", "funnel-people", "step"),
+    }[locale]
+    open_dashboard(page, platform, assets, locale, dashboard)
+    link = page.locator(f"td a[href*={people}]").first
+    name = link.inner_text()
+    link.click()
+    expect(page.locator(f"[data-test=NATIVE_FILTER-{chosen}]")).to_contain_text(name, timeout=PATIENCE)
+    page.locator("[data-test=NATIVE_FILTER-purpose]").click()
+    page.locator(".ant-select-item-option-content:visible").first.click()
+    page.locator("[data-test=filter-bar__apply-button]").click()
     customer = page.locator("td a").first
     number = customer.inner_text()
-    page.screenshot(path=screenshots / f"drill_people_{locale}.png", full_page=True)
+    page.screenshot(path=screenshots / f"drill_{dashboard}_{locale}.png", full_page=True)
     customer.click()
     expect(page.locator("[data-test=NATIVE_FILTER-customer_id]")).to_contain_text(number, timeout=PATIENCE)
     assert_healthy(watched)

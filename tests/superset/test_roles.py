@@ -342,6 +342,8 @@ def test_a_link_chooses_what_it_names_whatever_that_is(platform, name):
 DRILLS = [
     ("funnels", "funnel", "step_shown"), ("detection", "detection", "rule_shown"),
     ("pain_points", "exit_page", "exit_page"), ("pain_points", "error_page", "error_shown"),
+    ("main_paths", "main_path", "source_shown"), ("main_paths", "main_path", "target_shown"),
+    ("around_paths", "around", "from_shown"), ("around_paths", "around", "to_shown"),
 ]  # fmt: skip
 
 
@@ -359,6 +361,20 @@ def test_a_row_leads_to_its_people_where_the_role_allows(people, extended, ask, 
         assert any(value.startswith("<a ") for value in shown) == (name in may), (name, shown)
 
 
+def move(name: str) -> dict[str, str | None]:
+    """The arguments of mart.paths_people() for a step or move of a path, from its name: "2 · A (x) → 3 · B (y)" in Main
+    paths, "A · 페이지 ← -1 · B (y)" or "A · 페이지 → +1 · 이탈" in Before and after.
+    """
+    place_and_end = r"(?P<place>.*?(?:\((?P<code>\S+)\))?)(?: (?P<arrow>[→←]) .* · (?:.* \((\S+)\)|(유입|이탈)))?"
+    found = re.fullmatch(place_and_end, name)
+    assert found is not None, name
+    place, arrow, other = found["place"], found["arrow"], found[4] or found[5]
+    if place.endswith(" · 페이지"):
+        ends = {"from": other, "to": None} if arrow == "←" else {"from": None, "to": other}
+        return {"step": "-1" if arrow == "←" else "0", "at": place.removesuffix(" · 페이지"), **ends}
+    return {"step": place.partition(" · ")[0], "from": found["code"], "to": other}
+
+
 def test_customers_of_a_behaviour_are_those_who_did_it(platform, people, ask):
     """Every link of the tables, followed: the customers are those of the sessions and hits behind the row."""
     client = people["journeymart_customer_service"]
@@ -371,11 +387,15 @@ def test_customers_of_a_behaviour_are_those_who_did_it(platform, people, ask):
         "거래 없이 끝남": f"{sessions} transactions = 0 and {page.format('exit_node')} = %s",
         "오류": f"{sessions} session_id in (select e.session_id from mart.event as e"  # noqa: S608 - no value in it
         f" where e.error_code || ' · ' || {page.format('coalesce(e.error_page, e.node)')} = %s)",
+        "경로": "select distinct customer_id from mart.paths_people((%(step)s)::integer, %(from)s, %(to)s)"
+        " where customer_id is not null",
+        "전후": "select distinct p.customer_id from mart.node as n cross join lateral mart.paths_people("
+        "(%(step)s)::integer, %(from)s, %(to)s, n.node) as p where p.customer_id is not null and n.label = %(at)s",
     }
     followed = Counter[str]()
     for dashboard, dataset, column in DRILLS[1:]:
         rows = ask(client, dashboard, dataset, columns=[column]).json()["result"][0]["data"]
-        for link in sorted(row[column] for row in rows if row[column].startswith("<a "))[:5]:
+        for link in sorted(row[column] for row in rows if row[column].startswith("<a "))[:3]:
             behaviour = chosen_by(link)["behaviour"]
             kind, _, name = behaviour.partition(" · ")
             chosen = [{"col": "behaviour", "op": "IN", "val": [behaviour]}, purpose]
@@ -385,7 +405,8 @@ def test_customers_of_a_behaviour_are_those_who_did_it(platform, people, ask):
             assert response.status_code == 200, response.text
             seen = {row["customer_id"] for row in response.json()["result"][0]["data"]}
             with connect_database("jm_dashboard", settings=platform, autocommit=True) as connection:
-                customers = {found for (found,) in connection.execute(expected[kind].encode(), (name,))}
+                arguments = move(name) if kind in ("경로", "전후") else (name,)
+                customers = {found for (found,) in connection.execute(expected[kind].encode(), arguments)}
             assert len(seen) == min(len(customers), 100)
             assert seen <= customers
             followed[kind] += len(seen)

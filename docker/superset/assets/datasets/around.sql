@@ -1,23 +1,12 @@
 -- The chosen anchor reaches the query only as a quoted literal (where_in), to be found among the known ones.
+{% set own_roles = current_user_roles() -%}
 {% set period = get_time_filter('session_date') -%}
 {% set segments = filter_values('segment') -%}
 {% include '_scope.sql' %},
 
 {% set anchors = filter_values('anchor') -%}
 {% set occurrences = filter_values('occurrence') -%}
-known as (
-    select
-        node as code,
-        case kind when 'transaction' then kind else 'page' end as kind,
-        label || ' · ' || case when kind = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end
-            as anchor,
-        label
-    from mart.node
-    union
-    select error_code, 'error', error_code || ' · ' || {{ [error] | where_in }}, error_code
-    from mart.error_page
-    where error_code <> '(none)'
-),
+{% include '_anchor.sql' %},
 
 chosen as (
     select known.*, occurrence.occurrence, occurrence.occurrence_label
@@ -46,6 +35,7 @@ edge as (
     select
         chosen.anchor,
         chosen.occurrence_label as occurrence,
+        chosen.occurrence as taken,
         chosen.label,
         scope.session_date,
         scope.channel,
@@ -100,6 +90,8 @@ shown as (
 link as (
     select
         edge.*,
+        source.node as source_node,
+        target.node as target_node,
         case when edge.step = 0 then edge.label else coalesce(source.label, {{ [other] | where_in }}) end as source,
         case when edge.step = -1 then edge.label else coalesce(target.label, {{ [other] | where_in }}) end as target
     from edge
@@ -122,6 +114,38 @@ select
     case when step + 1 > 0 then '+' else '' end || step + 1 || ' · ' || link.target as target,
     link.source as from_page,
     link.target as to_page,
+    {% if people_roles | select('in', own_roles or []) | list -%}
+    -- Of the first visit only: the customers of a move are looked up by it.
+    case
+        when link.taken = 'first' and link.step = -1 and link.source_node is not null then mart.dashboard_link(
+            {{ [people] | where_in }},
+            jsonb_build_object(
+                'behaviour', {{ [around] | where_in }} || ' · ' || link.anchor || ' ← -1 · ' || link.source
+                || case when link.source_node <> '유입' then ' (' || link.source_node || ')' else '' end,
+                'period', {% include '_period.sql' %}
+            ),
+            link.source
+        )
+        else link.source
+    end as from_shown,
+    case
+        when link.taken = 'first' and link.step = 0 and link.target_node is not null then mart.dashboard_link(
+            {{ [people] | where_in }},
+            jsonb_build_object(
+                'behaviour', {{ [around] | where_in }} || ' · ' || link.anchor || ' → +1 · ' || link.target
+                || case when link.target_node <> '이탈' then ' (' || link.target_node || ')' else '' end,
+                'period', {% include '_period.sql' %}
+            ),
+            link.target
+        )
+        else link.target
+    end as to_shown,
+    {%- else -%}
+    link.source as from_shown,
+    link.target as to_shown,
+    {%- endif %}
     sum(sessions) as sessions
 from link
-group by anchor, occurrence, session_date, channel, domain, device_type, segment, step, link.source, link.target
+group by
+    anchor, occurrence, taken, session_date, channel, domain, device_type, segment, step,
+    link.source, link.target, link.source_node, link.target_node
