@@ -2,7 +2,8 @@
 -- funnel's name there, `definition` its content as config.definition keeps it. channel, domain and device are those of
 -- the session of the entry; a segment is of customers. breakdown_by: null, breakdown (the value that the definition
 -- keeps), channel (of the session of the entry), or segment (one group per segment, in which people may be several
--- times). Not for readers: they call mart.funnel().
+-- times). Of mart.funnel_entry without such limits mart.funnel_step has the sums by date already. Not for readers: they
+-- call mart.funnel().
 create or replace function mart.funnel_report(
     entries regclass, funnel_id text, definition jsonb, from_date date, to_date date, channel text, domain text,
     segment text, breakdown_by text, segments text[], device_type text
@@ -15,6 +16,10 @@ returns table (
 language plpgsql stable
 set search_path = ''
 as $$
+declare
+    is_kept constant boolean := entries = 'mart.funnel_entry'::regclass
+        and coalesce(breakdown_by, 'breakdown') = 'breakdown'
+        and coalesce(channel, domain, segment, device_type) is null;
 begin
     if funnel_report.breakdown_by not in ('breakdown', 'channel', 'segment') then
         raise exception 'breakdown_by must be breakdown, channel or segment, not %', funnel_report.breakdown_by
@@ -61,7 +66,8 @@ begin
                 where m.customer_key = e.subject_key
             ) as g
             where
-                e.funnel_id = $8
+                not $11
+                and e.funnel_id = $8
                 and e.entry_date >= coalesce($2, '-infinity') and e.entry_date <= coalesce($3, 'infinity')
                 and (
                     ($4 is null and $5 is null and $10 is null)
@@ -79,6 +85,23 @@ begin
                     $6 is null
                     or e.subject_key in (select c.customer_key from mart.segment_customers($6) as c (customer_key))
                 )
+        ),
+
+        kept as materialized (
+            select
+                case when $7 is null then 'all' else f.breakdown end as breakdown,
+                f.step_no,
+                f.entered,
+                f.converted,
+                f.dropped,
+                f.still_open,
+                f.step_seconds,
+                f.amount_krw
+            from mart.funnel_step as f
+            where
+                $11
+                and f.funnel_id = $8
+                and f.entry_date >= coalesce($2, '-infinity') and f.entry_date <= coalesce($3, 'infinity')
         ),
 
         taken as (
@@ -114,6 +137,36 @@ begin
             from taken as t
             left join mart.transaction_fact as f on t.amount_row_id = f.row_id
             group by 1, 2, 3, 4
+            union all
+            select
+                k.breakdown,
+                s.step_no,
+                s.name,
+                s.is_optional,
+                k.entered,
+                k.converted,
+                k.dropped,
+                k.still_open,
+                (
+                    select percentile_cont(0.5) within group (order by t.seconds)
+                    from kept as d
+                    cross join unnest(d.step_seconds) as t (seconds)
+                    where d.breakdown = k.breakdown and d.step_no = k.step_no
+                ),
+                k.amount_krw
+            from (
+                select
+                    d.breakdown,
+                    d.step_no,
+                    sum(d.entered)::bigint as entered,
+                    sum(d.converted)::bigint as converted,
+                    sum(d.dropped)::bigint as dropped,
+                    sum(d.still_open)::bigint as still_open,
+                    sum(d.amount_krw) as amount_krw
+                from kept as d
+                group by 1, 2
+            ) as k
+            inner join step as s on k.step_no = s.step_no
         )
 
         select
@@ -138,7 +191,7 @@ begin
         order by c.breakdown, c.step_no
     $sql$, entries) using
         definition, from_date, to_date, channel, domain, segment, breakdown_by, funnel_id,
-        segments, device_type;
+        segments, device_type, is_kept;
 end
 $$;
 revoke execute on function mart.funnel_report(

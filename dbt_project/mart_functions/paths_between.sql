@@ -23,7 +23,9 @@ begin
     return query
     with begun as (
         select
-            s.*,
+            s.path,
+            s.path_times,
+            s.step_no,
             strpos(mart.path_unified(substr(s.path, s.step_no + 1), ends), left(ends, 1)) as steps
         from mart.session_anchored(
             starts, null, 'first', paths_between.from_date, paths_between.to_date,
@@ -34,14 +36,8 @@ begin
     way as (
         select
             substr(b.path, b.step_no, b.steps + 1) as nodes,
-            t.seconds
+            extract(epoch from b.path_times[b.step_no + b.steps] - b.path_times[b.step_no])::double precision as seconds
         from begun as b
-        cross join lateral (
-            select
-                extract(epoch from max(p.arrived_at) - min(p.arrived_at))::double precision as seconds
-            from mart.session_step(b.visitor_key, b.started_at, b.ended_at, b.transactions) as p
-            where p.step_no in (b.step_no, b.step_no + b.steps)
-        ) as t
         where b.steps between 1 and coalesce(paths_between.max_steps, b.steps)
     ),
 

@@ -10,45 +10,69 @@ returns table (
     share_a double precision, share_b double precision,
     difference double precision, difference_low double precision, difference_high double precision
 )
-language sql stable security definer rows 500
-set search_path = ''
+language plpgsql stable security definer rows 500
+set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
-    with a as materialized (
-        select p.*
-        from mart.paths_main(
-            paths_compare.depth, null, paths_compare.from_date, paths_compare.to_date,
-            paths_compare.channel, paths_compare.domain, paths_compare.segment_a, paths_compare.device_type
-        ) as p
-    ),
-
-    b as materialized (
-        select p.*
-        from mart.paths_main(
-            paths_compare.depth, null, paths_compare.from_date, paths_compare.to_date,
-            paths_compare.channel, paths_compare.domain, paths_compare.segment_b, paths_compare.device_type
-        ) as p
-    ),
-
-    -- every step adds up to all sessions
-    total as (
+#variable_conflict use_column
+begin
+    if paths_compare.depth is null or paths_compare.depth not between 1 and 100 then
+        raise exception 'depth must be between 1 and 100, not %', paths_compare.depth using errcode = '22023';
+    end if;
+    return query
+    with beginning as materialized (
         select
-            (select sum(a.sessions) from a where a.step_no = 1) as total_a,
-            (select sum(b.sessions) from b where b.step_no = 1) as total_b
+            left(s.path, paths_compare.depth + 1) as path,
+            count(*) filter (where m.is_a) as sessions_a,
+            count(*) filter (where m.is_b) as sessions_b
+        from mart.session_selected(
+            paths_compare.from_date, paths_compare.to_date,
+            paths_compare.channel, paths_compare.domain, null, paths_compare.device_type
+        ) as s
+        cross join lateral (
+            select
+                paths_compare.segment_a is null or s.customer_key in (
+                    select c.customer_key from mart.segment_customers(paths_compare.segment_a) as c (customer_key)
+                ) as is_a,
+                paths_compare.segment_b is null or s.customer_key in (
+                    select c.customer_key from mart.segment_customers(paths_compare.segment_b) as c (customer_key)
+                ) as is_b
+        ) as m
+        where m.is_a or m.is_b
+        group by 1
+    ),
+
+    -- every step adds up to all sessions: one that has ended stays so
+    moved as (
+        select
+            l.step_no,
+            coalesce(f.code, '이탈') as from_node,
+            coalesce(t.code, '이탈') as to_node,
+            sum(l.sessions_a)::bigint as sessions_a,
+            sum(l.sessions_b)::bigint as sessions_b
+        from (
+            select
+                g.step_no,
+                substr(b.path, g.step_no, 1) as from_char,
+                substr(b.path, g.step_no + 1, 1) as to_char,
+                sum(b.sessions_a) as sessions_a,
+                sum(b.sessions_b) as sessions_b
+            from beginning as b
+            cross join generate_series(1, paths_compare.depth) as g (step_no)
+            group by 1, 2, 3
+        ) as l
+        left join raw.node as f on f.node_id = raw.char_node(nullif(l.from_char, ''))
+        left join raw.node as t on t.node_id = raw.char_node(nullif(l.to_char, ''))
+        group by 1, 2, 3
     ),
 
     -- materialized: a function is not put into the query whose arguments are subqueries
     both_sides as materialized (
-        select
-            step_no,
-            from_node,
-            to_node,
-            coalesce(a.sessions, 0) as sessions_a,
-            coalesce(b.sessions, 0) as sessions_b,
-            total.total_a,
-            total.total_b
-        from a
-        full join b using (step_no, from_node, to_node)
-        cross join total
+        select m.*, t.total_a, t.total_b
+        from moved as m
+        cross join (
+            select sum(b.sessions_a)::bigint as total_a, sum(b.sessions_b)::bigint as total_b
+            from beginning as b
+        ) as t
     )
 
     select
@@ -64,7 +88,8 @@ as $$
         d.difference_high
     from both_sides as s
     cross join lateral mart.share_difference(s.sessions_a, s.total_a, s.sessions_b, s.total_b) as d
-    order by s.step_no, abs(d.difference) desc, s.from_node, s.to_node
+    order by s.step_no, abs(d.difference) desc, s.from_node, s.to_node;
+end
 $$;
 revoke execute on function mart.paths_compare(text, text, integer, date, date, text, text, text) from public;
 grant execute on function mart.paths_compare(text, text, integer, date, date, text, text, text) to jm_dashboard;

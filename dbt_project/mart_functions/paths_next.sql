@@ -1,5 +1,6 @@
 -- Where sessions go from a node, by visit: how often, which share of the visits, and how long they stayed before
 -- (median). 이탈 is the end of the session; its time runs to the session's last event.
+-- Without domain, segment and device it reads mart.path_move, otherwise the sessions themselves.
 create or replace function mart.paths_next(
     node text, top_k integer default null, kind text default 'page',
     from_date date default null, to_date date default null,
@@ -16,103 +17,87 @@ declare
     nodes constant integer[] := array(
         select raw.char_node(c.node_char) from string_to_table(chars, null) as c (node_char)
     );
-    is_collapsed constant boolean := mart.repeats_collapsed();
+    is_kept constant boolean := paths_next.domain is null and paths_next.segment is null
+        and paths_next.device_type is null;
 begin
     if chars is null or paths_next.top_k < 1 then
         raise exception 'kind must be page or transaction, and top_k at least 1' using errcode = '22023';
     end if;
     return query
-    with session as materialized (
-        select s.*
+    with stay as materialized (
+        select substr(m.path, 2) as next_char, m.visits, m.stays
+        from mart.path_move as m
+        where
+            is_kept
+            and m.node_id = any(nodes)
+            and m.session_date >= coalesce(paths_next.from_date, '-infinity')
+            and m.session_date <= coalesce(paths_next.to_date, 'infinity')
+            and (paths_next.channel is null or m.channel = paths_next.channel)
+        union all
+        select
+            substr(s.path, s.step_no + 1, 1),
+            count(*),
+            array_agg(
+                date_part('epoch', coalesce(s.path_times[s.step_no + 1], s.ended_at) - s.path_times[s.step_no])
+            )
         from mart.session_anchored(
-            chars, null, 'first', paths_next.from_date, paths_next.to_date,
+            chars, null, 'all', paths_next.from_date, paths_next.to_date,
             paths_next.channel, paths_next.domain, paths_next.segment, paths_next.device_type
         ) as s
+        where not is_kept
+        group by 1
     ),
 
-    -- the steps that mart.session_step gives of one session, of all of them at once
-    happened as (
-        select s.visitor_key, s.started_at, s.ended_at, e.event_at as arrived_at, 0 as source_rank, e.row_id, e.node_id
-        from session as s
-        inner join mart.session_event as e
-            on
-                e.visitor_key = s.visitor_key
-                and e.started_at = s.started_at
-                and e.event_at between s.started_at and s.ended_at
-        where e.is_move
-        union all
-        select s.visitor_key, s.started_at, s.ended_at, t.transacted_at, 1, t.row_id, t.node_id
-        from session as s
-        inner join mart.transaction_fact as t
-            on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at
-        where s.transactions > 0
-    ),
-
-    step as (
-        select
-            h.*,
-            lag(h.node_id) over (
-                partition by h.visitor_key, h.started_at order by h.arrived_at, h.source_rank, h.row_id
-            ) as last_node_id
-        from happened as h
-    ),
-
-    -- of all of them only arrivals at the node and what comes right after it
-    moved as (
-        select
-            p.*,
-            lead(p.node_id) over history as next_node_id,
-            lead(p.arrived_at) over history as left_at
-        from step as p
-        where
-            (p.node_id = any(nodes) or p.last_node_id = any(nodes))
-            and (p.node_id is distinct from p.last_node_id or not is_collapsed)
-        window history as (
-            partition by p.visitor_key, p.started_at order by p.arrived_at, p.source_rank, p.row_id
-        )
-    ),
-
-    -- names come after counting: there are many visits and few next nodes
     onward as (
         select
-            m.next_node_id,
-            count(*) as visits,
-            array_agg(
-                extract(epoch from coalesce(m.left_at, m.ended_at) - m.arrived_at)::double precision
-            ) as seconds
-        from moved as m
-        where m.node_id = any(nodes)
-        group by m.next_node_id
-    ),
-
-    total as (
-        select
+            o.next_char,
             coalesce(n.code, '이탈') as to_node,
             n.code is null as is_exit,
-            o.seconds,
             sum(o.visits) over (partition by n.code) as visits
-        from onward as o
-        left join raw.node as n on n.node_id = o.next_node_id
+        from (
+            select s.next_char, sum(s.visits) as visits
+            from stay as s
+            group by 1
+        ) as o
+        left join raw.node as n on n.node_id = raw.char_node(nullif(o.next_char, ''))
     ),
 
     ranked as (
         select
-            t.to_node,
-            t.seconds,
-            t.is_exit
-            or dense_rank() over (order by t.is_exit, t.visits desc, t.to_node)
-            <= coalesce(paths_next.top_k, count(*) over ()) as is_named
-        from total as t
+            o.next_char,
+            case
+                when
+                    o.is_exit
+                    or dense_rank() over (order by o.is_exit, o.visits desc, o.to_node)
+                    <= coalesce(paths_next.top_k, count(*) over ())
+                    then o.to_node
+                else '기타'
+            end as to_node
+        from onward as o
+    ),
+
+    named as materialized (
+        select r.to_node, s.visits, s.stays
+        from stay as s
+        inner join ranked as r on r.next_char = s.next_char
     )
 
+    -- one by one: to sort the times of all nodes together takes longer than those of each
     select
-        case when r.is_named then r.to_node else '기타' end,
-        count(*),
-        count(*) / sum(count(*)) over ()::double precision,
-        percentile_cont(0.5) within group (order by s.seconds)
-    from ranked as r
-    cross join lateral unnest(r.seconds) as s (seconds)
-    group by 1
+        g.to_node,
+        g.visits,
+        g.visits / sum(g.visits) over ()::double precision,
+        (
+            select percentile_cont(0.5) within group (order by t.seconds)
+            from named as n
+            cross join unnest(n.stays) as t (seconds)
+            where n.to_node = g.to_node
+        )
+    from (
+        select n.to_node, sum(n.visits)::bigint as visits
+        from named as n
+        group by 1
+    ) as g
     order by 2 desc, 1;
 end
 $$;

@@ -7,12 +7,13 @@ create or replace function mart.session_anchored(
 )
 returns table (
     session_id uuid, visitor_key integer, started_at timestamptz, ended_at timestamptz, customer_key integer,
-    transactions integer, path text, step_no integer
+    path text, path_times timestamptz[], step_no integer
 )
 language sql stable parallel safe
 as $$
     select
-        s.session_id, s.visitor_key, s.started_at, s.ended_at, s.customer_key, s.transactions, s.path,
+        s.session_id, s.visitor_key, s.started_at, s.ended_at, s.customer_key, s.path,
+        s.path_times,
         case session_anchored.occurrence
             when 'first' then strpos(mart.path_unified(s.path, session_anchored.chars), left(session_anchored.chars, 1))
             else length(s.path) + 1 - strpos(
@@ -29,7 +30,8 @@ as $$
         and strpos(mart.path_unified(s.path, session_anchored.chars), left(session_anchored.chars, 1)) > 0
     union all
     select
-        s.session_id, s.visitor_key, s.started_at, s.ended_at, s.customer_key, s.transactions, s.path,
+        s.session_id, s.visitor_key, s.started_at, s.ended_at, s.customer_key, s.path,
+        s.path_times,
         g.step_no::integer
     from mart.session_selected(
         session_anchored.from_date, session_anchored.to_date,
@@ -43,7 +45,8 @@ as $$
         and strpos(session_anchored.chars, g.node_char) > 0
     union all
     select
-        s.session_id, s.visitor_key, s.started_at, s.ended_at, s.customer_key, s.transactions, s.path,
+        s.session_id, s.visitor_key, s.started_at, s.ended_at, s.customer_key, s.path,
+        s.path_times,
         w.step_no
     from mart.session_selected(
         session_anchored.from_date, session_anchored.to_date,
@@ -55,26 +58,22 @@ as $$
             row_number() over (order by p.step_no) as from_first,
             row_number() over (order by p.step_no desc) as from_last
         from (
-            select distinct (
-                select max(t.step_no)
-                from mart.session_step(s.visitor_key, s.started_at, s.ended_at, s.transactions) as t
-                where (t.arrived_at, t.source_rank, t.row_id) <= (e.event_at, 0, e.row_id)
-            ) as step_no
-            from mart.session_event as e
-            where
-                e.visitor_key = s.visitor_key
-                and e.event_at between s.started_at and s.ended_at
-                and e.started_at = s.started_at
-                and e.error_key = any(array(
-                    select r.error_key
-                    from raw.error as r
-                    where session_anchored.error in (r.error_code, r.error_page)
-                ))
+            select distinct t.step_no
+            from unnest(s.error_keys, s.error_steps) as t (error_key, step_no)
+            where t.error_key = any(array(
+                select r.error_key
+                from raw.error as r
+                where session_anchored.error in (r.error_code, r.error_page)
+            ))
         ) as p
     ) as w
     where
         session_anchored.error is not null
-        and s.errors > 0
+        and s.error_keys && array(
+            select r.error_key
+            from raw.error as r
+            where session_anchored.error in (r.error_code, r.error_page)
+        )
         and case session_anchored.occurrence when 'first' then w.from_first when 'last' then w.from_last else 1 end = 1
 $$;
 revoke execute on function mart.session_anchored(text, text, text, date, date, text, text, text, text) from public;

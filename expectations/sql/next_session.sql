@@ -1,5 +1,6 @@
 -- Every event is in exactly one session, and a session is its events: as many, numbered 1, 2, 3 …, from its start to
--- its end. Compared for every session computed in this run.
+-- its end; each node of its path has its time and each error its place. Compared for every session computed in this
+-- run.
 with grouped as (
     select
         visitor_key,
@@ -25,6 +26,9 @@ where
     s.events is distinct from e.events
     or s.started_at is distinct from e.first_at
     or s.ended_at is distinct from e.last_at
+    or cardinality(s.path_times) is distinct from length(s.path)
+    or (s.errors, s.errors)
+    is distinct from (coalesce(cardinality(s.error_keys), 0), coalesce(cardinality(s.error_steps), 0))
     or e.number_sum is distinct from e.events * (e.events + 1) / 2
 order by visitor_key, started_at
 limit 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from journeymart.settings import REPO, Settings
 
 MODELS = (
     "session_event", "session_fact", "transaction_fact", "session_daily", "path_count", "path_edge", "path_month",
+    "path_move",
     "line_duplicate", "line_bot", "file_balance", "funnel_entry", "funnel_step", "step_match", "step_daily", "consent",
     "audience_change", "audience_member", "audience_export",
 )  # fmt: skip
@@ -28,6 +29,11 @@ RUN = "manual__2026-03-10T12-00-00"
 DAY = "2026-03-10"
 MONTH = "2026-03-01"
 HOME, LIST, BUY = 1, 2, 3  # nodes
+PATHS = [("web", (HOME, LIST, BUY, HOME), 1), ("web", (HOME,), 1), ("app", (LIST, BUY), 1)]
+MOVES = [  # of these: channel, path, visits, stays
+    ("web", (HOME, LIST), 1, [60.0]), ("web", (LIST, BUY), 1, [60.0]), ("web", (BUY, HOME), 1, [60.0]),
+    ("web", (HOME,), 2, [0.0, 0.0]), ("app", (LIST, BUY), 1, [600.0]), ("app", (BUY,), 1, [-600.0]),
+]  # fmt: skip
 EDGES = [  # of the paths of the day: channel, step_no, from_node, to_node, sessions
     ("web", 1, "HOME", "LIST", 1), ("web", 1, "HOME", "이탈", 1), ("app", 1, "LIST", "BUY", 1),
     ("web", 2, "LIST", "BUY", 1), ("app", 2, "BUY", "이탈", 1), ("web", 3, "BUY", "HOME", 1),
@@ -211,25 +217,25 @@ def _fill(connection: psycopg.Connection) -> None:
     insert(
         "build.session_fact",
         "visitor_key, started_at, ended_at, session_date, customer_key, events, pages, errors, transactions,"
-        " amount_krw, path",
-        (1, at(0), at(3), DAY, 1, 3, 3, 0, 1, "1000", _path(HOME, LIST, BUY, HOME)),
-        (1, at(0, 11), at(0, 11), DAY, None, 1, 1, 1, 0, "0", _path(HOME)),
-        (2, at(30, 11), at(30, 11), DAY, 2, 1, 1, 0, 1, "2500.5", _path(LIST, BUY)),
+        " amount_krw, path, path_times, error_keys, error_steps",
+        (1, at(0), at(3), DAY, 1, 3, 3, 0, 1, "1000", _path(HOME, LIST, BUY, HOME), [at(0), at(1), at(2), at(3)],
+         None, None),
+        (1, at(0, 11), at(0, 11), DAY, None, 1, 1, 1, 0, "0", _path(HOME), [at(0, 11)], [1], [1]),
+        (2, at(30, 11), at(30, 11), DAY, 2, 1, 1, 0, 1, "2500.5", _path(LIST, BUY), [at(30, 11), at(40, 11)],
+         None, None),
     )  # fmt: skip
     insert(
         "build.session_daily",
         "session_date, channel, sessions, events, pages, errors, transactions, amount_krw",
         (DAY, "web", 2, 4, 4, 1, 1, "1000"), (DAY, "app", 1, 1, 1, 0, 1, "2500.5"),
     )  # fmt: skip
-    insert(
-        "build.path_count", "session_date, channel, path, sessions",
-        (DAY, "web", _path(HOME, LIST, BUY, HOME), 1), (DAY, "web", _path(HOME), 1), (DAY, "app", _path(LIST, BUY), 1),
-    )  # fmt: skip
-    for table, dated, begins in (("path_edge", "session_date", DAY), ("path_month", "path_month", MONTH)):
-        insert(
-            f"build.{table}", f"{dated}, channel, step_no, from_node, to_node, sessions",
-            *((begins, *edge) for edge in EDGES),
-        )  # fmt: skip
+    for name, dated, rows in (
+        ("path_count", "session_date, channel, path, sessions", _on(DAY, PATHS)),
+        ("path_move", "session_date, channel, path, visits, stays", _on(DAY, MOVES)),
+        ("path_edge", "session_date, channel, step_no, from_node, to_node, sessions", _on(DAY, EDGES)),
+        ("path_month", "path_month, channel, step_no, from_node, to_node, sessions", _on(MONTH, EDGES)),
+    ):
+        insert(f"build.{name}", dated, *rows)
     # two go all the way, one of them by the optional step; one dropped out and one may still go on
     insert("build.int_funnel__date", "funnel_id, entry_date", ("FN-1", DAY))
     insert(
@@ -277,6 +283,11 @@ def microseconds(when: str) -> int:
 def md5_64(text: str) -> int:
     """The first 64 bits of the md5, signed."""
     return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8], "big", signed=True)
+
+
+def _on(begins: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows with their date; nodes as a path."""
+    return [(begins, *(_path(*value) if isinstance(value, tuple) else value for value in row)) for row in rows]
 
 
 def _path(*nodes: int) -> str:

@@ -27,6 +27,7 @@ GIVEN_ON_ARRIVAL = {
     "file_id",
     "line_no",
     "row_id",
+    "error_keys",
     "step_rows",
     "of_row_id",
     "node_id",
@@ -34,7 +35,7 @@ GIVEN_ON_ARRIVAL = {
     "exit_node_id",
 }
 
-PATHS = {("session_fact", "path"), ("path_count", "path")}  # stored as one character per node
+PATHS = {("session_fact", "path"), ("path_count", "path"), ("path_move", "path")}  # stored as one character per node
 PATH = sql.SQL("""(
     select string_agg(n.kind || ':' || n.code, ' > ' order by c.step_no)
     from string_to_table(path, null) with ordinality as c (node_char, step_no)

@@ -10,6 +10,7 @@ select
     count(error_key)::integer as errors,
     max(agent_key) filter (where event_no = 1) as agent_key,
     max(inflow_key) filter (where event_no = 1) as inflow_key,
-    string_agg(raw.node_char(node_id), '' order by event_at, row_id) filter (where is_move) as path
+    string_agg(raw.node_char(node_id), '' order by event_at, row_id) filter (where is_move) as path,
+    array_agg(event_at order by event_at, row_id) filter (where is_move) as path_times
 from {{ computed('session_event') }}
 group by visitor_key, started_at

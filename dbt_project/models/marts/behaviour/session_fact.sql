@@ -9,7 +9,8 @@
 ) }}
 -- depends_on: {{ ref('device_login') }} {{ ref('unlinked_device') }}
 {% set days = session_policy().get('device_days') %}
--- Transactions are nodes of the path like pages; only sessions that have any are put together again.
+-- Transactions are nodes of the path like pages, and errors have a place in it; only sessions that have any of them are
+-- put together again.
 with linked as (
     select
         t.session_visitor_key as visitor_key,
@@ -37,6 +38,15 @@ total as (
     group by visitor_key, started_at
 ),
 
+mixed as (
+    select
+        s.visitor_key,
+        s.started_at
+    from {{ ref('int_session__aggregated') }} as s
+    left join total as t on s.visitor_key = t.visitor_key and s.started_at = t.started_at
+    where s.errors > 0 or t.transactions > 0
+),
+
 step as (
     select
         visitor_key,
@@ -44,7 +54,9 @@ step as (
         transacted_at as happened_at,
         1 as source_rank,
         row_id,
-        node_id
+        node_id,
+        null::integer as error_key,
+        true as is_step
     from linked
     union all
     select
@@ -53,35 +65,52 @@ step as (
         e.event_at as happened_at,
         0 as source_rank,
         e.row_id,
-        e.node_id
+        e.node_id,
+        e.error_key,
+        e.is_move as is_step
     from {{ computed('session_event') }} as e
-    inner join total as t on e.visitor_key = t.visitor_key and e.started_at = t.started_at
-    where e.is_move
+    inner join mixed as x on e.visitor_key = x.visitor_key and e.started_at = x.started_at
+    where e.is_move or e.error_key is not null
 ),
 
 move as (
     select
         *,
         {% if session_policy().collapse_repeats -%}
-        coalesce(
+        is_step and coalesce(
             node_id <> lag(node_id) over (
-                partition by visitor_key, started_at order by happened_at, source_rank, row_id
+                partition by visitor_key, started_at, is_step order by happened_at, source_rank, row_id
             ),
             true
         )
         {%- else -%}
-        true
+        is_step
         {%- endif %} as is_move
     from step
+),
+
+placed as (
+    select
+        *,
+        count(*) filter (where is_move) over (
+            partition by visitor_key, started_at order by happened_at, source_rank, row_id
+        )::integer as step_no
+    from move
 ),
 
 travelled as (
     select
         visitor_key,
         started_at,
-        string_agg(raw.node_char(node_id), '' order by happened_at, source_rank, row_id) as path
-    from move
-    where is_move
+        {%- for name, value, condition in [
+            ('path_times', 'happened_at', 'is_move'),
+            ('error_keys', 'error_key', 'error_key is not null'),
+            ('error_steps', 'step_no', 'error_key is not null'),
+        ] %}
+        array_agg({{ value }} order by happened_at, source_rank, row_id) filter (where {{ condition }}) as {{ name }},
+        {%- endfor %}
+        string_agg(raw.node_char(node_id), '' order by happened_at, source_rank, row_id) filter (where is_move) as path
+    from placed
     group by visitor_key, started_at
 ),
 
@@ -114,6 +143,9 @@ complete as (
         coalesce(t.transactions, 0) as transactions,
         coalesce(t.amount_krw, 0)::numeric(20, 2) as amount_krw,
         coalesce(p.path, s.path) as full_path,
+        coalesce(p.path_times, s.path_times) as full_path_times,
+        p.error_keys,
+        p.error_steps,
         case d.identity_rule when 'device' then d.customer_key else s.customer_key end as person_customer_key,
         case when s.customer_key is not null then 'login' when s.has_login then 'shared' else d.identity_rule end
             as identity_rule
@@ -140,6 +172,9 @@ select
     c.agent_key,
     c.inflow_key,
     c.full_path as path,
-    c.identity_rule
+    c.identity_rule,
+    c.full_path_times as path_times,
+    c.error_keys,
+    c.error_steps
 from complete as c
 inner join {{ source('raw', 'visitor') }} as v on c.visitor_key = v.visitor_key

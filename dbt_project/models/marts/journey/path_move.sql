@@ -1,0 +1,55 @@
+{{ config(
+    key=['session_date', 'channel', 'path'],
+    keep='b.visits > 0',
+    indexes=[['node_id']],
+    refers={'node_id': 'node.node_id'},
+) }}
+-- Without order while they are gathered: few kinds of move, many moves, so they are hashed, and each kind sorted by
+-- itself.
+with changed as (
+    select
+        s.session_date,
+        s.channel,
+        substr(s.path, g.step_no, 2) as path,
+        {%- for name, sign in [('come', '>'), ('gone', '<')] %}
+        array_agg(
+            date_part('epoch', coalesce(s.path_times[g.step_no + 1], s.ended_at) - s.path_times[g.step_no])
+        ) filter (where s.sign {{ sign }} 0) as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('int_session__changed') }} as s
+    cross join lateral generate_series(1, length(s.path)) as g (step_no)
+    group by s.session_date, s.channel, substr(s.path, g.step_no, 2)
+),
+
+stayed as (
+    select
+        c.session_date,
+        c.channel,
+        c.path,
+        {% if is_full() -%}
+        array(select t.seconds from unnest(c.come) as t (seconds) order by t.seconds) as stays
+    from changed as c
+        {%- else -%}
+        array(
+            select t.seconds
+            from (
+                select unnest(m.stays || c.come) as seconds
+                except all
+                select unnest(c.gone) as seconds
+            ) as t
+            order by t.seconds
+        ) as stays
+    from changed as c
+    left join {{ published('path_move') }} as m
+        on c.session_date = m.session_date and c.channel = m.channel and c.path = m.path
+        {%- endif %}
+)
+
+select
+    session_date,
+    channel,
+    path,
+    raw.char_node(left(path, 1)) as node_id,
+    cardinality(stays)::bigint as visits,
+    stays
+from stayed
