@@ -36,12 +36,11 @@ begin
     link as (
         select
             g.step,
-            substr(n.nodes, back + g.step + 1, 1) as from_char,
-            substr(n.nodes, back + g.step + 2, 1) as to_char,
+            substr(n.nodes, back + g.step + 1, 2) as pair,
             sum(n.sessions) as sessions
         from near as n
         cross join generate_series(-back, ahead - 1) as g (step)
-        group by 1, 2, 3
+        group by 1, 2
     )
 
     select
@@ -50,8 +49,8 @@ begin
         coalesce(t.code, case when l.step < 0 then '유입' else '이탈' end),
         sum(l.sessions)::bigint
     from link as l
-    left join raw.node as f on f.node_id = raw.char_node(nullif(l.from_char, ' '))
-    left join raw.node as t on t.node_id = raw.char_node(nullif(l.to_char, ' '))
+    left join raw.node as f on f.node_id = raw.char_node(nullif(left(l.pair, 1), ' '))
+    left join raw.node as t on t.node_id = raw.char_node(nullif(right(l.pair, 1), ' '))
     group by 1, 2, 3
     order by 1, 4 desc, 2, 3;
 end

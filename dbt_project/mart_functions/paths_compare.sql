@@ -52,16 +52,15 @@ begin
         from (
             select
                 g.step_no,
-                substr(b.path, g.step_no, 1) as from_char,
-                substr(b.path, g.step_no + 1, 1) as to_char,
+                substr(b.path, g.step_no, 2) as pair,
                 sum(b.sessions_a) as sessions_a,
                 sum(b.sessions_b) as sessions_b
             from beginning as b
             cross join generate_series(1, paths_compare.depth) as g (step_no)
-            group by 1, 2, 3
+            group by 1, 2
         ) as l
-        left join raw.node as f on f.node_id = raw.char_node(nullif(l.from_char, ''))
-        left join raw.node as t on t.node_id = raw.char_node(nullif(l.to_char, ''))
+        left join raw.node as f on f.node_id = raw.char_node(nullif(left(l.pair, 1), ''))
+        left join raw.node as t on t.node_id = raw.char_node(nullif(substr(l.pair, 2), ''))
         group by 1, 2, 3
     ),
 

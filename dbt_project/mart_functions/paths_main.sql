@@ -67,15 +67,14 @@ begin
         from (
             select
                 g.step_no,
-                substr(b.path, g.step_no, 1) as from_char,
-                substr(b.path, g.step_no + 1, 1) as to_char,
+                substr(b.path, g.step_no, 2) as pair,
                 sum(b.sessions) as sessions
             from beginning as b
             cross join lateral generate_series(1, least(length(b.path), paths_main.depth)) as g (step_no)
-            group by 1, 2, 3
+            group by 1, 2
         ) as l
-        inner join raw.node as f on f.node_id = raw.char_node(l.from_char)
-        left join raw.node as t on t.node_id = raw.char_node(nullif(l.to_char, ''))
+        inner join raw.node as f on f.node_id = raw.char_node(left(l.pair, 1))
+        left join raw.node as t on t.node_id = raw.char_node(nullif(substr(l.pair, 2), ''))
         group by 1, 2, 3
     ),
 
@@ -97,18 +96,21 @@ begin
             select v.*, row_number() over (partition by v.step_no order by v.sessions desc, v.node) as place
             from visit as v
         ) as r
-        where paths_main.top_k is null or r.place <= paths_main.top_k
+        where r.place <= paths_main.top_k
     ),
 
     link as (
         select
             e.step_no,
-            coalesce(f.node, '기타') as from_node,
-            case when e.to_node = '이탈' then e.to_node else coalesce(t.node, '기타') end as to_node,
+            case when paths_main.top_k is null then e.from_node else coalesce(f.node, '기타') end as from_node,
+            case
+                when paths_main.top_k is null or e.to_node = '이탈' then e.to_node
+                else coalesce(t.node, '기타')
+            end as to_node,
             e.sessions
         from edge as e
-        left join named as f on f.step_no = e.step_no and f.node = e.from_node
-        left join named as t on t.step_no = e.step_no + 1 and t.node = e.to_node
+        left join named as f on paths_main.top_k is not null and f.step_no = e.step_no and f.node = e.from_node
+        left join named as t on paths_main.top_k is not null and t.step_no = e.step_no + 1 and t.node = e.to_node
         union all
         select g.step_no, e.to_node, e.to_node, e.sessions
         from edge as e
