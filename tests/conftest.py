@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -23,6 +24,7 @@ from journeymart.platform import local
 from journeymart.platform.postgres import Postgres
 from journeymart.settings import Settings
 
+gc.set_threshold(50_000, 20, 50)  # as the command line does: a tenth of the time of a run
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

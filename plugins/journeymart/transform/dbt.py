@@ -111,12 +111,15 @@ class Dbt:
     def _invoke(self, arguments: list[str], *, check: bool = True, **parameters: Any) -> Any:
         from dbt.cli.main import dbtRunner  # noqa: PLC0415 - two seconds of imports, needed here only
 
+        from journeymart.transform.connections import keep_connections  # noqa: PLC0415 - as dbt itself
+
+        keep_connections()
         project = self._settings.repo / "dbt_project"
         state = self._settings.home / "dbt"
         outcome = dbtRunner(manifest=self._manifest).invoke(
             [
                 # Results and messages are kept in ops.model_result; writing them down twice more takes a second of CPU.
-                "--quiet", "--no-use-colors", "--log-path", str(state / "logs"), "--log-level-file", "none",
+                "--log-level", "none", "--log-level-file", "none", "--log-path", str(state / "logs"),
                 "--no-write-json", "--no-populate-cache",
                 *arguments,
                 "--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(state / "target"),
