@@ -9,8 +9,8 @@ from dbt.adapters.postgres.impl import PostgresAdapter
 class KeptConnections(PostgresConnectionManager):
     """A connection for each thread, closed when the run ends.
 
-    dbt closes it after every node; a new one, which has to read the catalog anew, costs PostgreSQL more than most models
-    of a small run. Models leave nothing in a session that another could find: no temporary table, no setting.
+    dbt closes it after every node; a new one, which has to read the catalog anew, costs PostgreSQL more than most
+    models of a small run. Models leave nothing in a session that another could find: no temporary table, no setting.
     """
 
     def release(self) -> None:
