@@ -25,7 +25,7 @@ begin
     end if;
     return query
     with stay as materialized (
-        select substr(m.path, 2) as next_char, m.visits, m.stays
+        select m.next_node_id, m.visits, m.stays
         from mart.path_move as m
         where
             is_kept
@@ -35,7 +35,7 @@ begin
             and (paths_next.channel is null or m.channel = paths_next.channel)
         union all
         select
-            substr(s.path, s.step_no + 1, 1),
+            raw.char_node(nullif(substr(s.path, s.step_no + 1, 1), '')),
             count(*),
             array_agg(
                 date_part('epoch', coalesce(s.path_times[s.step_no + 1], s.ended_at) - s.path_times[s.step_no])
@@ -50,21 +50,21 @@ begin
 
     onward as (
         select
-            o.next_char,
+            o.next_node_id,
             coalesce(n.code, '이탈') as to_node,
             n.code is null as is_exit,
             sum(o.visits) over (partition by n.code) as visits
         from (
-            select s.next_char, sum(s.visits) as visits
+            select s.next_node_id, sum(s.visits) as visits
             from stay as s
             group by 1
         ) as o
-        left join raw.node as n on n.node_id = raw.char_node(nullif(o.next_char, ''))
+        left join raw.node as n on n.node_id = o.next_node_id
     ),
 
     ranked as (
         select
-            o.next_char,
+            o.next_node_id,
             case
                 when
                     o.is_exit
@@ -79,7 +79,7 @@ begin
     named as materialized (
         select r.to_node, s.visits, s.stays
         from stay as s
-        inner join ranked as r on r.next_char = s.next_char
+        inner join ranked as r on coalesce(r.next_node_id, -1) = coalesce(s.next_node_id, -1)
     )
 
     -- one by one: to sort the times of all nodes together takes longer than those of each

@@ -113,7 +113,12 @@ def questions(connection: psycopg.Connection) -> tuple[list[Question], str]:
             " where r.error_code is not null group by 1 order by count(*) desc limit 1",
         )
     )
-    edges = "select session_date::text, from_node, to_node, sum(sessions)::bigint from mart.path_edge group by 1, 2, 3"
+    edges: LiteralString = (
+        "select m.session_date::text, f.node, coalesce(t.node, '이탈'), m.visits"
+        " from (select session_date, node_id, next_node_id, sum(visits)::bigint as visits from mart.path_move"
+        " group by 1, 2, 3) as m"
+        " inner join mart.node as f on m.node_id = f.node_id left join mart.node as t on m.next_node_id = t.node_id"
+    )
     known = [
         Question("main paths, 5 steps", KEPT, "select * from mart.paths_main(5)", {}, _main, "main"),
         Question("main paths of a segment", AD_HOC,
@@ -178,7 +183,10 @@ def _next(rows: list[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
 
 
 def _edges(rows: list[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
-    return Counter({tuple(row[:3]): row[3] for row in rows})
+    found: Counter[tuple[Any, ...]] = Counter()
+    for *edge, visits in rows:
+        found[tuple(edge)] += visits  # nodes of two kinds may share a code
+    return found
 
 
 def _funnel(rows: list[tuple[Any, ...]]) -> list[int]:

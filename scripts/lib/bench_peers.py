@@ -83,7 +83,7 @@ DUCKDB = {
             select
                 session_no, step_no, node_id, lead(node_id) over (partition by session_no order by step_no) as next_id
             from step
-        ) inner join session using (session_no) where step_no <= 10 group by all""",
+        ) inner join session using (session_no) group by all""",
     "funnel": """
         with a as (
             select *, max(case when node_id = {f1} then at_ms end) over history as l1 from event
@@ -163,9 +163,9 @@ CLICKHOUSE = {
     "edges": """
         select toString(session_date), w[i], w[i + 1], count() from (
             select session_no, arrayMap(x -> x.2, arraySort(groupArray((step_no, node_id)))) as w
-            from step where step_no <= 11 group by session_no
+            from step group by session_no
         ) as s inner join session using (session_no)
-        array join arraySlice(arrayEnumerate(w), 1, 10) as i group by 1, 2, 3""",
+        array join arrayEnumerate(w) as i group by 1, 2, 3""",
     "funnel": """
         select arrayJoin([countIf(l >= 1), countIf(l >= 2), countIf(l >= 3), countIf(l >= 4), countIf(l >= 5)]) from (
             select windowFunnel(86400000)(

@@ -31,6 +31,7 @@ GIVEN_ON_ARRIVAL = {
     "step_rows",
     "of_row_id",
     "node_id",
+    "next_node_id",
     "entry_node_id",
     "exit_node_id",
 }

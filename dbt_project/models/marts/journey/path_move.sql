@@ -2,7 +2,7 @@
     key=['session_date', 'channel', 'path'],
     keep='b.visits > 0',
     indexes=[['node_id']],
-    refers={'node_id': 'node.node_id'},
+    refers={'node_id': 'node.node_id', 'next_node_id': 'node.node_id'},
 ) }}
 -- Without order while they are gathered: few kinds of move, many moves, so they are hashed, and each kind sorted by
 -- itself.
@@ -50,6 +50,7 @@ select
     channel,
     path,
     raw.char_node(left(path, 1)) as node_id,
+    raw.char_node(nullif(substr(path, 2), '')) as next_node_id,
     cardinality(stays)::bigint as visits,
     stays
 from stayed
