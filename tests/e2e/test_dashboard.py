@@ -5,9 +5,12 @@ One pass: Korean at 1440 pixels, English at 1024. Screenshots are left in .local
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +22,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 from tests.people import opened_by, people_of
 
 from journeymart.settings import REPO, Settings
-from journeymart.superset.apply import connect
-from journeymart.superset.bundle import slug_of
-from journeymart.superset.specs import LOCALES, Assets, read_assets
+from journeymart.superset.apply import connect, list_assets
+from journeymart.superset.bundle import asset_uuid, own_name, pack, parts, slug_of
+from journeymart.superset.manifest import Models, current_models
+from journeymart.superset.pull import Pulled, pull
+from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets
 
 pytestmark = [pytest.mark.platform, pytest.mark.browser]
 
@@ -338,3 +343,91 @@ def test_help_explains_the_numbers(window, platform, assets, locale, screenshots
         expect(watched.page.locator("table strong").get_by_text(label, exact=True).first).to_be_visible()
     watched.page.screenshot(path=screenshots / f"help_{locale}.png", full_page=True)
     assert_healthy(watched)
+
+
+@pytest.mark.parametrize("locale", ["ko"], indirect=True)
+def test_edits_made_in_the_browser_come_back_as_they_were_made(window, platform, assets, locale, screenshots, tmp_path):
+    """A chart renamed and made higher, a sentence in the help, and a chart saved in the chart editor as it was."""
+    models = current_models(platform)
+    put_into_superset(platform, assets, models, "channels", locale, is_editable=True)
+    watched = window("admin")
+    page = watched.page
+    page.set_viewport_size({"width": WIDTHS[locale], "height": 1200})
+    open_dashboard(page, platform, assets, locale, "channels")
+    page.locator("[data-test=edit-dashboard-button]").click()
+    title = page.locator("[data-test=slice-header] [data-test=textarea-editable-title-input]").nth(1)
+    title.click()
+    title.fill("날마다 유입")
+    title.press("Enter")
+    box = page.locator("[data-test=dashboard-component-chart-holder]").nth(1).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] + 80, steps=8)
+    page.mouse.up()
+    page.locator("[role=tab]").filter(has=page.locator("textarea")).last.click(position={"x": 3, "y": 8})
+    text = page.locator("[data-test=dashboard-markdown-editor]")
+    text.click()
+    text.click()
+    page.locator(".ace_editor").click(position={"x": 200, "y": 30})
+    for key in ("Control+Home", "ArrowDown", "Home"):
+        page.keyboard.press(key)
+    page.keyboard.type("덧붙인 문장입니다. ")
+    page.locator("[data-test=dashboard-header-container]").click(position={"x": 400, "y": 5})
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and "/dashboard/" in answer.url) as saved:
+        page.locator("[data-test=header-save-button]").click()
+    assert saved.value.ok
+    page.screenshot(path=screenshots / f"edited_{locale}.png", full_page=True)
+    number = next(
+        item["id"]
+        for item in list_assets(connect(platform), "charts")
+        if item["uuid"] == asset_uuid("charts", own_name("channels", "channel_trend"), locale)
+    )
+    page.goto(f"{platform.superset_url}/explore/?slice_id={number}")
+    page.wait_for_load_state("networkidle")
+    page.locator("[data-test=query-save-button]").click()
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and "/chart/" in answer.url) as saved:
+        page.locator("[data-test=btn-modal-save]").click()
+    assert saved.value.ok
+    directory = tmp_path / "assets"
+    shutil.copytree(ASSETS, directory)
+    assert pull(platform, directory) == Pulled(changed=["charts/channel_trend.yml", "dashboards/channels.yml"])
+    changed = {
+        name: [
+            line for line in difflib.ndiff(*(_lines(root / name) for root in (ASSETS, directory))) if line[0] in "-+"
+        ]
+        for name in ("charts/channel_trend.yml", "dashboards/channels.yml")
+    }
+    assert changed == {
+        "charts/channel_trend.yml": [
+            "- title: {ko: 일별 유입, en: Inflow by day}",
+            "+ title: {ko: 날마다 유입, en: Inflow by day}",
+        ],
+        "dashboards/channels.yml": [
+            "-       - height: 40",
+            "+       - height: 50",
+            "-         유입 채널은 세션의 첫 화면에 붙어 온 UTM과 이전 사이트로 정합니다. 둘 다 없으면 direct입니다.",
+            "+         덧붙인 문장입니다. 유입 채널은 세션의 첫 화면에 붙어 온 UTM과 이전 사이트로 정합니다."
+            " 둘 다 없으면 direct입니다.",
+        ],
+    }
+    put_into_superset(platform, assets, models, "channels", locale, is_editable=False)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def put_into_superset(
+    platform: Settings, assets: Assets, models: Models, dashboard: str, locale: str, *, is_editable: bool
+) -> None:
+    """One dashboard in one language: all of them would take a minute."""
+    address = f"{platform.pg_host}:{platform.pg_port}/{platform.pg_database}"
+    files = parts(assets, models, address, is_editable=is_editable)[f"{dashboard}_{locale}"]
+    client = connect(platform)
+    response = client.post(
+        client.assets.import_url,
+        files={"bundle": ("assets.zip", pack(files), "application/zip")},
+        data={"passwords": json.dumps({"databases/journeymart.yaml": platform.password("jm_report")})},
+    )
+    assert response.ok, response.text

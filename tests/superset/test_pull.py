@@ -101,6 +101,43 @@ def test_a_row_that_is_gone_is_taken_out(directory, models, exported):
     assert changed_lines(directory) == {}
 
 
+def test_a_chart_saved_in_the_editor_changes_by_what_was_edited(directory, models, exported):
+    """The editor writes the values of all its controls; test_dashboard.py saves one in a browser."""
+    found = exported()
+    edited = chart(found, "channels", "channel_trend")
+    edited["params"] |= {"matrixify_row_height": 300, "y_axis_bounds": [None, None], "color_scheme": "journeymart"}
+    edited["params"] |= {"temporal_columns_lookup": {"session_date": True}, "markerSize": 6, "zoomable": True}
+    write_back(directory, models, found)
+    assert changed_lines(directory) == {"charts/channel_trend.yml": ["+  zoomable: true"]}
+
+
+def test_a_title_given_on_the_dashboard_is_the_title_of_the_chart(directory, models, exported):
+    found = exported()
+    position = found[asset_uuid("dashboards", "channels", "en")]["position"]
+    position["CHART-channel_trend"]["meta"]["sliceNameOverride"] = "Daily inflow"
+    write_back(directory, models, found)
+    assert changed_lines(directory) == {
+        "charts/channel_trend.yml": [
+            "-title: {ko: 일별 유입, en: Inflow by day}",
+            "+title: {ko: 일별 유입, en: Daily inflow}",
+        ]
+    }
+
+
+def test_of_the_help_the_introduction_comes_back_and_generated_text_does_not(directory, models, exported):
+    found = exported()
+    help_text = found[asset_uuid("dashboards", "channels", "ko")]["position"]["MARKDOWN-2"]["meta"]
+    written = help_text["code"]
+    help_text["code"] = written.replace("### 숫자", "### 수")
+    note = "channels: only what stands above the tables of the help can be written down"
+    assert write_back(directory, models, found) == Pulled(notes=[note])
+    help_text["code"] = written.replace("읽는 법\n", "읽는 법\n\n새 문장: 하나.\n")
+    assert write_back(directory, models, found).notes == []
+    assert changed_lines(directory) == {"dashboards/channels.yml": ["+", "+        새 문장: 하나."]}
+    rendered = contents(read_assets(directory), models, "host:1/database")["dashboards/channels_ko.yaml"]
+    assert rendered["position"]["MARKDOWN-2"]["meta"]["code"] == help_text["code"]
+
+
 def test_copies_that_were_edited_differently_are_a_conflict(directory, models, exported):
     found = exported()
     chart(found, "pain_points", "top_error_pages")["params"]["row_limit"] = 10
@@ -146,3 +183,10 @@ def test_an_edited_copy_is_still_valid(directory, models, exported):
     chart(found, "channels", "campaign_table")["params"]["groupby"] = ["utm_source"]
     write_back(directory, models, found)
     assert read_assets(directory).charts["campaign_table"].params["groupby"] == ["utm_source"]
+
+
+def test_a_text_on_lines_of_its_own_stays_one():
+    text = "a:\n  ko: >-\n    x\n    y\n\n  # c\n  en: |\n    one\n\nb: 1\n"
+    changed = edit(text, {("a", "ko"): "k: l", ("a", "en"): "1\n\n# 2\n"})
+    assert changed == "a:\n  ko: |-\n    k: l\n\n  # c\n  en: |\n    1\n\n    # 2\n\nb: 1\n"
+    assert yaml.safe_load(changed) == {"a": {"ko": "k: l", "en": "1\n\n# 2\n"}, "b": 1}

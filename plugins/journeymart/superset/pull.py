@@ -6,6 +6,7 @@ edited copy is enough, two that were edited differently are a conflict. What YAM
 
 from __future__ import annotations
 
+import functools
 import io
 import zipfile
 from collections.abc import Iterator
@@ -28,9 +29,11 @@ from journeymart.superset.yaml_edit import GONE, edit
 Place = tuple[str | int, ...]
 # What Superset writes into a chart that somebody saved, whatever they changed.
 _WRITTEN_BY_SUPERSET = {
-    "adhoc_filters", "annotation_layers", "dashboards", "datasource", "extra_form_data", "force", "result_format",
-    "result_type", "slice_id", "url_params", "viz_type",
+    "adhoc_filters", "adhoc_filters_b", "annotation_layers", "dashboards", "datasource", "extra_form_data", "force",
+    "result_format", "result_type", "slice_id", "temporal_columns_lookup", "url_params", "viz_type",
 }  # fmt: skip
+# Controls of a grid of charts, of which no chart here is one.
+_GRID = "matrixify_"
 
 
 @dataclass
@@ -130,8 +133,11 @@ def _of_chart(
     if found["viz_type"] != expected["viz_type"]:
         yield (file, "type"), found["viz_type"]
     keys = {metric.label.get(locale): key for key, metric in assets.datasets[chart.dataset].metrics.items()}
+    defaults = _control_defaults()
     for key, value in found["params"].items():
-        if key in _WRITTEN_BY_SUPERSET or (key not in expected["params"] and value in (None, "", [], {}, False)):
+        if key in _WRITTEN_BY_SUPERSET or key.startswith(_GRID):
+            continue
+        if key not in expected["params"] and (value in (None, "", [], {}, False) or value == defaults.get(key)):
             continue
         if key in expected["params"] and value == expected["params"][key]:
             continue
@@ -143,6 +149,12 @@ def _of_chart(
             yield place, _in_names(key, value, keys)
     for key in expected["params"].keys() - found["params"].keys() - _WRITTEN_BY_SUPERSET:
         yield (file, "params", key), GONE
+
+
+@functools.cache
+def _control_defaults() -> dict[str, Any]:
+    defaults: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("control_defaults.yml").read_text("utf-8"))
+    return defaults
 
 
 def _in_names(field_name: str, value: Any, keys: dict[str, str]) -> Any:
@@ -179,6 +191,26 @@ def _of_dashboard(
     notes += [f"{dashboard.slug}: filter '{item['name']}' is new; write it into {file}" for item in filters.values()]
     charts = {asset_uuid("charts", own_name(name, chart), locale): chart for chart in dashboard.charts}
     yield from _layout(file, dashboard, locale, found["position"], charts, notes)
+    yield from _help(file, dashboard, locale, expected["position"], found["position"], notes)
+
+
+def _help(
+    file: str, dashboard: Dashboard, locale: str, expected: dict[str, Any], found: dict[str, Any], notes: list[str]
+) -> Iterator[tuple[Place, Any]]:
+    """Introductions of the help: what follows them is generated."""
+    texts = {key: item["meta"]["code"] for key, item in found.items() if key.startswith("MARKDOWN-")}
+    for number, tab in enumerate(dashboard.tabs):
+        key = f"MARKDOWN-{number + 1}"
+        if tab.help is None:
+            continue
+        written, text = expected[key]["meta"]["code"], texts.pop(key, "")
+        generated = written.removeprefix(tab.help.get(locale).strip())
+        if text.endswith(generated) and text != written:
+            yield (file, "tabs", number, "help", locale), text.removesuffix(generated).strip() + "\n"
+        elif text != written:
+            notes.append(f"{dashboard.slug}: only what stands above the tables of the help can be written down")
+    if texts:
+        notes.append(f"{dashboard.slug}: a text that is not help cannot be written down")
 
 
 def _layout(
@@ -206,6 +238,9 @@ def _layout(
             unknown = [item["meta"].get("sliceName", "?") for item in placed if item["meta"]["uuid"] not in charts]
             notes += [f"{dashboard.slug}: chart '{title}' is not one of the repository" for title in unknown]
             known = [item["meta"] for item in placed if item["meta"]["uuid"] in charts]
+            for meta in known:
+                if title := meta.get("sliceNameOverride"):  # renamed on the dashboard; a chart has one title
+                    yield (f"charts/{charts[meta['uuid']]}.yml", "title", locale), title
             if known:
                 height = max(meta["height"] for meta in known)
                 rows.append({"height": height, "charts": {charts[meta["uuid"]]: meta["width"] for meta in known}})

@@ -35,12 +35,13 @@ def _change(text: str, place: tuple[str | int, ...], value: Any) -> str:
         key, node = _child(parent, place[-1])
     except KeyError:
         return text if value is GONE else _add(text, parent, str(place[-1]), value)
-    start, end = node.start_mark.index, _end(node)
+    start, end = node.start_mark.index, _end(text, node)
     if value is GONE:
         return _remove(text, key.start_mark.index, end, is_flow=_is_flow(parent))
     column = node.start_mark.column
     is_block = isinstance(node, yaml.CollectionNode) and not _is_flow(node)
-    return text[:start] + (_block(value, column) if is_block else _flow(value)) + text[end:]
+    new = _block(value, column) if is_block else _text(value, key.start_mark.column) if _is_text(node) else _flow(value)
+    return text[:start] + new + text[end:]
 
 
 def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Node, yaml.Node]:
@@ -59,17 +60,22 @@ def _is_flow(node: yaml.Node) -> bool:
     return isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
 
 
-def _end(node: yaml.Node) -> int:
-    """Where a node's text ends; what PyYAML says of a block includes the empty lines and comments behind it."""
+def _is_text(node: yaml.Node) -> bool:
+    """Whether it is written on lines of its own, after | or >."""
+    return isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+
+
+def _end(text: str, node: yaml.Node) -> int:
+    """Where a node ends in the text; what PyYAML says of a block includes the empty lines and comments behind it."""
     if isinstance(node, yaml.CollectionNode) and not _is_flow(node) and node.value:
         last = node.value[-1]
-        return _end(last[1] if isinstance(last, tuple) else last)
+        return _end(text, last[1] if isinstance(last, tuple) else last)
     end: int = node.end_mark.index
-    return end
+    return len(text[:end].rstrip()) if _is_text(node) else end
 
 
 def _add(text: str, parent: yaml.Node, key: str, value: Any) -> str:
-    end = _end(parent)
+    end = _end(text, parent)
     if _is_flow(parent):
         return f"{text[: end - 1]}{', ' if parent.value else ''}{key}: {_flow(value)}{text[end - 1 :]}"
     return f"{text[:end].rstrip()}\n{' ' * parent.start_mark.column}{key}: {_flow(value)}\n{text[end:].lstrip(chr(10))}"
@@ -82,6 +88,12 @@ def _remove(text: str, start: int, end: int, *, is_flow: bool) -> str:
     first = text.rfind("\n", 0, start) + 1
     last = text.find("\n", end - 1 if text[end - 1] == "\n" else end) + 1
     return text[:first] + text[last or len(text) :]
+
+
+def _text(value: str, column: int) -> str:
+    """A text on lines of its own below a key that starts at `column`."""
+    lines = [" " * (column + 2) + line if line else "" for line in value.rstrip("\n").split("\n")]
+    return "\n".join(["|" if value.endswith("\n") else "|-", *lines])
 
 
 def _flow(value: Any) -> str:
