@@ -1,7 +1,7 @@
--- Customers whose segments are computed in this run, and since when they are known: those with anything that changes;
--- everyone when a segment is new.
+-- Customers whose segments are computed in this run, and since when they are known: those with anything that changes
+-- and that segments ask for, or that may be the first that is known of them; everyone when a segment is new.
 -- depends_on: {{ ref('int_session__changed') }} {{ ref('transaction_fact') }} {{ ref('customer') }}
--- depends_on: {{ ref('step_match') }} {{ ref('funnel_entry') }}
+-- depends_on: {{ ref('step_match') }} {{ ref('funnel_entry') }} {{ ref('int_segment__leaf') }}
 with touched as (
     {%- if is_full() %}
     select customer_key from {{ source('raw', 'customer') }}
@@ -14,13 +14,49 @@ with touched as (
     union
     select customer_key from {{ computed('customer') }}
     union
-    select person_key from {{ computed('step_match') }}
+    select p.person_key
+    from (
+        select
+            m.person_key,
+            min(m.matched_at) as first_at,
+            bool_or(m.condition_id in (select l.condition_id from {{ ref('int_segment__leaf') }} as l)) as is_asked
+        from (
+            select
+                person_key,
+                matched_at,
+                condition_id
+            from {{ computed('step_match') }}
+            union all
+            select
+                person_key,
+                matched_at,
+                condition_id
+            from {{ replaced('step_match', 'person_key, matched_at, condition_id') }} as gone
+        ) as m
+        where m.person_key > 0
+        group by m.person_key
+    ) as p
+    where
+        p.is_asked
+        -- a session that changes is among those above
+        or not exists (
+            select from {{ ref('session_fact') }} as s
+            where s.customer_key = p.person_key and s.started_at <= p.first_at
+        )
     union
-    select person_key from {{ replaced('step_match', 'person_key') }} as gone
-    union
-    select subject_key from {{ computed('funnel_entry') }}
-    union
-    select subject_key from {{ replaced('funnel_entry', 'subject_key') }} as gone
+    select e.subject_key
+    from (
+        select
+            funnel_id,
+            subject_key
+        from {{ computed('funnel_entry') }}
+        union all
+        select
+            funnel_id,
+            subject_key
+        from {{ replaced('funnel_entry', 'funnel_id, subject_key') }} as gone
+    ) as e
+    where e.funnel_id in (select l.funnel_id from {{ ref('int_segment__leaf') }} as l)
     union
     select customer_key from {{ source('raw', 'customer') }}
     where
