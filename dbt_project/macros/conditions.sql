@@ -140,3 +140,45 @@
     ) -%}
     {{ return(found.columns[0].values()[0]) }}
 {% endmacro %}
+
+{# Which rules or funnels, of about the same reach, share stretches. longest: interval, null without end. #}
+{% macro pace_of(longest) -%}
+    {{ longest }} is null, ceil(log(greatest(extract(epoch from {{ longest }}), 1)))
+{%- endmacro %}
+
+{# What people do, parted where more time passes than anything of that pace spans: what is in one stretch has nothing to do
+   with what is in another. From a query `counted` (pace_no, longest, condition_no and columns of step_match):
+   stretched, the same with stretch_no, and held, one row for each condition of a stretch. #}
+{% macro stretches() -%}
+parted as (
+    select
+        *,
+        lag(matched_at) over (partition by history_no order by matched_at) as last_at
+    from (
+        select
+            *,
+            pace_no << 32 | (person_key::bigint & 4294967295) as history_no  -- one number to sort by
+        from counted
+    ) as c
+),
+
+stretched as materialized (
+    select
+        *,
+        count(*) filter (where last_at is null or matched_at - last_at > longest) over (
+            order by history_no, matched_at rows unbounded preceding
+        ) as stretch_no
+    from parted
+),
+
+held as materialized (
+    select
+        stretch_no,
+        pace_no,
+        condition_no,
+        min(matched_at) as first_at,
+        max(matched_at) as last_at
+    from stretched
+    group by stretch_no, pace_no, condition_no
+)
+{%- endmacro %}

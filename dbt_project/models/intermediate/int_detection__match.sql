@@ -3,19 +3,40 @@
 -- For an event that may complete a rule which waits, due_at is the time it waits for, and verdict what is known by now:
 -- fires, broken, or open until the watermark has passed.
 {% set timeout = seconds(session_policy().timeout_seconds) %}
-with wanted as materialized (
+with paced as (
+    select
+        *,
+        dense_rank() over (order by is_new, {{ pace_of('longest') }}) as pace_no
+    from (
+        select
+            *,
+            reach - coalesce(cooldown, interval '0') as longest
+        from {{ ref('int_detection__rule') }}
+    ) as r
+),
+
+wanted as materialized (
     select
         c.*,
         r.is_new,
         r.is_held,
-        r.required_bits as all_required_bits,
-        r.reach - coalesce(r.cooldown, interval '0') as longest,
-        -- in front of a person's key: one number to sort by
-        dense_rank() over (order by c.rule_id) << 32 as rule_no,
-        row_number() over ()::integer as wanted_no
+        r.pace_no,
+        max(r.longest) over (partition by r.pace_no) as longest,
+        dense_rank() over (order by c.condition_id) as condition_no
     from {{ ref('int_detection__condition') }} as c
-    inner join {{ ref('int_detection__rule') }} as r on c.rule_id = r.rule_id
+    inner join paced as r on c.rule_id = r.rule_id
     where c.place >= 0
+),
+
+counting as (
+    select
+        pace_no,
+        is_new,
+        condition_id,
+        condition_no,
+        max(longest) as longest
+    from wanted
+    group by pace_no, is_new, condition_id, condition_no
 ),
 
 {%- if not is_full() %}
@@ -38,73 +59,97 @@ done as materialized (
 ),
 {%- endif %}
 
-candidate as (
+counted as (
     select
-        w.rule_no | (m.person_key::bigint & 4294967295) as history_no,
-        w.wanted_no,
-        w.required_bit,
-        w.longest,
-        m.person_key as subject_key,
+        k.pace_no,
+        k.condition_no,
+        k.longest,
+        m.person_key,
         m.visitor_key,
         m.started_at,
         m.hold_value,
         m.matched_at,
         m.source_rank,
         m.row_id
-    from wanted as w
-    inner join {{ ref('step_match') }} as m on w.condition_id = m.condition_id
-    where w.is_new
+    from counting as k
+    inner join {{ ref('step_match') }} as m on k.condition_id = m.condition_id
+    where k.is_new
     {%- if not is_full() %}
     union all
     select
-        w.rule_no | (m.person_key::bigint & 4294967295) as history_no,
-        w.wanted_no,
-        w.required_bit,
-        w.longest,
-        m.person_key as subject_key,
+        k.pace_no,
+        k.condition_no,
+        k.longest,
+        m.person_key,
         m.visitor_key,
         m.started_at,
         m.hold_value,
         m.matched_at,
         m.source_rank,
         m.row_id
-    from done as m
-    inner join wanted as w on m.condition_id = w.condition_id
-    inner join {{ ref('int_detection__subject') }} as s
-        on
-            w.rule_id = s.rule_id
-            and m.person_key = s.subject_key
-            and m.matched_at >= s.from_at
-            and m.matched_at <= s.until_at
+    from counting as k
+    inner join done as m on k.condition_id = m.condition_id
+    where not k.is_new
     {%- endif %}
 ),
 
--- Only where everything that must happen happens, nothing of it too far from the next, there can be a hit.
-apart as (
+{{ stretches() }},
+
+needed as (
     select
-        *,
-        matched_at - lag(matched_at) over (partition by history_no order by matched_at) > longest as is_apart
-    from candidate
+        w.rule_id,
+        w.pace_no,
+        w.condition_no,
+        count(*) over (partition by w.rule_id) as conditions,
+        first_value(w.condition_no) over (partition by w.rule_id order by f.stretches nulls first) as rarest_no
+    from (
+        select distinct
+            rule_id,
+            pace_no,
+            condition_no
+        from wanted
+        where required_bit is not null
+    ) as w
+    left join (
+        select
+            pace_no,
+            condition_no,
+            count(*) as stretches
+        from held
+        group by pace_no, condition_no
+    ) as f on w.pace_no = f.pace_no and w.condition_no = f.condition_no
 ),
 
-grouped as (
+-- Only a stretch with everything that must happen can hold a hit; the rarest of it says where to look.
+complete as (
     select
-        *,
-        count(*) filter (where is_apart) over (partition by history_no order by matched_at) as group_no
-    from apart
+        h.stretch_no,
+        n.rule_id
+    from held as h
+    inner join needed as n on h.pace_no = n.pace_no and h.condition_no = n.rarest_no
+    inner join held as o on h.stretch_no = o.stretch_no and n.condition_no = o.condition_no
+    group by h.stretch_no, n.rule_id, n.conditions
+    having count(*) = n.conditions
 ),
 
-completed as (
+sought as materialized (
     select
-        *,
-        bit_or(required_bit) over (partition by history_no, group_no) as group_bits
-    from grouped
+        s.stretch_no,
+        w.condition_no,
+        w.rule_id
+    from complete as s
+    inner join (
+        select distinct
+            rule_id,
+            condition_no
+        from wanted
+    ) as w on s.rule_id = w.rule_id
 ),
 
 happened as (
     select
         w.rule_id,
-        m.subject_key,
+        m.person_key as subject_key,
         case when w.is_held then m.hold_value else '' end as hold_value,
         m.matched_at,
         m.source_rank,
@@ -114,18 +159,24 @@ happened as (
         array_agg(w.place order by w.place desc) as places,
         coalesce(bit_or(w.required_bit), 0) as required_bits,
         count(w.required_bit) as required_events
-    from completed as m
-    inner join wanted as w on m.wanted_no = w.wanted_no
+    from sought as q
+    inner join stretched as m on q.stretch_no = m.stretch_no and q.condition_no = m.condition_no
+    inner join wanted as w on q.rule_id = w.rule_id and q.condition_no = w.condition_no
+    {%- if not is_full() %}
+    left join {{ ref('int_detection__subject') }} as s on w.rule_id = s.rule_id and m.person_key = s.subject_key
+    {%- endif %}
     where
-        m.group_bits & w.all_required_bits = w.all_required_bits
-        and (not w.is_held or m.hold_value is not null)
+        {% if not is_full() -%}
+        (w.is_new or (m.matched_at >= s.from_at and m.matched_at <= s.until_at))
+        and {% endif -%}
+        (not w.is_held or m.hold_value is not null)
         and (
             not w.is_new_device
             or (
                 select bool_and(o.visitor_key <> m.visitor_key)
                 from {{ ref('step_match') }} as o
                 where
-                    o.person_key = m.subject_key
+                    o.person_key = m.person_key
                     and o.condition_id = w.condition_id
                     and row(o.matched_at, o.source_rank, o.row_id) < row(m.matched_at, m.source_rank, m.row_id)
             )
@@ -146,7 +197,7 @@ happened as (
                     limit 1
                 ) as f
                 where
-                    o.person_key = m.subject_key
+                    o.person_key = m.person_key
                     and o.condition_id = w.condition_id
                     and o.matched_at >= m.matched_at - w.habit_window
                     and row(o.matched_at, o.source_rank, o.row_id) < row(m.matched_at, m.source_rank, m.row_id)
@@ -154,7 +205,7 @@ happened as (
         )
     group by
         w.rule_id,
-        m.subject_key,
+        m.person_key,
         case when w.is_held then m.hold_value else '' end,
         m.matched_at,
         m.source_rank,

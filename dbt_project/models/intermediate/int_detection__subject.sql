@@ -3,6 +3,7 @@
 -- Whose hits are computed in this run, by rule and from when to when: around what changes and what has been waited for
 -- until now. Beyond the bounds nothing that counts is within the reach of the rule, so that what is between them does
 -- not depend on the rest of the history. A rule that is new is computed for everybody and needs no bounds.
+-- Rules of about the same reach are bounded together: a person has then few bounds to look for, however many the rules.
 {% if is_full() -%}
 select
     rule_id,
@@ -12,7 +13,30 @@ select
 from {{ ref('int_detection__rule') }}
 where false
 {%- else -%}
-with recursive changed as (
+with recursive paced as materialized (
+    select
+        r.*,
+        dense_rank() over (order by c.looks_ahead, {{ pace_of('r.reach') }}) as pace_no
+    from {{ ref('int_detection__rule') }} as r
+    cross join lateral (
+        select bool_or(o.is_new_device or o.habit_window is not null) as looks_ahead
+        from {{ ref('int_detection__condition') }} as o
+        where r.rule_id = o.rule_id
+    ) as c
+    where not r.is_new
+),
+
+pace as materialized (
+    select
+        p.pace_no,
+        max(p.reach) as reach,
+        array_agg(distinct c.condition_id) as condition_ids
+    from paced as p
+    cross join lateral unnest(p.condition_ids) as c (condition_id)
+    group by p.pace_no
+),
+
+changed as (
     select
         condition_id,
         person_key,
@@ -30,6 +54,7 @@ with recursive changed as (
 touched as (
     select
         r.rule_id,
+        r.pace_no,
         m.person_key as subject_key,
         case
             when r.reach is null then '-infinity'
@@ -42,36 +67,36 @@ touched as (
         end as until_at
     from changed as m
     inner join {{ ref('int_detection__condition') }} as c on m.condition_id = c.condition_id
-    inner join {{ ref('int_detection__rule') }} as r on c.rule_id = r.rule_id
-    where not r.is_new
+    inner join paced as r on c.rule_id = r.rule_id
     union all
     select
         p.rule_id,
+        w.pace_no,
         p.subject_key,
         case when w.reach is null then '-infinity' else p.due_at - w.defer end as from_at,
         case when w.reach is null then 'infinity' else p.due_at end as until_at
     from {{ published('detection_pending') }} as p
-    inner join {{ ref('int_detection__rule') }} as w on p.rule_id = w.rule_id and p.version = w.version
+    inner join paced as w on p.rule_id = w.rule_id and p.version = w.version
     where p.due_at < {{ watermark() }}
 ),
 
 -- The published matches do for finding the bounds: those of this run are between them already.
 bounded as (
     select
-        rule_id,
+        pace_no,
         subject_key,
         min(from_at) as from_at,
         max(until_at) as until_at
     from touched
-    group by rule_id, subject_key
+    group by pace_no, subject_key
     union all
     select
-        b.rule_id,
+        b.pace_no,
         b.subject_key,
         least(b.from_at, n.from_at) as from_at,
         greatest(b.until_at, n.until_at) as until_at
     from bounded as b
-    inner join {{ ref('int_detection__rule') }} as r on b.rule_id = r.rule_id
+    inner join pace as p on b.pace_no = p.pace_no
     cross join lateral (
         select
             min(m.matched_at) as from_at,
@@ -79,19 +104,33 @@ bounded as (
         from {{ published('step_match') }} as m
         where
             m.person_key = b.subject_key
-            and m.matched_at >= b.from_at - r.reach
-            and m.matched_at <= b.until_at + r.reach
-            and m.condition_id = any(r.condition_ids)
+            and m.matched_at >= b.from_at - p.reach
+            and m.matched_at <= b.until_at + p.reach
+            and m.condition_id = any(p.condition_ids)
     ) as n
     where n.from_at < b.from_at or n.until_at > b.until_at
 )
 
 select
-    b.rule_id,
-    b.subject_key,
-    min(b.from_at) as from_at,
-    max(b.until_at) + min(r.defer) as until_at
-from bounded as b
-inner join {{ ref('int_detection__rule') }} as r on b.rule_id = r.rule_id
-group by b.rule_id, b.subject_key
+    t.rule_id,
+    t.subject_key,
+    b.from_at,
+    b.until_at + r.defer as until_at
+from (
+    select distinct
+        rule_id,
+        pace_no,
+        subject_key
+    from touched
+) as t
+inner join (
+    select
+        pace_no,
+        subject_key,
+        min(from_at) as from_at,
+        max(until_at) as until_at
+    from bounded
+    group by pace_no, subject_key
+) as b on t.pace_no = b.pace_no and t.subject_key = b.subject_key
+inner join paced as r on t.rule_id = r.rule_id
 {%- endif %}

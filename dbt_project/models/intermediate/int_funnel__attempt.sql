@@ -4,10 +4,139 @@
     ("'person', 'attempt'", 's.subject_key = m.person_key'),
     ("'visitor', 'session'", "-s.subject_key = m.visitor_key and (f.count_by = 'visitor' or s.session_at = m.started_at)"),
 ] %}
-with matched as (
-    {%- for count_by, is_of in subjects %}
+{% set of_subjects -%}
+    {% if not is_full() -%}
+    where
+        k.is_new
+        or (k.funnel_id, m.person_key) in (
+            select
+                s.funnel_id,
+                s.subject_key
+            from {{ ref('int_funnel__subject') }} as s
+        )
+    {%- endif %}
+{%- endset %}
+with paced as (
     select
-        s.funnel_id,
+        *,
+        dense_rank() over (order by {{ pace_of('longest') }}) as pace_no
+    from {{ ref('int_funnel__definition') }}
+    where is_plain
+),
+
+counting as materialized (
+    select
+        c.condition_id,
+        c.bits,
+        f.funnel_no,
+        f.funnel_id,
+        f.is_new,
+        f.pace_no,
+        f.next_bits,
+        max(f.longest) over (partition by f.pace_no) as longest,
+        dense_rank() over (order by c.condition_id) as condition_no
+    from {{ ref('int_funnel__condition') }} as c
+    inner join paced as f on c.funnel_id = f.funnel_id
+),
+
+counted as (
+    select
+        k.pace_no,
+        k.condition_no,
+        k.longest,
+        m.person_key,
+        m.visitor_key,
+        m.started_at,
+        m.hold_value,
+        m.breakdown_value,
+        m.matched_at,
+        m.source_rank,
+        m.row_id
+    from {% if is_full() -%}
+    {{ ref('step_match') }} as m
+    {%- else -%}
+    (
+        select distinct subject_key
+        from {{ ref('int_funnel__subject') }}
+        where funnel_id in (select funnel_id from counting)
+    ) as p
+    {{ look_up(ref('step_match'), 'm', 'p.subject_key = m.person_key') }}
+    {%- endif %}
+    inner join (
+        select distinct
+            pace_no,
+            condition_no,
+            condition_id,
+            longest
+        from counting
+    ) as k on m.condition_id = k.condition_id
+),
+
+{{ stretches() }},
+
+-- Where an entry is followed by what it waits for in the same stretch, there is a way to walk. Of all others, which are
+-- most, the first entry is kept.
+followed as materialized (
+    select distinct
+        h.stretch_no,
+        e.funnel_no
+    from held as h
+    inner join counting as e on h.pace_no = e.pace_no and h.condition_no = e.condition_no and e.bits & 1 = 1
+    inner join counting as n on e.funnel_no = n.funnel_no and n.bits & n.next_bits <> 0
+    inner join held as t
+        on h.stretch_no = t.stretch_no and n.condition_no = t.condition_no and h.first_at <= t.last_at
+),
+
+entered as (
+    select distinct on (m.pace_no, m.condition_no, m.person_key) m.*
+    from stretched as m
+    inner join (
+        select distinct
+            pace_no,
+            condition_no
+        from counting
+        where bits & 1 = 1
+    ) as k on m.pace_no = k.pace_no and m.condition_no = k.condition_no
+    order by m.pace_no, m.condition_no, m.person_key, m.matched_at, m.source_rank, m.row_id
+),
+
+found as (
+    select
+        k.funnel_no,
+        k.bits,
+        m.*
+    from followed as o
+    inner join counting as k on o.funnel_no = k.funnel_no
+    inner join stretched as m on o.stretch_no = m.stretch_no and k.condition_no = m.condition_no
+    {{ of_subjects }}
+    union all
+    select
+        k.funnel_no,
+        k.bits,
+        m.*
+    from entered as m
+    inner join counting as k on m.pace_no = k.pace_no and m.condition_no = k.condition_no and k.bits & 1 = 1
+    {{ of_subjects }}
+),
+
+matched as (
+    select
+        funnel_no,
+        person_key as subject_key,
+        timestamptz '1970-01-01 00:00+00' as session_at,
+        bits,
+        matched_at,
+        source_rank,
+        row_id,
+        visitor_key,
+        started_at,
+        hold_value,
+        breakdown_value
+    from found
+    {%- for count_by, is_of in subjects %}
+    union all
+    select
+        f.funnel_no,
         s.subject_key,
         s.session_at,
         c.bits,
@@ -19,20 +148,17 @@ with matched as (
         m.hold_value,
         m.breakdown_value
     from {{ ref('int_funnel__subject') }} as s
-    inner join {{ ref('int_funnel__definition') }} as f on s.funnel_id = f.funnel_id and f.count_by in ({{ count_by }})
+    inner join {{ ref('int_funnel__definition') }} as f
+        on s.funnel_id = f.funnel_id and f.count_by in ({{ count_by }}) and not f.is_plain
     inner join {{ ref('int_funnel__condition') }} as c on s.funnel_id = c.funnel_id
     {{ look_up(ref('step_match'), 'm', 'c.condition_id = m.condition_id and ' ~ is_of) }}
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
     {%- endfor %}
 ),
 
 -- what happened once is one event, however many steps it could be
 happened as (
     select
-        funnel_id,
-        subject_key,
+        funnel_no << 32 | (subject_key::bigint & 4294967295) as history_no,  -- one number to sort by
         session_at,
         matched_at,
         source_rank,
@@ -43,13 +169,12 @@ happened as (
         max(hold_value) as hold_value,
         max(breakdown_value) as breakdown_value
     from matched
-    group by funnel_id, subject_key, session_at, matched_at, source_rank, row_id
+    group by funnel_no, subject_key, session_at, matched_at, source_rank, row_id
 ),
 
 history as (
     select
-        h.funnel_id,
-        h.subject_key,
+        h.history_no,
         h.session_at,
         case when f.is_held then h.hold_value end as hold_value,
         array_agg(h.matched_at order by h.matched_at, h.source_rank, h.row_id) as moments,
@@ -63,16 +188,16 @@ history as (
                 then array_agg(h.breakdown_value order by h.matched_at, h.source_rank, h.row_id)
         end as breakdown_values
     from happened as h
-    inner join {{ ref('int_funnel__definition') }} as f on h.funnel_id = f.funnel_id
+    inner join {{ ref('int_funnel__definition') }} as f on h.history_no >> 32 = f.funnel_no
     where not f.is_held or h.hold_value is not null
-    group by h.funnel_id, h.subject_key, h.session_at, case when f.is_held then h.hold_value end
+    group by h.history_no, h.session_at, case when f.is_held then h.hold_value end
     having bool_or(f.step_order = 'any' or h.bits & 1 = 1)
 ),
 
 attempt as (
     select
-        h.funnel_id,
-        h.subject_key,
+        f.funnel_id,
+        h.history_no::bit(32)::integer as subject_key,
         h.session_at,
         h.hold_value,
         f.steps,
@@ -94,10 +219,23 @@ attempt as (
         case when f.is_broken_down then coalesce(h.breakdown_values[w.taken[f.breakdown_step]], '(none)') end
             as breakdown
     from history as h
-    inner join {{ ref('int_funnel__definition') }} as f on h.funnel_id = f.funnel_id
-    cross join lateral build.funnel_walk(
-        h.moments, h.bits, f.is_optional, f.step_order, f.time_window, f.step_windows, f.entry,
-        f.count_by = 'attempt', f.exclusion_mode, f.exclusion_from, f.exclusion_to
+    inner join {{ ref('int_funnel__definition') }} as f on h.history_no >> 32 = f.funnel_no
+    cross join lateral (
+        select
+            1 as entry_place,
+            1 as reached,
+            array[1] as taken,
+            false as is_over,
+            false as is_void,
+            case when f.steps > 1 then h.moments[1] + f.first_window end as open_until
+        where f.is_plain and cardinality(h.moments) = 1
+        union all
+        select *
+        from build.funnel_walk(
+            h.moments, h.bits, f.is_optional, f.step_order, f.time_window, f.step_windows, f.entry,
+            f.count_by = 'attempt', f.exclusion_mode, f.exclusion_from, f.exclusion_to
+        )
+        where not f.is_plain or cardinality(h.moments) > 1
     ) as w
     cross join lateral (
         select

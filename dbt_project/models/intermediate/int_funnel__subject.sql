@@ -1,6 +1,7 @@
 {{ config(indexes=[['subject_key']]) }}
 -- Whose funnels are computed in this run: those whose matches change, those whose time has run out since, and everyone
 -- for a funnel that is new. A subject is a customer, minus a visitor, or a session of minus a visitor.
+{% set parts = [('changed', '')] if is_full() else [('changed', 'and not f.is_new'), ('new_match', 'and f.is_new')] %}
 with changed as (
     select
         condition_id,
@@ -19,41 +20,64 @@ with changed as (
     {%- endif %}
 ),
 
-touched as (
+{%- if not is_full() %}
+
+new_match as (
     select
-        f.funnel_id,
-        f.count_by,
+        m.condition_id,
         m.person_key,
         m.visitor_key,
         m.started_at
-    from changed as m
+    from {{ ref('step_match') }} as m
+    where m.condition_id in (
+        select c.condition_id
+        from {{ ref('int_funnel__definition') }} as f
+        inner join {{ ref('int_funnel__condition') }} as c on f.funnel_id = c.funnel_id
+        where f.is_new
+    )
+),
+{%- endif %}
+
+-- Many funnels count the same: who did something is found once for all of them.
+touched as (
+    {%- for rows, of in parts %}
+    select
+        f.funnel_id,
+        m.person_key as subject_key,
+        timestamptz '1970-01-01 00:00+00' as session_at
+    from (
+        select distinct
+            condition_id,
+            person_key
+        from {{ rows }}
+    ) as m
     inner join {{ ref('int_funnel__condition') }} as c on m.condition_id = c.condition_id
     inner join {{ ref('int_funnel__definition') }} as f on c.funnel_id = f.funnel_id
-    {%- if not is_full() %}
-    where not f.is_new
+    where f.count_by in ('person', 'attempt') {{ of }}
     union all
     select
         f.funnel_id,
-        f.count_by,
-        m.person_key,
-        m.visitor_key,
-        m.started_at
-    from {{ ref('int_funnel__definition') }} as f
-    inner join {{ ref('int_funnel__condition') }} as c on f.funnel_id = c.funnel_id
-    inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id
-    where f.is_new
+        -m.visitor_key as subject_key,
+        case when f.count_by = 'session' then m.started_at else timestamptz '1970-01-01 00:00+00' end as session_at
+    from {{ rows }} as m
+    inner join {{ ref('int_funnel__condition') }} as c on m.condition_id = c.condition_id
+    inner join {{ ref('int_funnel__definition') }} as f on c.funnel_id = f.funnel_id
+    where
+        f.count_by in ('visitor', 'session') {{ of }}
+        and m.visitor_key is not null
+        and (f.count_by <> 'session' or m.started_at is not null)
+    {%- if not loop.last %}
+    union all
     {%- endif %}
+    {%- endfor %}
 )
 
 select
     funnel_id,
-    case when count_by in ('person', 'attempt') then person_key else -visitor_key end as subject_key,
-    case when count_by = 'session' then started_at else timestamptz '1970-01-01 00:00+00' end as session_at
+    subject_key,
+    session_at
 from touched
-where
-    case when count_by in ('person', 'attempt') then person_key else visitor_key end is not null
-    and (count_by <> 'session' or started_at is not null)
-group by 1, 2, 3
+group by funnel_id, subject_key, session_at
 {%- if not is_full() %}
 union
 select

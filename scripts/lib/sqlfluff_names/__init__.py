@@ -172,3 +172,16 @@ def days_of_touched(days: str) -> str:
 def look_up(relation: str, alias: str, condition: str) -> str:
     """A join."""
     return f"inner join {relation} as {alias} on {condition}"
+
+
+def pace_of(longest: str) -> str:
+    """What to sort by."""
+    return f"{longest} is null, {longest}"
+
+
+def stretches() -> str:
+    """Queries of a with."""
+    return (
+        "stretched as (select c.*, 1 as stretch_no from counted as c),\n\n"
+        "held as (select s.*, s.matched_at as first_at, s.matched_at as last_at from stretched as s)"
+    )
