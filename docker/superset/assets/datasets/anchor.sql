@@ -3,13 +3,13 @@ with known as (
         case node.kind when 'transaction' then node.kind else 'page' end || ':' || node.node as code,
         node.label || ' · '
         || case when node.kind = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end as anchor,
-        coalesce(edge.sessions, 0) as visits
+        coalesce(move.visits, 0) as visits
     from mart.node as node
     left join (
-        select from_node, sum(sessions) as sessions
-        from mart.path_edge
-        group by from_node
-    ) as edge on node.node = edge.from_node
+        select node_id, sum(visits) as visits
+        from mart.path_move
+        group by node_id
+    ) as move on node.node_id = move.node_id
     union all
     select
         'error:' || error.error_code,

@@ -22,7 +22,11 @@ chosen as (
         kind || ':' || code in {{ [only_anchors[0]] | where_in }}
         {%- else -%}
         kind = 'page'
-        and code = (select from_node from mart.path_edge group by from_node order by sum(sessions) desc, from_node limit 1)
+        and code = (
+            select most.node
+            from (select node_id from mart.path_move group by node_id order by sum(visits) desc, node_id limit 1) as move
+            inner join mart.node as most on move.node_id = most.node_id
+        )
         {%- endif %}
         {% if occurrences -%}
         and occurrence_label in {{ occurrences | where_in }}

@@ -2,12 +2,12 @@
 select
     node.label as start_page,
     node.label as end_page,
-    coalesce(sum(edge.sessions), 0) as visits,
-    coalesce(sum(edge.sessions) filter (where node.kind = 'transaction'), 0) as goal_visits
+    coalesce(sum(move.visits), 0) as visits,
+    coalesce(sum(move.visits) filter (where node.kind = 'transaction'), 0) as goal_visits
 from mart.node as node
 left join (
-    select from_node, sum(sessions) as sessions
-    from mart.path_edge
-    group by from_node
-) as edge on node.node = edge.from_node
+    select node_id, sum(visits) as visits
+    from mart.path_move
+    group by node_id
+) as move on node.node_id = move.node_id
 group by node.label

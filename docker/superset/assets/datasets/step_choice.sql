@@ -1,10 +1,10 @@
 select
     node.label as step_page,
-    coalesce(sum(edge.sessions), 0) as visits
+    coalesce(sum(move.visits), 0) as visits
 from mart.node as node
 left join (
-    select from_node, sum(sessions) as sessions
-    from mart.path_edge
-    group by from_node
-) as edge on node.node = edge.from_node
+    select node_id, sum(visits) as visits
+    from mart.path_move
+    group by node_id
+) as move on node.node_id = move.node_id
 group by node.label
