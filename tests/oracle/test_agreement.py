@@ -69,6 +69,15 @@ def test_ways_saved_as_segments_have_the_customers_of_their_sessions(bank: Bank)
         assert members == customers - {None} != set(), segment
 
 
+def test_a_comparison_has_the_moves_of_each_of_its_segments(bank: Bank) -> None:
+    rows = bank.call("paths_compare", None, segment_a="SG-B", segment_b="SG-TWICE", depth=3, device_type="mobile")
+    for segment, sessions in (("SG-B", 3), ("SG-TWICE", 4)):
+        alone = bank.call("paths_main", None, segment=segment, depth=3, device_type="mobile")
+        assert {row[:3]: row[sessions] for row in rows if row[sessions]} == {row[:3]: row[3] for row in alone} != {}
+        total = sum(row[3] for row in alone if row[0] == 1)
+        assert all(row[sessions + 2] == row[sessions] / total for row in rows)
+
+
 def test_a_way_is_saved_as_a_segment(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeymart.cli.analyze.Settings.load", lambda: bank.settings)
     file = tmp_path / "segments.yml"
