@@ -203,7 +203,11 @@ begin
         from mart.session_selected(
             behaviour_customers.from_date, behaviour_customers.to_date, null, null, null, null
         ) as s
-        inner join mart.session_event as e on e.visitor_key = s.visitor_key and e.started_at = s.started_at
+        inner join mart.session_event as e
+            on
+                e.visitor_key = s.visitor_key
+                and e.started_at = s.started_at
+                and e.event_at between s.started_at and s.ended_at
         inner join raw.error as r on r.error_key = e.error_key
         inner join raw.node as n on n.node_id = e.node_id
         where

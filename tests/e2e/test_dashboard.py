@@ -325,7 +325,7 @@ def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, asset
     page.locator("[data-test=NATIVE_FILTER-purpose]").click()
     page.locator(".ant-select-item-option-content:visible").first.click()
     page.locator("[data-test=filter-bar__apply-button]").click()
-    customer = page.locator("td a").first
+    customer = page.locator("td a[href*=customer-view]").first
     number = customer.inner_text()
     page.screenshot(path=screenshots / f"drill_{dashboard}_{locale}.png", full_page=True)
     customer.click()

@@ -66,6 +66,23 @@ def test_main_of_all_logs(bank: Bank) -> None:
         assert edges(bank.call("paths_main", None, depth=4, **scope)) == paths.main(within, 4, None), (first, last)
 
 
+def test_top(bank: Bank) -> None:
+    for first, last, top_k in ((0, 250, 3), (40, 45, 1), (1, 31, 10_000)):
+        scope = {"from_date": logs.date_of(first), "to_date": logs.date_of(last)}
+        wanted = Counter(
+            tuple(session.nodes[:10])
+            for log in bank.sessions
+            for session in log
+            if scope["from_date"] <= session.date <= scope["to_date"]
+        )
+        rows = bank.call("paths_top", None, top_k=top_k, **scope)
+        named = {tuple(nodes): sessions for nodes, sessions in rows if nodes}
+        assert sorted(named.values()) == sorted(sessions for _, sessions in wanted.most_common(top_k))
+        assert named.items() <= wanted.items()
+        others = [wanted.total() - sum(named.values())] if len(wanted) > top_k else []
+        assert [sessions for nodes, sessions in rows if not nodes] == others
+
+
 def test_around(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
         kind = chance.choice([*KINDS])
