@@ -36,7 +36,7 @@ COLOR_SCHEME = "journeymart"
 TITLE_CSS = (
     ".dynamic-title-input { field-sizing: content; width: auto !important; }"
     # Six key numbers stand side by side on a small screen too.
-    " .chart-header .header-title { font-size: 14px; }"
+    " [data-test=slice-header] .header-title * { font-size: 14px; }"
 )
 GREY = "#B8BEC6"
 GREY_WORDS = ("entry", "exit", "other")
