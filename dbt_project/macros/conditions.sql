@@ -174,11 +174,10 @@ stretched as materialized (
 held as materialized (
     select
         stretch_no,
-        pace_no,
         condition_no,
         min(matched_at) as first_at,
         max(matched_at) as last_at
     from stretched
-    group by stretch_no, pace_no, condition_no
+    group by stretch_no, condition_no
 )
 {%- endmacro %}

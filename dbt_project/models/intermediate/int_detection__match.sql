@@ -22,7 +22,7 @@ wanted as materialized (
         r.is_held,
         r.pace_no,
         max(r.longest) over (partition by r.pace_no) as longest,
-        dense_rank() over (order by c.condition_id) as condition_no
+        dense_rank() over (order by r.pace_no, c.condition_id) as condition_no
     from {{ ref('int_detection__condition') }} as c
     inner join paced as r on c.rule_id = r.rule_id
     where c.place >= 0
@@ -98,26 +98,23 @@ counted as (
 needed as (
     select
         w.rule_id,
-        w.pace_no,
         w.condition_no,
         count(*) over (partition by w.rule_id) as conditions,
         first_value(w.condition_no) over (partition by w.rule_id order by f.stretches nulls first) as rarest_no
     from (
         select distinct
             rule_id,
-            pace_no,
             condition_no
         from wanted
         where required_bit is not null
     ) as w
     left join (
         select
-            pace_no,
             condition_no,
             count(*) as stretches
         from held
-        group by pace_no, condition_no
-    ) as f on w.pace_no = f.pace_no and w.condition_no = f.condition_no
+        group by condition_no
+    ) as f on w.condition_no = f.condition_no
 ),
 
 -- Only a stretch with everything that must happen can hold a hit; the rarest of it says where to look.
@@ -126,7 +123,7 @@ complete as (
         h.stretch_no,
         n.rule_id
     from held as h
-    inner join needed as n on h.pace_no = n.pace_no and h.condition_no = n.rarest_no
+    inner join needed as n on h.condition_no = n.rarest_no
     inner join held as o on h.stretch_no = o.stretch_no and n.condition_no = o.condition_no
     group by h.stretch_no, n.rule_id, n.conditions
     having count(*) = n.conditions

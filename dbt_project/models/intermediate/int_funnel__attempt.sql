@@ -32,9 +32,10 @@ counting as materialized (
         f.funnel_id,
         f.is_new,
         f.pace_no,
-        f.next_bits,
+        c.bits & 1 = 1 as is_entry,
+        c.bits & f.next_bits <> 0 as is_awaited,
         max(f.longest) over (partition by f.pace_no) as longest,
-        dense_rank() over (order by c.condition_id) as condition_no
+        dense_rank() over (order by f.pace_no, c.condition_id) as condition_no
     from {{ ref('int_funnel__condition') }} as c
     inner join paced as f on c.funnel_id = f.funnel_id
 ),
@@ -81,23 +82,17 @@ followed as materialized (
         h.stretch_no,
         e.funnel_no
     from held as h
-    inner join counting as e on h.pace_no = e.pace_no and h.condition_no = e.condition_no and e.bits & 1 = 1
-    inner join counting as n on e.funnel_no = n.funnel_no and n.bits & n.next_bits <> 0
+    inner join counting as e on h.condition_no = e.condition_no and e.is_entry
+    inner join counting as n on e.funnel_no = n.funnel_no and n.is_awaited
     inner join held as t
         on h.stretch_no = t.stretch_no and n.condition_no = t.condition_no and h.first_at <= t.last_at
 ),
 
 entered as (
-    select distinct on (m.pace_no, m.condition_no, m.person_key) m.*
+    select distinct on (m.condition_no, m.person_key) m.*
     from stretched as m
-    inner join (
-        select distinct
-            pace_no,
-            condition_no
-        from counting
-        where bits & 1 = 1
-    ) as k on m.pace_no = k.pace_no and m.condition_no = k.condition_no
-    order by m.pace_no, m.condition_no, m.person_key, m.matched_at, m.source_rank, m.row_id
+    where m.condition_no in (select k.condition_no from counting as k where k.is_entry)
+    order by m.condition_no, m.person_key, m.matched_at, m.source_rank, m.row_id
 ),
 
 found as (
@@ -115,7 +110,7 @@ found as (
         k.bits,
         m.*
     from entered as m
-    inner join counting as k on m.pace_no = k.pace_no and m.condition_no = k.condition_no and k.bits & 1 = 1
+    inner join counting as k on m.condition_no = k.condition_no and k.is_entry
     {{ of_subjects }}
 ),
 
