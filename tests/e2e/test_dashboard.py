@@ -392,12 +392,8 @@ def test_edits_made_in_the_browser_come_back_as_they_were_made(window, platform,
     directory = tmp_path / "assets"
     shutil.copytree(ASSETS, directory)
     assert pull(platform, directory) == Pulled(changed=["charts/channel_trend.yml", "dashboards/channels.yml"])
-    changed = {
-        name: [
-            line for line in difflib.ndiff(*(_lines(root / name) for root in (ASSETS, directory))) if line[0] in "-+"
-        ]
-        for name in ("charts/channel_trend.yml", "dashboards/channels.yml")
-    }
+    names = ("charts/channel_trend.yml", "dashboards/channels.yml")
+    changed = {name: changed_lines(ASSETS / name, directory / name) for name in names}
     assert changed == {
         "charts/channel_trend.yml": [
             "- title: {ko: 일별 유입, en: Inflow by day}",
@@ -414,8 +410,9 @@ def test_edits_made_in_the_browser_come_back_as_they_were_made(window, platform,
     put_into_superset(platform, assets, models, "channels", locale, is_editable=False)
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+def changed_lines(before: Path, after: Path) -> list[str]:
+    old, new = (path.read_text(encoding="utf-8").splitlines() for path in (before, after))
+    return [line for line in difflib.ndiff(old, new) if line[0] in "-+"]
 
 
 def put_into_superset(
