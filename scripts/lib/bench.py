@@ -22,7 +22,14 @@ from journeymart.settings import Settings
 
 REPO = Path(__file__).resolve().parents[2]
 STAGES = ("land", "build", "validate", "publish")
-SCENARIOS = ("full build", "one more day", "micro-batch of 10,000")
+IDLE = "nothing new"
+SCENARIOS = {  # the stages of each, after those before it
+    "full build": STAGES,
+    "one more day": STAGES,
+    "micro-batch of 10,000": STAGES,
+    IDLE: STAGES[:2],
+}
+ZONES = ("full", "day", "micro", "micro")
 DAYS = 30
 MICRO_EVENTS = 10_000
 # performance.md's targets, with how each is read from a measurement
@@ -31,7 +38,14 @@ TARGETS = {
     ("full build", "build to publish"): "P3: ≥ 300,000 events/s",
     ("one more day", "database"): "P4: ≤ 5 s of database work (on 10 million)",
     ("micro-batch of 10,000", "database"): "P5: ≤ 1 s of database work (on 10 million)",
+    (IDLE, "build"): "P10: ≤ 3 s of database work",
 }
+STORAGE_TARGET = "P11: ≤ 120 bytes in mart"
+# Bytes by schema, indexes included; free space that a later run will fill again too.
+STORAGE = """
+    select n.nspname, sum(pg_total_relation_size(c.oid))::bigint
+    from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
+    where c.relkind = 'r' and n.nspname in ('raw', 'mart') group by 1"""
 
 
 def main() -> None:
@@ -46,7 +60,7 @@ def main() -> None:
     for millions in given.millions:
         with bank(millions) as (zones, events):
             runs = [_run(zones, number) for number in range(given.runs)]
-            sections.append(_section(millions, events, runs))
+            sections.append(_section(millions, events, [run for run, _ in runs], runs[-1][1]))
     text = _head(given.runs, busy) + "\n".join(sections)
     print(text)
     if not given.dry:
@@ -90,8 +104,8 @@ def _lines(landing: Path) -> int:
     )
 
 
-def _run(bank: Path, number: int) -> dict[tuple[str, str], Measured]:
-    """One new warehouse, the three scenarios one after the other."""
+def _run(bank: Path, number: int) -> tuple[dict[tuple[str, str], Measured], dict[str, int]]:
+    """The scenarios one after the other on a new warehouse: what was measured, and bytes by schema in the end."""
     home = Path(tempfile.mkdtemp(prefix="journeymart-bench-home-"))
     environment = {**os.environ, "JOURNEYMART_HOME": str(home)}
     command = [sys.executable, "-m", "journeymart.cli"]
@@ -102,16 +116,17 @@ def _run(bank: Path, number: int) -> dict[tuple[str, str], Measured]:
         )  # fmt: skip
         settings = Settings.load(environment)
         result = {}
-        for scenario, zone in zip(SCENARIOS, ("full", "day", "micro"), strict=True):
-            run_id = f"bench-{number}-{zone}"
-            for stage in STAGES:
+        for (scenario, stages), zone in zip(SCENARIOS.items(), ZONES, strict=True):
+            run_id = f"bench-{number}-{scenario.replace(' ', '-')}"
+            for stage in stages:
                 step = [*command, "step", stage, "--run-id", run_id, "--landing", str(bank / zone)]
                 measured = measure(settings, step, environment)
                 if stage == "build":
                     measured = replace(measured, database=_database_seconds(settings, run_id))
                 result[scenario, stage] = measured
                 print(f"{scenario}, {stage}: {result[scenario, stage].wall:.1f} s", file=sys.stderr)
-        return result
+        with connect("jm_builder", settings=settings) as connection:
+            return result, dict(connection.execute(STORAGE).fetchall())
     finally:
         subprocess.run([*command, "down"], env=environment, check=True, stderr=subprocess.DEVNULL)
         shutil.rmtree(home)
@@ -138,14 +153,16 @@ def _head(runs: int, busy: float) -> str:
     )
 
 
-def _section(millions: float, events: dict[str, int], runs: list[dict[tuple[str, str], Measured]]) -> str:
+def _section(
+    millions: float, events: dict[str, int], runs: list[dict[tuple[str, str], Measured]], stored: dict[str, int]
+) -> str:
     lines = [
         f"## {millions:g} million events\n",
         "| scenario | stage | wall s | CPU s | memory MB | database s | events/s | target |",
         "|---|---|---:|---:|---:|---:|---:|---|",
     ]
-    for scenario, zone in zip(SCENARIOS, ("full", "day", "micro"), strict=True):
-        for stage in STAGES:
+    for (scenario, stages), zone in zip(SCENARIOS.items(), ZONES, strict=True):
+        for stage in stages:
             all_runs = [run[scenario, stage] for run in runs]
             walls = sorted(item.wall for item in all_runs)
             wall = statistics.median(walls)
@@ -154,8 +171,11 @@ def _section(millions: float, events: dict[str, int], runs: list[dict[tuple[str,
                 f" {_median(all_runs, 'cpu'):.1f} + {_median(all_runs, 'postgres_cpu'):.1f} |"
                 f" {_median(all_runs, 'memory'):,.0f} |"
                 f" {format(_median(all_runs, 'database'), '.1f') if stage == 'build' else ''} |"
-                f" {events[zone] / wall:,.0f} | {TARGETS.get((scenario, stage), '')} |"
+                f" {'' if scenario == IDLE else format(events[zone] / wall, ',.0f')} |"
+                f" {TARGETS.get((scenario, stage), '')} |"
             )
+        if scenario == IDLE:
+            continue
         rest = statistics.median(
             [sum(run[scenario, stage].wall for stage in STAGES if stage != "land") for run in runs]
         )
@@ -163,9 +183,11 @@ def _section(millions: float, events: dict[str, int], runs: list[dict[tuple[str,
         lines.append(
             f"| {scenario} | **build to publish** | {rest:.1f} | | | | {events[zone] / rest:,.0f} | {target} |"
         )
+    landed = sum(events.values())
     lines.append(
         f"\nLines: {events['full']:,} in the full build, {events['day']:,} in one more day, {events['micro']:,} in the"
-        " micro-batch.\n"
+        f" micro-batch. Stored in the end, with all indexes: {stored['mart'] / landed:.0f} bytes a line in mart,"
+        f" {stored['raw'] / landed:.0f} in raw ({STORAGE_TARGET}).\n"
     )
     return "\n".join(lines)
 
