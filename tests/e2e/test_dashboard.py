@@ -22,9 +22,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 from tests.people import opened_by, people_of
 
 from journeymart.settings import REPO, Settings
-from journeymart.superset.apply import connect, list_assets
+from journeymart.superset.apply import apply, connect, list_assets
 from journeymart.superset.bundle import asset_uuid, own_name, pack, parts, slug_of
-from journeymart.superset.manifest import Models, current_models
+from journeymart.superset.manifest import current_models
 from journeymart.superset.pull import Pulled, pull
 from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets
 
@@ -348,8 +348,7 @@ def test_help_explains_the_numbers(window, platform, assets, locale, screenshots
 @pytest.mark.parametrize("locale", ["ko"], indirect=True)
 def test_edits_made_in_the_browser_come_back_as_they_were_made(window, platform, assets, locale, screenshots, tmp_path):
     """A chart renamed and made higher, a sentence in the help, and a chart saved in the chart editor as it was."""
-    models = current_models(platform)
-    put_into_superset(platform, assets, models, "channels", locale, is_editable=True)
+    make_editable(platform, assets, "channels", locale)
     watched = window("admin")
     page = watched.page
     page.set_viewport_size({"width": WIDTHS[locale], "height": 1200})
@@ -407,7 +406,7 @@ def test_edits_made_in_the_browser_come_back_as_they_were_made(window, platform,
             " 둘 다 없으면 direct입니다.",
         ],
     }
-    put_into_superset(platform, assets, models, "channels", locale, is_editable=False)
+    assert apply(platform).imported["dashboards"] == 1, "what was edited becomes what the repository says again"
 
 
 def changed_lines(before: Path, after: Path) -> list[str]:
@@ -415,12 +414,10 @@ def changed_lines(before: Path, after: Path) -> list[str]:
     return [line for line in difflib.ndiff(old, new) if line[0] in "-+"]
 
 
-def put_into_superset(
-    platform: Settings, assets: Assets, models: Models, dashboard: str, locale: str, *, is_editable: bool
-) -> None:
-    """One dashboard in one language: all of them would take a minute."""
+def make_editable(platform: Settings, assets: Assets, dashboard: str, locale: str) -> None:
+    """What `apply --editable` does, for one dashboard in one language: all of them would take a minute."""
     address = f"{platform.pg_host}:{platform.pg_port}/{platform.pg_database}"
-    files = parts(assets, models, address, is_editable=is_editable)[f"{dashboard}_{locale}"]
+    files = parts(assets, current_models(platform), address, is_editable=True)[f"{dashboard}_{locale}"]
     client = connect(platform)
     response = client.post(
         client.assets.import_url,

@@ -291,7 +291,7 @@ def test_memory_does_not_grow_with_the_file(zone: Zone, server: Settings, monkey
     three threads. Measured as scripts/bench does."""
     monkeypatch.syspath_prepend(REPO / "scripts" / "lib")
     measure = importlib.import_module("measuring").measure
-    chunk_bytes = CHUNK_BYTES // 4
+    chunk_bytes = CHUNK_BYTES // 8
     line = (json.dumps(event(1, click_text="송금 " * 400)) + "\n").encode()
     environment = {
         **os.environ,
