@@ -1,5 +1,5 @@
--- depends_on: {{ ref('int_funnel__definition') }}
 -- Whose touches are computed in this run, for which funnels: entries that change, and all of whom sessions change.
+-- Entries that stay are found by what is published of them: their subject is its index, whatever the number of funnels.
 -- depends_on: {{ ref('funnel_entry') }} {{ ref('int_session__changed') }}
 {%- if is_full() %}
 select distinct
@@ -18,14 +18,13 @@ select
 from {{ replaced('funnel_entry', 'funnel_id, subject_key') }} as gone
 union
 select
-    e.funnel_id,
-    e.subject_key
+    t.funnel_id,
+    t.subject_key
 from (
     select s.customer_key as subject_key from {{ ref('int_session__changed') }} as s
     where s.customer_key is not null
     union
     select -s.visitor_key from {{ ref('int_session__changed') }} as s
 ) as p
-cross join {{ ref('int_funnel__definition') }} as f
-{{ look_up(ref('funnel_entry'), 'e', 'e.funnel_id = f.funnel_id and e.subject_key = p.subject_key') }}
+{{ look_up(published('funnel_touch'), 't', 't.subject_key = p.subject_key') }}
 {%- endif %}
