@@ -73,7 +73,7 @@ def test_a_new_file_is_landed_checked_and_published(airflow: Airflow, platform: 
     lines = [
         {
             "event_id": f"e2e-{n}",
-            "event_time": f"2026-03-02T09:0{n}:00+09:00",
+            "event_time": f"2026-06-02T09:0{n}:00+09:00",
             "visitor_id": "e2e 방문자",
             "page_code": page,
         }
