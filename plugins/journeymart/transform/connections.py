@@ -18,7 +18,7 @@ class KeptConnections(PostgresConnectionManager):
         try:
             if self.get_if_exists() is not None:
                 self.rollback_if_open()
-        except Exception:
+        except Exception:  # whatever it is, it goes on to dbt; the connection must not be used again
             super().release()
             raise
 
