@@ -111,9 +111,9 @@ class Dbt:
     def _invoke(self, arguments: list[str], *, check: bool = True, **parameters: Any) -> Any:
         from dbt.cli.main import dbtRunner  # noqa: PLC0415 - two seconds of imports, needed here only
 
-        from journeymart.transform.connections import keep_connections  # noqa: PLC0415 - as dbt itself
+        from journeymart.transform.adapter import prepare_adapter  # noqa: PLC0415 - as dbt itself
 
-        keep_connections()
+        prepare_adapter()
         project = self._settings.repo / "dbt_project"
         state = self._settings.home / "dbt"
         outcome = dbtRunner(manifest=self._manifest).invoke(

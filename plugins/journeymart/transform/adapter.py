@@ -1,9 +1,10 @@
-"""dbt's connections to PostgreSQL, kept for a whole run."""
+"""dbt's adapter for PostgreSQL as a run uses it: connections kept, set up at once."""
 
 from __future__ import annotations
 
 from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.adapters.postgres.impl import PostgresAdapter
+from dbt_common.behavior_flags import BehaviorFlagRendered
 
 
 class KeptConnections(PostgresConnectionManager):
@@ -23,6 +24,8 @@ class KeptConnections(PostgresConnectionManager):
             raise
 
 
-def keep_connections() -> None:
-    """Let dbt's adapter for PostgreSQL use them, in this process."""
+def prepare_adapter() -> None:
+    """Let dbt use it, in this process."""
     PostgresAdapter.ConnectionManager = KeptConnections
+    # Twenty times in a run dbt asks which module declares a flag, and reads the sources of all that is being called.
+    BehaviorFlagRendered._default_source = staticmethod(lambda: PostgresAdapter.__module__)  # type: ignore[method-assign]
