@@ -65,6 +65,7 @@ begin
     shown as (
         select
             0 as place,
+            f.nodes,
             (
                 select string_agg(n.code, ' > ' order by c.step_no)
                 from string_to_table(f.nodes, null) with ordinality as c (node_char, step_no)
@@ -75,11 +76,11 @@ begin
         from found as f
         where f.nodes is not null
         union all
-        select 1, '기타', f.sessions, f.median_seconds
+        select 1, null, '기타', f.sessions, f.median_seconds
         from found as f
         where f.nodes is null
         union all
-        select 2, '이탈', count(*), null
+        select 2, null, '이탈', count(*), null
         from begun as b
         where (b.steps between 1 and coalesce(paths_between.max_steps, b.steps)) is not true
         having count(*) > 0
@@ -87,7 +88,7 @@ begin
 
     select s.path, s.sessions, s.median_seconds
     from shown as s
-    order by s.place, s.sessions desc, s.path;
+    order by s.place, s.sessions desc, s.nodes; -- of equally frequent ways the same come first that are named first
 end
 $$;
 revoke execute on function mart.paths_between(

@@ -25,6 +25,17 @@ AGREEING = [
     }
     for count_by in ("person", "session")
 ]  # fmt: skip
+# What tells an answer to logs.FOUND from the one that was wrong.
+FOUND = [
+    {
+        "id": "FN-LATEST-HELD", "label": LABEL, "owner": "tests", "order": "any", "window": None, "entry": "latest",
+        "hold": ["channel"], "steps": [
+            {"name": "AC", "source": "screen", "where": {"page_code": ["A", "C"]}},
+            {"name": "D", "source": "screen", "where": {"page_code": "D"}},
+            {"name": "T", "source": "transaction", "where": {"transaction_code": "T"}},
+        ],
+    }
+]  # fmt: skip
 SEGMENTS = [
     {"id": f"SG-{name}", "label": LABEL, "owner": "tests", "all_of": [clause]}
     for name, clause in {
@@ -62,7 +73,7 @@ def bank(
     items = logs.generate(batch)
     sessions = logs.land(items, landing, batch)
     chance = random.Random(batch)
-    content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)] + AGREEING
+    content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)] + AGREEING + FOUND
     (directory / "funnels.yml").write_text(json.dumps({"funnels": content}), encoding="utf-8")
     (directory / "segments.yml").write_text(json.dumps({"segments": SEGMENTS}), encoding="utf-8")
     (directory / "kpis.yml").write_text(json.dumps({"kpis": KPIS}), encoding="utf-8")

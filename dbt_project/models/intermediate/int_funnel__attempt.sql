@@ -209,7 +209,9 @@ attempt as (
         h.starts[w.entry_place] as started_at,
         t.step_times,
         t.step_rows,
-        t.taken_at,
+        h.moments[t.last_place] as taken_at,
+        h.source_ranks[t.last_place] as taken_rank,
+        h.row_ids[t.last_place] as taken_row_id,
         t.required,
         case when f.is_broken_down then coalesce(h.breakdown_values[w.taken[f.breakdown_step]], '(none)') end
             as breakdown
@@ -237,7 +239,7 @@ attempt as (
             array_agg(h.moments[p.place] order by p.step_no) as step_times,
             array_agg(h.row_ids[p.place] order by p.step_no) as step_rows,
             count(p.place) filter (where not f.is_optional[p.step_no]) as required,
-            max(h.moments[p.place]) filter (where not f.is_optional[p.step_no]) as taken_at
+            max(p.place) filter (where not f.is_optional[p.step_no]) as last_place
         from unnest(w.taken[1:w.reached]) with ordinality as p (place, step_no)
     ) as t
 ),
@@ -251,7 +253,8 @@ ranked as (
             order by
                 case when count_by <> 'attempt' and entry <> 'first' then required end desc,
                 case when count_by <> 'attempt' and entry = 'latest' then taken_at end asc,
-                case when count_by <> 'attempt' and entry = 'latest' then entered_at end desc,
+                case when count_by <> 'attempt' and entry = 'latest' then taken_rank end asc,
+                case when count_by <> 'attempt' and entry = 'latest' then taken_row_id end asc,
                 entered_at asc,
                 entry_rank asc,
                 entry_row_id asc

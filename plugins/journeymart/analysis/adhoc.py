@@ -10,11 +10,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -328,6 +330,7 @@ def _compute(
     project = settings.repo / "dbt_project"
     evaluated = {row[0] for row in connection.execute("select condition_id from mart.step_condition")}
     render = _renderer(project, policy[0], definition, models, evaluated)
+    connection.execute("set local default_statistics_target = 10")  # a finer count would take longer than what it saves
     for model in models:
         name = model.rpartition("/")[2]
         statement = render((project / "models" / f"{model}.sql").read_text(encoding="utf-8"))
@@ -367,7 +370,11 @@ def _renderer(
             if key not in evaluated and (compiled := condition.compiled("mart").get(source)) is not None
         ]
 
-    environment = SandboxedEnvironment(extensions=["jinja2.ext.do"], undefined=StrictUndefined, autoescape=False)
+    environment = _environment()
+
+    def template(text: str) -> Template:
+        return Template.from_code(environment, _compiled(text), environment.make_globals(None))
+
     environment.globals.update(
         config=lambda **_: "",
         ref=ref,
@@ -388,6 +395,16 @@ def _renderer(
     macros = "".join((project / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in _MACROS)
     for name in _REPLACED:
         macros = re.sub(rf"{{%-? macro {name}\(.*?{{%-? endmacro -?%}}", "", macros, flags=re.DOTALL)
-    module = environment.from_string(macros).module
+    module = template(macros).module
     environment.globals.update((name, macro) for name, macro in vars(module).items() if not name.startswith("_"))
-    return lambda text: environment.from_string(text).render()
+    return lambda text: template(text).render()
+
+
+def _environment() -> SandboxedEnvironment:
+    return SandboxedEnvironment(extensions=["jinja2.ext.do"], undefined=StrictUndefined, autoescape=False)
+
+
+@cache
+def _compiled(text: str) -> CodeType:
+    """A template in Python, kept because to read one takes as long as many an answer."""
+    return _environment().compile(text)
