@@ -146,6 +146,15 @@
     {{ longest }} is null, ceil(log(greatest(extract(epoch from {{ longest }}), 1)))
 {%- endmacro %}
 
+{# Who does m and about when, as one number, for the pace k; beside: so many moments later. Two that share a number are
+   taken for the same, which only leaves more to look at. #}
+{% macro surroundings(beside) -%}
+    (
+        (coalesce(floor(date_part('epoch', m.matched_at) / k.moment_seconds) + {{ beside }}, 0)::bigint << 32)
+        | (m.person_key::bigint & 4294967295)
+    ) # (k.pace_no << 56)
+{%- endmacro %}
+
 {# What people do, parted where more time passes than anything of that pace spans: what is in one stretch has nothing to do
    with what is in another. From a query `counted` (pace_no, longest, condition_no and columns of step_match):
    stretched, the same with stretch_no, and held, one row for each condition of a stretch. #}
@@ -176,7 +185,8 @@ held as materialized (
         stretch_no,
         condition_no,
         min(matched_at) as first_at,
-        max(matched_at) as last_at
+        max(matched_at) as last_at,
+        count(*) as times
     from stretched
     group by stretch_no, condition_no
 )

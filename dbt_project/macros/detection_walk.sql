@@ -41,9 +41,7 @@ declare
     is_complete boolean;
     completed_no integer;
 begin
-    for event in execute format(
-        'select * from %s order by rule_id, subject_key, hold_value, matched_at, source_rank, row_id', matches
-    ) loop
+    for event in execute format('select * from %s order by match_no', matches) loop
         if event.rule_id <> known_rule
             or event.subject_key <> known_subject or event.hold_value is distinct from known_hold then
             if event.rule_id <> known_rule then

@@ -16,6 +16,10 @@ begin
     ) then
         raise exception 'there is no funnel ''%''', channel_report.funnel using errcode = '22023';
     end if;
+    if exists (select from mart.definition as d where d.kind = 'rules' and d.definition_id = channel_report.funnel) then
+        raise exception '% is a rule; what brings people is reported of funnels', channel_report.funnel
+            using errcode = '22023';
+    end if;
     return query
     select
         c.inflow_channel,

@@ -14,23 +14,28 @@ with definition as (
         and jsonb_array_length(content -> 'hold') = 0
 ),
 
--- materialized, and counted together below rather than joined: the planner takes the subjects for few, and would
--- compare each with all matches and all entries
-subject as materialized (
+subject as (
     select
         d.funnel_id,
-        d.condition_id,
         s.subject_key
     from definition as d
     inner join build.int_funnel__subject as s on d.funnel_id = s.funnel_id
 ),
 
-did as (
+-- what they did is looked up once for all funnels (`offset 0`: by person), and counted together below rather than
+-- joined: the planner takes the subjects for few, and would compare each with all matches and all entries
+did as materialized (
     select distinct
-        s.funnel_id,
-        s.subject_key
-    from subject as s
-    inner join next.step_match as m on s.subject_key = m.person_key and s.condition_id = m.condition_id
+        p.subject_key,
+        m.condition_id
+    from (select distinct s.subject_key from subject as s) as p
+    cross join lateral (
+        select o.condition_id
+        from next.step_match as o
+        where o.person_key = p.subject_key
+        offset 0
+    ) as m
+    where m.condition_id in (select d.condition_id from definition as d)
 ),
 
 -- what the run computed is of these subjects and of nobody else
@@ -46,19 +51,26 @@ person as (
     select
         u.funnel_id,
         u.subject_key,
-        bool_or(u.has_done) as has_done,
-        not bool_and(u.has_done) as has_entered
+        bool_or(u.what = 'did') and bool_or(u.what = 'subject') as has_done,
+        bool_or(u.what = 'entered') as has_entered
     from (
         select
-            d.funnel_id,
+            s.funnel_id,
+            s.subject_key,
+            'subject' as what
+        from subject as s
+        union all
+        select
+            f.funnel_id,
             d.subject_key,
-            true as has_done
+            'did' as what
         from did as d
+        inner join definition as f on d.condition_id = f.condition_id
         union all
         select
             e.funnel_id,
             e.subject_key,
-            false as has_done
+            'entered' as what
         from entered as e
     ) as u
     group by u.funnel_id, u.subject_key
@@ -69,6 +81,6 @@ select
     count(*) filter (where not p.has_entered) as did_without_entry,
     count(*) filter (where not p.has_done) as entered_without_match
 from person as p
-where not p.has_entered or not p.has_done
+where p.has_entered <> p.has_done
 group by p.funnel_id
 order by p.funnel_id

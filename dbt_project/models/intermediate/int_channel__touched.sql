@@ -1,21 +1,28 @@
 -- Whose touches are computed in this run, for which funnels: entries that change, and all of whom sessions change.
+-- The steps of a rule are a funnel as well, but what brings people to it is not reported.
 -- Entries that stay are found by what is published of them: their subject is its index, whatever the number of funnels.
 -- depends_on: {{ ref('funnel_entry') }} {{ ref('int_session__changed') }}
+{% set no_rules -%}
+    where funnel_id not in (select d.definition_id from {{ source('config', 'definition') }} as d where d.kind = 'rules')
+{%- endset %}
 {%- if is_full() %}
 select distinct
     funnel_id,
     subject_key
 from {{ ref('funnel_entry') }}
+{{ no_rules }}
 {%- else %}
 select
     funnel_id,
     subject_key
 from {{ computed('funnel_entry') }}
+{{ no_rules }}
 union
 select
     funnel_id,
     subject_key
 from {{ replaced('funnel_entry', 'funnel_id, subject_key') }} as gone
+{{ no_rules }}
 union
 select
     t.funnel_id,

@@ -18,8 +18,10 @@ with paced as (
 wanted as materialized (
     select
         c.*,
+        r.rule_no,
         r.is_new,
         r.is_held,
+        r.has_absence,
         r.pace_no,
         max(r.longest) over (partition by r.pace_no) as longest,
         dense_rank() over (order by r.pace_no, c.condition_id) as condition_no
@@ -34,9 +36,42 @@ counting as (
         is_new,
         condition_id,
         condition_no,
-        max(longest) as longest
+        max(longest) as longest,
+        ceil(extract(epoch from max(longest)))::double precision + 1 as moment_seconds
     from wanted
     group by pace_no, is_new, condition_id, condition_no
+),
+
+-- A hit has everything that must happen, and nothing of it is further away than the longest rule of its pace lasts:
+-- only what is near the rarest of it has to be put in order.
+rarest as (
+    select distinct
+        pace_no,
+        condition_id
+    from (
+        select
+            w.*,
+            row_number() over (partition by w.rule_id order by m.matches nulls first) as rarity
+        from wanted as w
+        left join (
+            select
+                condition_id,
+                count(*) as matches
+            from {{ ref('step_match') }}
+            where condition_id in (select w.condition_id from wanted as w where w.is_new)
+            group by condition_id
+        ) as m on w.condition_id = m.condition_id
+        where w.is_new and w.required is not null
+    ) as w
+    where rarity = 1
+),
+
+near as (
+    select distinct {{ surroundings('n.beside') }} as surroundings
+    from rarest as r
+    inner join counting as k on r.pace_no = k.pace_no and r.condition_id = k.condition_id
+    inner join {{ ref('step_match') }} as m on k.condition_id = m.condition_id
+    cross join (values (-1), (0), (1)) as n (beside)
 ),
 
 {%- if not is_full() %}
@@ -73,6 +108,7 @@ counted as (
         m.row_id
     from counting as k
     inner join {{ ref('step_match') }} as m on k.condition_id = m.condition_id
+    inner join near as n on {{ surroundings(0) }} = n.surroundings
     where k.is_new
     {%- if not is_full() %}
     union all
@@ -97,17 +133,26 @@ counted as (
 
 needed as (
     select
-        w.rule_id,
-        w.condition_no,
-        count(*) over (partition by w.rule_id) as conditions,
-        first_value(w.condition_no) over (partition by w.rule_id order by f.stretches nulls first) as rarest_no
+        w.*,
+        a.asked,
+        count(*) over (partition by w.rule_no) as conditions,
+        first_value(w.condition_no) over (partition by w.rule_no order by f.stretches nulls first) as rarest_no
     from (
-        select distinct
-            rule_id,
-            condition_no
+        select
+            rule_no,
+            condition_no,
+            sum(required) as times
         from wanted
-        where required_bit is not null
+        where required is not null
+        group by rule_no, condition_no
     ) as w
+    inner join (
+        select
+            rule_no,
+            array_agg(distinct condition_no) as asked
+        from wanted
+        group by rule_no
+    ) as a on w.rule_no = a.rule_no
     left join (
         select
             condition_no,
@@ -121,44 +166,37 @@ needed as (
 complete as (
     select
         h.stretch_no,
-        n.rule_id
+        n.rule_no,
+        min(n.asked) as asked
     from held as h
     inner join needed as n on h.condition_no = n.rarest_no
     inner join held as o on h.stretch_no = o.stretch_no and n.condition_no = o.condition_no
-    group by h.stretch_no, n.rule_id, n.conditions
-    having count(*) = n.conditions
+    group by h.stretch_no, n.rule_no, n.conditions
+    having count(*) filter (where o.times >= n.times) = n.conditions
 ),
 
 sought as materialized (
     select
-        s.stretch_no,
-        w.condition_no,
-        w.rule_id
-    from complete as s
-    inner join (
-        select distinct
-            rule_id,
-            condition_no
-        from wanted
-    ) as w on s.rule_id = w.rule_id
+        stretch_no,
+        rule_no,
+        unnest(asked) as condition_no
+    from complete
 ),
 
-happened as (
+counts as (
     select
-        w.rule_id,
-        m.person_key as subject_key,
+        w.rule_no << 32 | (m.person_key::bigint & 4294967295) as history_no,  -- one number to sort by
         case when w.is_held then m.hold_value else '' end as hold_value,
         m.matched_at,
         m.source_rank,
         m.row_id,
-        max(m.visitor_key) as visitor_key,
-        max(m.started_at) as started_at,
-        array_agg(w.place order by w.place desc) as places,
-        coalesce(bit_or(w.required_bit), 0) as required_bits,
-        count(w.required_bit) as required_events
+        m.visitor_key,
+        m.started_at,
+        w.has_absence,
+        w.place
     from sought as q
     inner join stretched as m on q.stretch_no = m.stretch_no and q.condition_no = m.condition_no
-    inner join wanted as w on q.rule_id = w.rule_id and q.condition_no = w.condition_no
+    inner join wanted as w on q.rule_no = w.rule_no and q.condition_no = w.condition_no
     {%- if not is_full() %}
     left join {{ ref('int_detection__subject') }} as s on w.rule_id = s.rule_id and m.person_key = s.subject_key
     {%- endif %}
@@ -200,34 +238,47 @@ happened as (
                     and row(o.matched_at, o.source_rank, o.row_id) < row(m.matched_at, m.source_rank, m.row_id)
             )
         )
-    group by
-        w.rule_id,
-        m.person_key,
-        case when w.is_held then m.hold_value else '' end,
-        m.matched_at,
-        m.source_rank,
-        m.row_id
+),
+
+-- in the order in which they are walked
+happened as materialized (
+    select
+        row_number() over (order by history_no, hold_value, matched_at, source_rank, row_id) as match_no,
+        history_no,
+        hold_value,
+        matched_at,
+        source_rank,
+        row_id,
+        max(visitor_key) as visitor_key,
+        max(started_at) as started_at,
+        array_agg(place order by place desc) as places,
+        bool_or(has_absence) as has_absence
+    from counts
+    group by history_no, hold_value, matched_at, source_rank, row_id
 ),
 
 followed as (
     select
-        *,
-        min(matched_at) filter (where 0::smallint = any(places)) over (
-            backwards rows between unbounded preceding and 1 preceding
-        ) as absent_until,
-        -- only histories with everything that must happen can have a hit
-        bit_or(required_bits) over (partition by rule_id, subject_key, hold_value) as all_required_bits,
-        sum(required_events) over (partition by rule_id, subject_key, hold_value) as all_required_events
-    from happened
-    -- backwards, because a frame that ends in FOLLOWING is computed anew for every row
-    window backwards as (
-        partition by rule_id, subject_key, hold_value order by matched_at desc, source_rank desc, row_id desc
-    )
+        h.*,
+        -- backwards, because a frame that ends in FOLLOWING is computed anew for every row
+        min(h.matched_at) filter (where 0::smallint = any(h.places)) over (
+            partition by h.history_no, h.hold_value order by h.match_no desc
+            rows between unbounded preceding and 1 preceding
+        ) as absent_until
+    from happened as h
+    where h.has_absence
+    union all
+    select
+        h.*,
+        null as absent_until
+    from happened as h
+    where not h.has_absence
 ),
 
 due as (
     select
         h.*,
+        r.rule_id,
         r.is_deferred,
         r.dwell is not null as is_dwell,
         r.dwell is not null or r.is_session_end as needs_session,
@@ -240,7 +291,7 @@ due as (
             else h.matched_at
         end as due_at
     from followed as h
-    inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
+    inner join {{ ref('int_detection__rule') }} as r on h.history_no >> 32 = r.rule_no
     -- until when it is known that the page was kept open, or the session went on
     left join lateral (
         select
@@ -273,13 +324,12 @@ due as (
             and f.started_at = h.started_at
         limit 1
     ) as s on true
-    where h.all_required_bits = r.required_bits and h.all_required_events >= r.required_events
 )
 
 select
-    row_number() over () as match_no,
+    match_no,
     rule_id,
-    subject_key,
+    history_no::bit(32)::integer as subject_key,
     hold_value,
     matched_at,
     source_rank,

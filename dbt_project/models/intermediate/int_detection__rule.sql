@@ -4,6 +4,7 @@
 -- waits, or cools down, until the other. null: without end. defer: how long after its last event a hit may wait.
 select
     d.definition_id as rule_id,
+    row_number() over (order by d.definition_id) as rule_no,
     d.version,
     d.content ->> 'order' = 'strict' as is_strict,
     d.content ->> 'after_match' as after_match,
@@ -35,8 +36,6 @@ select
             )
     end as reach,
     s.steps,
-    s.required_bits,
-    s.required_events,
     s.is_optional,
     s.at_least,
     s.at_most,
@@ -52,8 +51,6 @@ from {{ source('config', 'definition') }} as d
 cross join lateral (
     select
         count(*)::integer as steps,
-        bit_or(1::bigint << (e.step_no - 1)::integer) filter (where not e.is_optional) as required_bits,
-        sum(e.gte) filter (where not e.is_optional)::integer as required_events,
         array_agg(e.is_optional order by e.step_no) as is_optional,
         array_agg(e.gte order by e.step_no) as at_least,
         array_agg(e.lte order by e.step_no) as at_most,

@@ -4,6 +4,16 @@
     ("'person', 'attempt'", 's.subject_key = m.person_key'),
     ("'visitor', 'session'", "-s.subject_key = m.visitor_key and (f.count_by = 'visitor' or s.session_at = m.started_at)"),
 ] %}
+{% set of_match -%}
+    m.person_key as subject_key,
+        m.matched_at,
+        m.source_rank,
+        m.row_id,
+        m.visitor_key,
+        m.started_at,
+        m.hold_value,
+        m.breakdown_value
+{%- endset %}
 {% set of_subjects -%}
     {% if not is_full() -%}
     where
@@ -76,7 +86,7 @@ counted as (
 {{ stretches() }},
 
 -- Where an entry is followed by what it waits for in the same stretch, there is a way to walk. Of all others, which are
--- most, the first entry is kept.
+-- most, the first entry is all there is to say.
 followed as materialized (
     select distinct
         h.stretch_no,
@@ -95,29 +105,39 @@ entered as (
     order by m.condition_no, m.person_key, m.matched_at, m.source_rank, m.row_id
 ),
 
-found as (
+found as materialized (
     select
         k.funnel_no,
         k.bits,
-        m.*
+        {{ of_match }}
     from followed as o
     inner join counting as k on o.funnel_no = k.funnel_no
     inner join stretched as m on o.stretch_no = m.stretch_no and k.condition_no = m.condition_no
     {{ of_subjects }}
-    union all
+),
+
+first_entry as (
     select
         k.funnel_no,
         k.bits,
-        m.*
+        w.subject_key is null as is_alone,
+        {{ of_match }}
     from entered as m
     inner join counting as k on m.condition_no = k.condition_no and k.is_entry
+    left join (
+        select distinct
+            funnel_no,
+            subject_key
+        from found
+    ) as w on k.funnel_no = w.funnel_no and m.person_key = w.subject_key
     {{ of_subjects }}
 ),
 
 matched as (
+    {%- for rows in ['found', 'first_entry where not is_alone'] %}
     select
         funnel_no,
-        person_key as subject_key,
+        subject_key,
         timestamptz '1970-01-01 00:00+00' as session_at,
         bits,
         matched_at,
@@ -127,7 +147,9 @@ matched as (
         started_at,
         hold_value,
         breakdown_value
-    from found
+    from {{ rows }}
+    {{- '\n    union all' if not loop.last }}
+    {%- endfor %}
     {%- for count_by, is_of in subjects %}
     union all
     select
@@ -218,21 +240,11 @@ attempt as (
     from history as h
     inner join {{ ref('int_funnel__definition') }} as f on h.history_no >> 32 = f.funnel_no
     cross join lateral (
-        select
-            1 as entry_place,
-            1 as reached,
-            array[1] as taken,
-            false as is_over,
-            false as is_void,
-            case when f.steps > 1 then h.moments[1] + f.first_window end as open_until
-        where f.is_plain and cardinality(h.moments) = 1
-        union all
         select *
         from build.funnel_walk(
             h.moments, h.bits, f.is_optional, f.step_order, f.time_window, f.step_windows, f.entry,
             f.count_by = 'attempt', f.exclusion_mode, f.exclusion_from, f.exclusion_to
         )
-        where not f.is_plain or cardinality(h.moments) > 1
     ) as w
     cross join lateral (
         select
@@ -280,3 +292,27 @@ select
     coalesce(breakdown, 'all') as breakdown
 from ranked
 where (count_by = 'attempt' or attempt_no = 1) and not is_void
+union all
+select
+    f.funnel_id,
+    e.subject_key,
+    timestamptz '1970-01-01 00:00+00' as session_at,
+    1 as attempt_no,
+    null as hold_value,
+    e.matched_at as entered_at,
+    e.visitor_key,
+    e.started_at,
+    1 as reached,
+    f.steps = 1 as is_converted,
+    false as is_over,
+    case when f.steps > 1 then e.matched_at + f.first_window end as open_until,
+    array[e.matched_at] as step_times,
+    array[e.row_id] as step_rows,
+    case
+        when not f.is_broken_down then 'all'
+        when f.breakdown_step = 1 then coalesce(e.breakdown_value, '(none)')
+        else '(none)'
+    end as breakdown
+from first_entry as e
+inner join {{ ref('int_funnel__definition') }} as f on e.funnel_no = f.funnel_no
+where e.is_alone

@@ -69,6 +69,9 @@ RULE_MODELS = (
     "intermediate/int_detection__hit",
     "marts/detection/detection",
 )
+# Read once. No worker may read a temporary table, so that events would be read by one process; and hits are mostly
+# wanted without their evidence, which is then not looked up.
+VIEWS = ("int_step__node", "detection")
 _MACROS = ("conditions", "run")
 # of dbt's or about a run; everything else in those files is what it is for dbt
 _REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark", "is_published")
@@ -216,7 +219,7 @@ def hits(
         query: LiteralString = """
             with hit as (
                 select
-                    d.*,
+                    d.rule_id, d.row_id, d.subject_key, d.customer_id, d.detected_at, d.detection_date, d.goal_at,
                     lag(d.detected_at) over (partition by d.subject_key order by d.detected_at, d.row_id) as last_at
                 from {relation} as d
                 where d.rule_id = %(rule_id)s
@@ -343,6 +346,10 @@ def _compute(
                 )
                 .as_string(connection)
             )
+        if name in VIEWS:
+            query = sql.SQL("create temporary view {} as {}").format(sql.Identifier(name), sql.SQL(statement))
+            connection.execute(query)
+            continue
         connection.execute(
             sql.SQL("create temporary table {} on commit drop as {}").format(sql.Identifier(name), sql.SQL(statement))
         )

@@ -179,9 +179,14 @@ def pace_of(longest: str) -> str:
     return f"{longest} is null, {longest}"
 
 
+def surroundings(beside: str) -> str:
+    """A number."""
+    return f"(k.pace_no + m.person_key + {beside})"
+
+
 def stretches() -> str:
     """Queries of a with."""
     return (
         "stretched as (select c.*, 1 as stretch_no from counted as c),\n\n"
-        "held as (select s.*, s.matched_at as first_at, s.matched_at as last_at from stretched as s)"
+        "held as (select s.*, s.matched_at as first_at, s.matched_at as last_at, 1 as times from stretched as s)"
     )

@@ -99,7 +99,7 @@ found as (
         g.goal_at
     from {{ ref('int_detection__hit') }} as h
     inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
-    inner join told as t on h.hit_no = t.hit_no
+    left join told as t on h.hit_no = t.hit_no
     left join goal as g on h.hit_no = g.hit_no
     left join {{ source('raw', 'customer') }} as c on h.subject_key = c.customer_key
     left join {{ source('raw', 'visitor') }} as v on coalesce(t.visitor_key, -h.subject_key) = v.visitor_key
