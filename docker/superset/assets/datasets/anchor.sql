@@ -1,15 +1,13 @@
-with known as (
+with {% include '_visited.sql' %},
+
+known as (
     select
         case node.kind when 'transaction' then node.kind else 'page' end || ':' || node.node as code,
         node.label || ' · '
         || case when node.kind = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end as anchor,
-        coalesce(move.visits, 0) as visits
+        coalesce(visited.visits, 0) as visits
     from mart.node as node
-    left join (
-        select node_id, sum(visits) as visits
-        from mart.path_move
-        group by node_id
-    ) as move on node.node_id = move.node_id
+    left join visited on node.node_id = visited.node_id
     union all
     select
         'error:' || error.error_code,

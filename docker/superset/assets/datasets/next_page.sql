@@ -2,6 +2,8 @@
 {% set segments = filter_values('segment') -%}
 {% include '_scope.sql' %},
 
+{% include '_visited.sql' %},
+
 {% set anchors = filter_values('anchor') -%}
 chosen as (
     select
@@ -20,8 +22,8 @@ chosen as (
         kind <> 'transaction'
         and node = (
             select most.node
-            from (select node_id from mart.path_move group by node_id order by sum(visits) desc, node_id limit 1) as move
-            inner join mart.node as most on move.node_id = most.node_id
+            from (select node_id from visited order by visits desc, node_id limit 1) as top
+            inner join mart.node as most on top.node_id = most.node_id
         )
         {%- endif %}
     group by 1, 2
