@@ -16,6 +16,9 @@ as $$
 #variable_conflict use_column
 declare
     chars text[];
+    patterns text[];
+    doubles text;
+    singles text;
     group_name text;
 begin
     if coalesce(cardinality(paths_steps.nodes), 0) not between 1 and 32 then
@@ -24,36 +27,37 @@ begin
     select array_agg(mart.path_chars(n.code, null) order by n.step_no)
     into chars
     from unnest(paths_steps.nodes) with ordinality as n (code, step_no);
+    -- nodes that share a code become one, as in mart.path_unified
+    select string_agg(substr(c.chars, 2), ''), string_agg(repeat(left(c.chars, 1), length(c.chars) - 1), '')
+    into doubles, singles
+    from (select distinct u.chars from unnest(chars) as u (chars)) as c;
+    -- what a path that comes to each step looks like
+    select array_agg('%' || w.way || '%' order by w.step_no)
+    into patterns
+    from (
+        select u.step_no, string_agg(left(u.chars, 1), '%') over (order by u.step_no) as way
+        from unnest(chars) with ordinality as u (chars, step_no)
+    ) as w;
     foreach group_name in array paths_steps.segments loop
         return query
-        with recursive walked as (
-            -- what is left of the path after the first node
-            select
-                1 as step_no,
-                substr(s.path, strpos(mart.path_unified(s.path, chars[1]), left(chars[1], 1)) + 1) as rest,
-                count(*)::bigint as sessions
-            from mart.session_selected(
-                paths_steps.from_date, paths_steps.to_date, paths_steps.channel, paths_steps.domain,
-                nullif(group_name, 'all'), paths_steps.device_type
+        with walked as (
+            select t.step_no, count(*)::bigint as reached
+            from (
+                select case when doubles = '' then a.path else translate(a.path, doubles, singles) end as path
+                from mart.session_selected(
+                    paths_steps.from_date, paths_steps.to_date, paths_steps.channel, paths_steps.domain,
+                    nullif(group_name, 'all'), paths_steps.device_type
+                ) as a
             ) as s
-            where strpos(mart.path_unified(s.path, chars[1]), left(chars[1], 1)) > 0
-            group by 2
-            union all
-            select
-                w.step_no + 1,
-                substr(w.rest, strpos(mart.path_unified(w.rest, chars[w.step_no + 1]), left(chars[w.step_no + 1], 1)) + 1),
-                w.sessions
-            from walked as w
-            where
-                w.step_no < cardinality(chars)
-                and strpos(mart.path_unified(w.rest, chars[w.step_no + 1]), left(chars[w.step_no + 1], 1)) > 0
+            inner join unnest(patterns) with ordinality as t (pattern, step_no) on s.path like t.pattern
+            where strpos(s.path, left(chars[1], 1)) > 0
+            group by 1
         ),
 
         step as (
-            select n.step_no::integer as step_no, n.code, coalesce(sum(w.sessions), 0)::bigint as reached
+            select n.step_no::integer as step_no, n.code, coalesce(w.reached, 0) as reached
             from unnest(paths_steps.nodes) with ordinality as n (code, step_no)
             left join walked as w on w.step_no = n.step_no
-            group by 1, 2
         )
 
         select

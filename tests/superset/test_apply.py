@@ -13,6 +13,7 @@ import pytest
 import yaml
 from supersetapiclient.client import SupersetClient
 
+from journeymart.db import connect as connect_database
 from journeymart.settings import Settings
 from journeymart.superset.apply import apply, connect, list_assets
 from journeymart.superset.bundle import asset_uuid, asset_uuids, contents, own_name, slug_of
@@ -173,8 +174,8 @@ def test_an_error_can_be_the_middle(client, charts):
 
 def test_ways_add_up_to_the_sessions_at_the_start(client, charts):
     (ways,) = ask(client, charts["between_paths.between_ways_table_ko"])
-    ((started,),) = [list(row.values()) for row in ask(client, charts["between_paths.between_started_ko"])[0]]
-    assert sum(row["세션 (건)"] for row in ways) == started > 0
+    ((numbers,),) = ask(client, charts["between_paths.between_numbers_ko"])
+    assert sum(row["세션 (건)"] for row in ways) == numbers["시작 세션"] >= numbers["도달 세션"] > 0
     assert any(" → " in row["way"] for row in ways)
 
 
@@ -207,6 +208,24 @@ def test_a_segment_limits_paths_funnels_and_figures_to_its_customers(client, cha
     assert 0 < started["공격투자형"] == limited < started["전체"]
 
 
+def test_a_visitor_counts_once_in_every_cell(client, charts, platform):
+    """However many sessions, days, channels and devices the visitor comes by."""
+    chosen = {"channel": ["web", "app"], "device_type": ["desktop", "mobile"]}
+    with connect_database("jm_dashboard", settings=platform) as connection:
+        visitors = dict(
+            connection.execute(
+                "select inflow_channel, count(distinct visitor_key) from mart.session"
+                " where channel = any(%s) and device_type = any(%s) group by cube (inflow_channel)",
+                list(chosen.values()),
+            ).fetchall()
+        )
+    (total,) = ask(client, charts["journey_overview.kpi_visitors_ko"], **chosen)
+    (rows,) = ask(client, charts["channels.channel_table_ko"], **chosen)
+    counted = {row["inflow_channel"]: row["방문자"] for row in rows}
+    assert {**counted, None: total[0]["방문자"]} == visitors
+    assert sum(counted.values()) > total[0]["방문자"] > 0
+
+
 def test_people_who_stopped_are_all_who_did_not_go_on(client, charts):
     (steps,) = ask(client, by(charts["pack_remittance.funnel_steps_ko"], "step"))
     (onward,) = ask(client, charts["pack_remittance.funnel_next_ko"])
@@ -230,6 +249,8 @@ def test_lines_are_accounted_for(client, charts):
         ("around_paths.around", "anchor"),
         ("around_paths.around", "occurrence"),
         ("around_paths.next_pages", "anchor"),
+        ("channels.channel_table", "inflow_channel"),
+        ("channels.channel_table", "channel"),
         ("main_paths.main_paths", "domain"),
         ("main_paths.main_paths", "channel"),
         ("between_paths.between_ways_table", "start_page"),

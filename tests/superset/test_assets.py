@@ -71,8 +71,8 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "dashboards/around_paths.yml: filters.anchor: dataset anchor has no metric 'fame'"),
         ("datasets/funnel.yml", "funnel_step.entry_date", "funnel_step.entered_on",
          "datasets/funnel.yml:  'entered_on' is not in the dbt manifest"),
-        ("datasets/landed_file.yml", "model: landed_file", "model: file",
-         "datasets/landed_file.yml: file 'file' is not in the dbt manifest"),
+        ("datasets/arrival.yml", "model: arrival", "model: file",
+         "datasets/arrival.yml: file 'file' is not in the dbt manifest"),
         ("datasets/session_daily.yml", "time: session_date", "time: channel",
          "datasets/session_daily.yml: time: 'channel' is not a date column"),
         ("datasets/session_daily.yml", "SUM(error_sessions)", "SUM(misses)",
@@ -258,10 +258,10 @@ def test_nothing_that_people_read_is_in_the_other_language(assets, bundle):
 
 
 def test_columns_are_labelled_by_dbt(bundle, models):
-    columns = bundle["datasets/journeymart/landing.landed_file_ko.yaml"]["columns"]
-    assert [column["column_name"] for column in columns] == list(models["landed_file"])
+    columns = bundle["datasets/journeymart/landing.arrival_ko.yaml"]["columns"]
+    assert [column["column_name"] for column in columns] == list(models["arrival"])
     labels = {column["column_name"]: column["verbose_name"] for column in columns}
-    assert labels["source"] == models["landed_file"]["source"].label["ko"] == "원천"
+    assert labels["source"] == models["arrival"]["source"].label["ko"] == "원천"
 
 
 def test_help_explains_every_number_and_chart_with_its_origin(assets, bundle):

@@ -89,10 +89,9 @@ def _around_tab() -> Tab:
 
 
 def _between_tab() -> Tab:
-    kpis = {"between_started": 3, "between_reached": 3, "between_rate": 3, "between_ways": 3}
     return Tab(
         title=Text(ko="사이 경로", en="Paths between"),
-        rows=[Row(height=16, charts=kpis), Row(height=90, charts={"between_ways_table": 12})],
+        rows=[Row(height=16, charts={"between_numbers": 12}), Row(height=90, charts={"between_ways_table": 12})],
     )
 
 

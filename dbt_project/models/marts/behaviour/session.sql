@@ -25,7 +25,9 @@ select
     length(s.path) as path_length,
     s.visitor_key,
     s.customer_key,
-    s.identity_rule
+    s.identity_rule,
+    s.exit_node_id,
+    s.inflow_key
 from {{ ref('session_fact') }} as s
 left join {{ source('raw', 'visitor') }} as v on s.visitor_key = v.visitor_key
 left join {{ source('raw', 'customer') }} as c on s.customer_key = c.customer_key

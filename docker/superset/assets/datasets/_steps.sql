@@ -12,17 +12,48 @@ chosen as (
         group by label
     ) as named on step.label = named.label
     {%- else -%}
-    -- The most frequent way of at least three pages.
+    -- Where most sessions begin, and twice where most go on to from there.
     select step.step_no, step.node, coalesce(name.label, step.node) as label
     from (
-        select path
-        from mart.path
-        where path like '% > % > %'
-        group by path
-        order by sum(sessions) desc, path
-        limit 1
-    ) as frequent
-    cross join lateral string_to_table(frequent.path, ' > ') with ordinality as step (node, step_no)
+        with move as materialized (
+            select step_no, from_node, to_node, sessions
+            from mart.paths_main(depth => 2)
+            where to_node <> '이탈'
+        ),
+
+        first as (
+            select from_node as node
+            from move
+            where step_no = 1
+            group by from_node
+            order by sum(sessions) desc, from_node
+            limit 1
+        ),
+
+        second as (
+            select move.to_node as node
+            from move
+            inner join first on move.from_node = first.node
+            where move.step_no = 1
+            order by move.sessions desc, move.to_node
+            limit 1
+        ),
+
+        third as (
+            select move.to_node as node
+            from move
+            inner join second on move.from_node = second.node
+            where move.step_no = 2
+            order by move.sessions desc, move.to_node
+            limit 1
+        )
+
+        select 1 as step_no, node from first
+        union all
+        select 2, node from second
+        union all
+        select 3, node from third
+    ) as step
     left join name on step.node = name.node
     {%- endif %}
 ),

@@ -36,6 +36,34 @@ error as (
         sessions
     from mart.error_page
     {%- endif %}
+),
+
+-- Links are made once for each error, not for each of its days.
+named as materialized (
+    select
+        listed.error_page,
+        listed.error_code,
+        coalesce(name.label, listed.error_page) as page,
+        {% if people_roles | select('in', own_roles or []) | list -%}
+        mart.dashboard_link(
+            {{ [people] | where_in }},
+            jsonb_build_object(
+                'behaviour',
+                {{ [error] | where_in }} || ' · ' || listed.error_code || ' · '
+                || coalesce(name.label || ' (' || name.node || ')', listed.error_page),
+                'period', {% include '_period.sql' %}
+            ),
+            listed.error_code
+        )
+        {%- else -%}
+        listed.error_code
+        {%- endif %} as error_shown
+    from (select distinct error_page, error_code from error) as listed
+    left join (
+        select node, min(label) as label
+        from mart.node
+        group by node
+    ) as name on listed.error_page = name.node
 )
 
 select
@@ -44,27 +72,10 @@ select
     error.domain,
     error.device_type,
     error.segment,
-    coalesce(name.label, error.error_page) as page,
+    named.page,
     error.error_code,
-    {% if people_roles | select('in', own_roles or []) | list -%}
-    mart.dashboard_link(
-        {{ [people] | where_in }},
-        jsonb_build_object(
-            'behaviour',
-            {{ [error] | where_in }} || ' · ' || error.error_code || ' · '
-            || coalesce(name.label || ' (' || name.node || ')', error.error_page),
-            'period', {% include '_period.sql' %}
-        ),
-        error.error_code
-    )
-    {%- else -%}
-    error.error_code
-    {%- endif %} as error_shown,
+    named.error_shown,
     error.errors,
     error.sessions
 from error
-left join (
-    select node, min(label) as label
-    from mart.node
-    group by node
-) as name on error.error_page = name.node
+inner join named on error.error_page = named.error_page and error.error_code = named.error_code

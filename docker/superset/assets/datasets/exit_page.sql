@@ -1,35 +1,55 @@
+-- Sessions are counted by where they end before pages get their names and links. The filters act in here and not around it.
 {% set own_roles = current_user_roles() -%}
-{% set period = get_time_filter('session_date') -%}
-{% include '_members.sql' %}
+{% set period = get_time_filter('session_date', remove_filter=True) -%}
+{% set channels = filter_values('channel', remove_filter=True) -%}
+{% set domains = filter_values('domain', remove_filter=True) -%}
+{% set devices = filter_values('device_type', remove_filter=True) -%}
+{% include '_members.sql' %},
+
+ended as (
+    select
+        session.exit_node_id,
+        {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
+        session.errors > 0 as has_errors,
+        session.transactions > 0 as is_converted,
+        count(*) as sessions
+    from mart.session as session
+    {% if segments %}inner join member on session.customer_key = member.customer_key{% endif %}
+    where
+        true
+        {% if period.from_expr %}and session.session_date >= {{ period.from_expr }}{% endif %}
+        {% if period.to_expr %}and session.session_date < {{ period.to_expr }}{% endif %}
+        {% if channels %}and session.channel in {{ channels | where_in }}{% endif %}
+        {% if domains %}and session.domain in {{ domains | where_in }}{% endif %}
+        {% if devices %}and session.device_type in {{ devices | where_in }}{% endif %}
+    group by 1, 2, 3, 4
+)
 
 select
-    session.session_id,
-    session.session_date,
-    session.channel,
-    session.domain,
-    session.device_type,
-    session.errors,
-    session.transactions,
-    {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
-    coalesce(name.shown, session.exit_node) as exit_page
-from mart.session as session
-{% if segments %}inner join member on session.customer_key = member.customer_key{% endif %}
--- Links are made once for each page, not for each session.
+    null::date as session_date,
+    null::text as channel,
+    null::text as domain,
+    null::text as device_type,
+    ended.segment,
+    ended.has_errors,
+    ended.is_converted,
+    ended.sessions,
+    {% if people_roles | select('in', own_roles or []) | list -%}
+    mart.dashboard_link(
+        {{ [people] | where_in }},
+        jsonb_build_object(
+            'behaviour', {{ [left_at] | where_in }} || ' · ' || name.label || ' (' || node.node || ')',
+            'period', {% include '_period.sql' %}
+        ),
+        name.label
+    )
+    {%- else -%}
+    name.label
+    {%- endif %} as exit_page
+from ended
+left join mart.node as node on ended.exit_node_id = node.node_id
 left join (
-    select
-        node,
-        {% if people_roles | select('in', own_roles or []) | list -%}
-        mart.dashboard_link(
-            {{ [people] | where_in }},
-            jsonb_build_object(
-                'behaviour', {{ [left_at] | where_in }} || ' · ' || min(label) || ' (' || node || ')',
-                'period', {% include '_period.sql' %}
-            ),
-            min(label)
-        )
-        {%- else -%}
-        min(label)
-        {%- endif %} as shown
+    select node, min(label) as label
     from mart.node
     group by node
-) as name on session.exit_node = name.node
+) as name on node.node = name.node

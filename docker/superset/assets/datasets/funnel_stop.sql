@@ -53,12 +53,12 @@ select
 from stopped
 -- A step is taken in a session of the customer or, where no customer is known, of the visitor.
 left join lateral (
-    select visitor_key, started_at, ended_at
+    select visitor_key, started_at, ended_at, errors
     from mart.session_fact
     where
         customer_key = stopped.subject_key and started_at <= stopped.stopped_at and ended_at >= stopped.stopped_at
     union all
-    select visitor_key, started_at, ended_at
+    select visitor_key, started_at, ended_at, errors
     from mart.session_fact
     where
         visitor_key = -stopped.subject_key and started_at <= stopped.stopped_at and ended_at >= stopped.stopped_at
@@ -79,7 +79,7 @@ left join lateral (
     select error_code
     from mart.event
     where
-        visitor_key = session_of_step.visitor_key and error_code is not null
+        session_of_step.errors > 0 and visitor_key = session_of_step.visitor_key and error_code is not null
         and event_at >= stopped.stopped_at and event_at <= session_of_step.ended_at
     order by event_at
     limit 1
