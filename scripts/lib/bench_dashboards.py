@@ -1,10 +1,10 @@
-"""Measure what dashboards ask: every chart's statement, as Superset writes it, on the warehouse of another platform.
+"""Measure dashboards: opened in a browser, and what each of their charts asks of the warehouse.
 
-scripts/bench dashboards --warehouse HOME      docs/benchmarks/dashboards.md
-scripts/bench dashboards --warehouse HOME --only funnels main_paths --dry
+scripts/bench dashboards                                   docs/benchmarks/dashboards.md
+scripts/bench dashboards --only funnels main_paths --dry
 
-A platform with the dashboards has to be running (scripts/demo): its Superset is asked for the statements, with the
-filters as they stand when a dashboard is opened. They are then run on the warehouse of HOME, which is only read.
+Measures the platform of JOURNEYMART_HOME, which has to be running with its dashboards and data of the size that is of
+interest; nothing is written but the results, and Superset forgets the numbers that it has kept.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from measuring import REPO, TICK, machine
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from supersetapiclient.base import raise_for_status
 from supersetapiclient.client import SupersetClient
 
 from journeymart.db import connect as connect_database
 from journeymart.settings import Settings
 from journeymart.superset.apply import connect, list_assets
-from journeymart.superset.bundle import asset_uuid, own_name
+from journeymart.superset.bundle import asset_uuid, own_name, slug_of
+from journeymart.superset.cache import refresh
 from journeymart.superset.lint import COLUMN_FIELDS, names
 from journeymart.superset.specs import Assets, Dashboard, read_assets
 
@@ -35,8 +36,11 @@ RESULTS = REPO / "docs" / "benchmarks" / "dashboards.md"
 LOCALE = "ko"
 # Of the other one people are looked up, which is written down.
 DATABASE = "journeymart"
-SERVERS = 8  # statements that Superset runs at a time: its threads
-TARGET = 3.0  # seconds until the last chart of a dashboard has its numbers (P7)
+CHROMIUM = "/usr/bin/chromium"
+WINDOW: ViewportSize = {"width": 1440, "height": 3000}  # charts out of view are not drawn
+PATIENCE = 120_000  # milliseconds
+# From the first question of a chart to the last chart drawn, asked for the first time and again (P7).
+TARGETS = (3.0, 1.0)
 
 
 @dataclass
@@ -54,55 +58,63 @@ def main() -> None:
     arguments = argparse.ArgumentParser(
         prog="scripts/bench dashboards", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--warehouse", type=Path, required=True, help="JOURNEYMART_HOME of the warehouse to ask")
     arguments.add_argument("--only", nargs="+", default=[], metavar="DASHBOARD")
     arguments.add_argument("--runs", type=int, default=3)
     arguments.add_argument("--dry", action="store_true", help="print the results, write no file")
     given = arguments.parse_args()
     busy = os.getloadavg()[0]
     assets = read_assets()
-    warehouse = Settings.load({**os.environ, "JOURNEYMART_HOME": str(given.warehouse)})
-    client = connect(Settings.load())
+    platform = Settings.load()
+    client = connect(platform)
     dataset_ids = {item["uuid"]: item["id"] for item in list_assets(client, "datasets")}
-    with connect_database("jm_dashboard", settings=warehouse) as connection:
+    with connect_database("jm_dashboard", settings=platform) as connection:
         counted = connection.execute("select sum(events), count(*) from mart.session").fetchone()
     if counted is None:
-        raise SystemExit(f"{given.warehouse}: nothing is published")
+        raise SystemExit(f"{platform.home}: nothing is published")
     lines, slowest = [], []
-    for name, dashboard in assets.dashboards.items():
-        if (given.only and name not in given.only) or dashboard.database != DATABASE:
-            continue
-        asked = Asked(client, dataset_ids, assets, name, warehouse)
-        statements = asked.statements()
-        together = []
-        for _ in range(given.runs):
-            for statement in statements:
-                clock, cpu = asked.run(statement.sql)
-                statement.clock.append(clock)
-                statement.cpu.append(cpu)
-            together.append(asked.run_together([statement.sql for statement in statements]))
-        worst = max(statements, key=lambda one: statistics.median(one.clock))
-        slowest += [(name, statement) for statement in statements]
-        lines.append(
-            f"| {dashboard.title.get(LOCALE)} {name} | {len(statements)} | {statistics.median(together):.1f} |"
-            f" {sum(statistics.median(one.cpu) for one in statements):.1f} | {worst.chart} |"
-            f" {statistics.median(worst.clock):.1f} |"
-        )
-        print(lines[-1], flush=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = logged_in(browser, platform)
+        for name, dashboard in assets.dashboards.items():
+            if (given.only and name not in given.only) or dashboard.database != DATABASE:
+                continue
+            asked = Asked(client, dataset_ids, assets, name, platform)
+            statements = asked.statements()
+            opened = []
+            for _ in range(given.runs):
+                for statement in statements:
+                    clock, cpu = asked.run(statement.sql)
+                    statement.clock.append(clock)
+                    statement.cpu.append(cpu)
+                refresh(platform)
+                opened.append([open_dashboard(page, platform, dashboard) for _ in TARGETS])
+            worst = max(statements, key=lambda one: statistics.median(one.clock))
+            slowest += [(name, statement) for statement in statements]
+            cells = [
+                f"{(seconds := statistics.median(times)):.1f}{'' if seconds <= target else ': missed'}"
+                for times, target in zip(zip(*opened, strict=True), TARGETS, strict=True)
+            ]
+            lines.append(
+                f"| {dashboard.title.get(LOCALE)} {name} | {len(charts_shown(dashboard))} of {len(dashboard.charts)} |"
+                f" {cells[0]} | {cells[1]} | {sum(statistics.median(one.cpu) for one in statements):.1f} |"
+                f" {worst.chart} | {statistics.median(worst.clock):.1f} |"
+            )
+            print(lines[-1], flush=True)
     slowest.sort(key=lambda one: -statistics.median(one[1].clock))
     text = "\n".join(
         [
             "# Benchmarks: dashboards",
             "",
             f"{machine('scripts/bench dashboards')}; load average {busy:.1f} before the start. {counted[0]:,} events in"
-            f" {counted[1]:,} sessions. The statements of all charts of a dashboard as Superset writes them when it is"
-            f" opened, the whole history and nothing kept from before; median of {given.runs} runs. Together: at most"
-            f" {SERVERS} at a time, as Superset runs them, until the last has its numbers (P7: ≤ {TARGET:.0f} s)."
-            " CPU: of the processes that answer, without their parallel workers. What was asked before comes from"
-            " Superset's cache and asks the warehouse nothing.",
+            f" {counted[1]:,} sessions. Each dashboard opened in Chromium, the whole history, by somebody whose browser"
+            " has Superset's scripts; browser, Superset and warehouse share the machine. Seconds from the first"
+            f" question of a chart to the last chart drawn, median of {given.runs} runs: cold, when Superset has kept"
+            f" no number (P7: ≤ {TARGETS[0]:.0f} s), and warm, opened again (≤ {TARGETS[1]:.0f} s). Charts of other"
+            " tabs are asked for when their tab is opened. Statements are those of all charts, run one after the other;"
+            " CPU is of the process that answers, without its parallel workers.",
             "",
-            "| dashboard | charts | together, s | CPU, s | slowest chart | alone, s |",
-            "|---|---:|---:|---:|---|---:|",
+            "| dashboard | charts shown | cold, s | warm, s | CPU of all statements, s | slowest chart | alone, s |",
+            "|---|---:|---:|---:|---:|---|---:|",
             *lines,
             "",
             "## The slowest statements",
@@ -122,8 +134,37 @@ def main() -> None:
         RESULTS.write_text(text, encoding="utf-8")
 
 
+def logged_in(browser: Browser, platform: Settings) -> Page:
+    """A page of the administrator, with the scripts of dashboards in the browser's cache."""
+    page = browser.new_context(viewport=WINDOW).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{platform.superset_url}/login/")
+    page.wait_for_load_state("networkidle")
+    page.locator("#username").fill("admin")
+    page.locator("#password").fill(platform.secret("SUPERSET_ADMIN_PASSWORD"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/login" not in url)
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+def charts_shown(dashboard: Dashboard) -> list[str]:
+    """The charts of the tab that is open first."""
+    return [chart for row in dashboard.tabs[0].rows for chart in row.charts]
+
+
+def open_dashboard(page: Page, platform: Settings, dashboard: Dashboard) -> float:
+    """Seconds from the first chart's question until every chart is drawn."""
+    with page.expect_request("**/api/v1/chart/data**"):
+        page.goto(f"{platform.superset_url}/superset/dashboard/{slug_of(dashboard, LOCALE)}/", wait_until="commit")
+    started = time.monotonic()
+    expect(page.locator(".slice_container:visible")).to_have_count(len(charts_shown(dashboard)), timeout=PATIENCE)
+    expect(page.locator("[data-test=loading-indicator], .dashboard .loading")).to_have_count(0, timeout=PATIENCE)
+    return time.monotonic() - started
+
+
 class Asked:
-    """The statements of one dashboard, and a warehouse to run them on."""
+    """The statements of one dashboard, as Superset writes them."""
 
     def __init__(
         self, client: SupersetClient, dataset_ids: dict[str, int], assets: Assets, name: str, warehouse: Settings
@@ -167,13 +208,6 @@ class Asked:
             started = time.monotonic()
             connection.execute(statement.encode()).fetchall()
             return time.monotonic() - started, _cpu(connection) - before
-
-    def run_together(self, statements: list[str]) -> float:
-        """Seconds until the last of them has answered."""
-        started = time.monotonic()
-        with ThreadPoolExecutor(SERVERS) as pool:
-            list(pool.map(self.run, statements))
-        return time.monotonic() - started
 
     def _connect(self) -> psycopg.Connection:
         database = self._assets.databases[self._dashboard.database]
