@@ -4,6 +4,7 @@ SUPERSET_DB_PASSWORD, SUPERSET_SECRET_KEY and SUPERSET_HOME (state and caches) a
 Everything is served by this host: the content security policy allows no other origin.
 """
 
+import gc
 import json
 import os
 from collections import Counter
@@ -13,6 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
+
+gc.set_threshold(50_000, 20, 50)  # as journeymart's own processes: most objects are there to stay
 
 _HOME = os.environ["SUPERSET_HOME"]
 _URL = os.environ.get("JOURNEYMART_SUPERSET_URL", "http://127.0.0.1:54322")
