@@ -29,7 +29,7 @@ from journeymart.publish import publish
 from journeymart.sample.generate import Spec, generate
 from journeymart.settings import REPO, Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # four runs, and 10 processes that are killed
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # three runs, and 10 processes that are killed
 
 DAYS = 8
 DAYS_BEFORE = 6  # published before the last ones arrive
@@ -82,8 +82,9 @@ def undisturbed(
     return Undisturbed(mart_by_name(settings), raw_by_name(settings), loaded - started, published - prepared)
 
 
-def test_killed_load_and_build(warehouse: Settings, history: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """Every day a file of each source arrives and the runner is killed while it loads them; then while it builds."""
+def test_killed(warehouse: Settings, history: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Every day a file of each source arrives and the runner is killed while it loads them; then while it builds; then
+    while it publishes, half of the times the first publication, which makes the mart, and half one that changes it."""
     chance = random.Random(1)
     landing = tmp_path / "landing"
     landing.mkdir()
@@ -96,22 +97,11 @@ def test_killed_load_and_build(warehouse: Settings, history: Path, undisturbed: 
         assert kill(warehouse, "jm_builder", moment * BUILD_SECONDS, "run", "--landing", str(landing))
         assert_whole_files(warehouse)
         assert mart_by_name(warehouse) == {}
-    arrive(history, landing, range(KILLS, DAYS))
-    pipeline.run(warehouse, landing)
-    assert_whole_files(warehouse)
-    assert differences(mart_by_name(warehouse), undisturbed.mart) == {}
-    assert differences(raw_by_name(warehouse), undisturbed.raw) == {}
 
-
-def test_killed_publish(warehouse: Settings, history: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """Half of the kills hit the first publication, which makes the mart; half one that changes it, and is quicker."""
-    chance = random.Random(2)
-    landing = tmp_path / "landing"
-    landing.mkdir()
     before: State = {}
     for days, scope, seconds in (
-        (range(DAYS_BEFORE), "all", undisturbed.publish_seconds),
-        (range(DAYS_BEFORE, DAYS), "changes", undisturbed.publish_seconds / 2),
+        (range(KILLS, DAYS_BEFORE), "all", undisturbed.publish_seconds),
+        (range(DAYS_BEFORE, DAYS), "changes", undisturbed.publish_seconds / 2),  # which is quicker
     ):
         arrive(history, landing, days)
         land(landing, scope, settings=warehouse)
@@ -127,6 +117,7 @@ def test_killed_publish(warehouse: Settings, history: Path, undisturbed: Undistu
         assert is_published(warehouse, run_id)
         assert all(state in (before, after) for state in seen)
         before = after
+    assert_whole_files(warehouse)
     assert differences(before, undisturbed.mart) == {}
     assert differences(raw_by_name(warehouse), undisturbed.raw) == {}
 
