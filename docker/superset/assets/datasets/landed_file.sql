@@ -1,5 +1,6 @@
 select
     file.*,
+    to_char(file.loaded_at, 'YYYY-MM-DD HH24:MI') as loaded_shown,
     case file.status
         when 'loaded' then {{ [loaded] | where_in }}
         when 'waiting' then {{ [waiting] | where_in }}
