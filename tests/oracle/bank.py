@@ -15,6 +15,7 @@ from tests.oracle.funnels import Entry
 from tests.oracle.logs import Session
 
 from journeymart.definitions.funnels import Funnel
+from journeymart.definitions.rules import Rule
 from journeymart.settings import Settings
 
 Case = tuple[int, list[Session], random.Random]
@@ -22,7 +23,7 @@ Case = tuple[int, list[Session], random.Random]
 
 @dataclass
 class Bank:
-    """The mart, and the logs as the reference sees them: sessions and events of each, and the funnels applied."""
+    """The mart, and the logs as the reference sees them: sessions and events of each; funnels and rules applied."""
 
     connection: psycopg.Connection
     number: int
@@ -30,6 +31,7 @@ class Bank:
     events: list[list[funnels.Event]]
     funnels: list[Funnel]
     content: dict[str, dict[str, Any]]  # as it stands in funnels.yml, by id
+    rules: tuple[Rule, ...]
     settings: Settings
 
     @cached_property

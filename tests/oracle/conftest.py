@@ -8,14 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 from tests.conftest import Warehouses
-from tests.oracle import funnels, logs
+from tests.oracle import funnels, logs, rules
 from tests.oracle.bank import Bank
 
 from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.definitions.funnels import Funnel
+from journeymart.definitions.rules import parse_rules
 
 FUNNELS = 40  # per batch
+RULES = 40
 LABEL = {"ko": "시험", "en": "Test"}
 # What means the same as the segments and the steps of paths that test_agreement.py asks for.
 AGREEING = [
@@ -74,6 +76,9 @@ def bank(
     sessions = logs.land(items, landing, batch)
     chance = random.Random(batch)
     content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)] + AGREEING + FOUND
+    chance = random.Random(batch)
+    drawn = [rules.random_rule(chance, f"DR-{number}") for number in range(RULES)]
+    (directory / "rules.yml").write_text(json.dumps({"rules": drawn}), encoding="utf-8")
     (directory / "funnels.yml").write_text(json.dumps({"funnels": content}), encoding="utf-8")
     (directory / "segments.yml").write_text(json.dumps({"segments": SEGMENTS}), encoding="utf-8")
     (directory / "kpis.yml").write_text(json.dumps({"kpis": KPIS}), encoding="utf-8")
@@ -87,6 +92,7 @@ def bank(
             funnels.events_of(items, batch, sessions),
             [Funnel.model_validate(item) for item in content],
             {item["id"]: item for item in content},
+            parse_rules(rules.document(drawn)),
             warehouse,
         )
     warehouses.drop(warehouse)

@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg
 import pytest
-from tests.oracle import funnels, logs, rules
-from tests.oracle.funnels import Event
-
-from journeymart import pipeline
-from journeymart.db import connect
-from journeymart.definitions.rules import Rule, parse_rules
-from journeymart.settings import Settings
+from tests.oracle import rules
+from tests.oracle.bank import Bank
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
-RULES = 40  # per batch of logs
-
-
-class Bank:
-    """A batch of logs and rules in a published mart, with what the reference says of them."""
-
-    def __init__(self, connection: psycopg.Connection, definitions: tuple[Rule, ...], events: list[list[Event]]):
-        self.connection, self.definitions, self.events = connection, definitions, events
-        self.watermark = max(event.at for log in events for event in log)
-
-
-@pytest.fixture(scope="module", params=range(logs.BATCHES))
-def bank(
-    request: pytest.FixtureRequest, new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bank]:
-    batch = logs.generate(request.param)
-    landing, directory = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("definitions")
-    events = funnels.events_of(batch, request.param, logs.land(batch, landing, request.param))
-    chance = random.Random(request.param)
-    content = [rules.random_rule(chance, f"DR-{number}") for number in range(RULES)]
-    (directory / "rules.yml").write_text(json.dumps({"rules": content}), encoding="utf-8")
-    (directory / "funnels.yml").write_text("funnels: []\n", encoding="utf-8")
-    warehouse = new_warehouse()
-    pipeline.run(warehouse, landing, definitions=directory)
-    with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
-        yield Bank(connection, parse_rules(rules.document(content)), events)
 
 
 def test_every_hit_is_one_of_the_reference(bank: Bank) -> None:
@@ -60,7 +24,7 @@ def test_every_hit_is_one_of_the_reference(bank: Bank) -> None:
     ):
         found[rule_id].append(tuple(hit))
     total = 0
-    for rule in bank.definitions:
+    for rule in bank.rules:
         wanted = [
             (hit.person, hit.detected_at, hit.started_at, hit.completed_at, hit.censored, hit.goal_at)
             for log in bank.events
@@ -74,7 +38,7 @@ def test_every_hit_is_one_of_the_reference(bank: Bank) -> None:
 def test_evidence_takes_the_steps(bank: Bank) -> None:
     """Each event fulfils its step, in the order of steps and time, as often as it must."""
     names = {("screen", "transaction")[e.rank][:1] + str(e.line): e for log in bank.events for e in log}
-    definitions = {rule.id: [step for _, step in rule.taken] for rule in bank.definitions}
+    definitions = {rule.id: [step for _, step in rule.taken] for rule in bank.rules}
     for rule_id, evidence, step_times in bank.connection.execute(
         "select rule_id, evidence, step_times from mart.detection"
     ):
@@ -100,7 +64,7 @@ def test_the_funnel_of_a_rule_knows_the_same_people(bank: Bank) -> None:
         for rule_id, subject_key in bank.connection.execute(query):
             people[rule_id].add(subject_key)
     equal = 0
-    for rule in bank.definitions:
+    for rule in bank.rules:
         if rule.absence or rule.dwell or rule.session_end or any(s.times.lte or s.new_device for s in rule.steps):
             continue
         if any(step.within for step in rule.steps) or any(step.not_ for step in rule.steps):
@@ -108,7 +72,7 @@ def test_the_funnel_of_a_rule_knows_the_same_people(bank: Bank) -> None:
         else:
             assert converted[rule.id] == hit[rule.id], rule
             equal += 1
-    assert equal > RULES / 10
+    assert equal > len(bank.rules) / 10
     [(steps, detected)] = bank.connection.execute(
         "select count(*), sum(detected) from mart.detection_step where step_no = 1"
     ).fetchall()

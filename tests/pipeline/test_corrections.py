@@ -13,13 +13,12 @@ from unittest import mock
 
 import pytest
 from tests.pipeline.comparison import differences, mart_by_name, mart_tables
-from tests.pipeline.test_arrival_order import CUSTOMER_DAYS, REPEATED_LINES, customers, tangle
+from tests.pipeline.tangle import CUSTOMER_DAYS, customers, cut, tangle
 from tests.pipeline.zone import Zone, event
 from typer.testing import CliRunner
 
 from journeymart import pipeline
 from journeymart.cli import build_app
-from journeymart.definitions.loader import SHIPPED
 from journeymart.erasure import erase
 from journeymart.landing.again import land_again
 from journeymart.landing.quarantine import Filter, replay
@@ -30,6 +29,7 @@ pytestmark = pytest.mark.postgres
 
 # Dictionaries keep what they have once seen, also what only a superseded file had.
 DICTIONARIES = {"node", "inflow", "bot_agent"}
+REPEATED_LINES = 0.15
 
 
 def test_a_declared_correction_is_recorded(zone: Zone):
@@ -144,9 +144,7 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     chance = random.Random(seed)
     whole, right, landing = (tmp_path / name for name in ("whole", "right", "landing"))
     whole.mkdir()
-    tangled = tangle(whole, seed)
-    definitions = tmp_path / "changing"
-    shutil.copytree(tangled or SHIPPED, definitions)
+    definitions = tangle(whole, seed)
     consents = [
         {"customer_id": f"c-{n % 4 + 1}", "purpose": "marketing", "granted": n % 3 > 0,
          "effective_at": f"2026-05-{n + 1:02}"} for n in range(20)
@@ -174,6 +172,7 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     (definitions / "sources.yml").write_text("sources: {clickstream: {fields: {action_type: {values: {jump: click}}}}}")
     at_once = new_warehouse()
     pipeline.run(at_once, right, definitions=definitions)
+    assert_sessions(Zone(right, at_once), whole / "clickstream" / "all.ndjson")
     assert differences(mart_by_name(warehouse), mart_by_name(at_once))
     replayed = list(replay(landing, "replay", Filter(reason="jump"), definitions=definitions, settings=warehouse))
     assert len(replayed) > 2
@@ -203,6 +202,13 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     assert pipeline.run(warehouse, landing, definitions=definitions, full=True).build.scope == "all"
     assert differences(without(mart_tables(warehouse), DICTIONARIES), without(stored, DICTIONARIES)) == {}
     assert_traced(landing, warehouse, monkeypatch)
+
+
+def assert_sessions(zone: Zone, events: Path):
+    sessions = zone.query("select visitor_id, started_at, ended_at, events from mart.session")
+    assert set(sessions) == cut(events)
+    tied = zone.query("select visitor_id, event_at from mart.event group by 1, 2 having count(*) > 1")
+    assert tied == [], "events of one visitor at one moment count in the order of arrival"
 
 
 def assert_erased(zone: Zone, definitions: Path, customer_id: str):
@@ -286,7 +292,7 @@ def deal(everything: dict[str, list[dict[str, Any]]], directory: Path, chance: r
     for source, lines in everything.items():
         parts: list[list[dict[str, Any]]] = [[] for _ in range(5)]
         for line in lines:
-            for part in chance.sample(parts, 2 if chance.random() < 5 * REPEATED_LINES else 1):
+            for part in chance.sample(parts, 2 if chance.random() < REPEATED_LINES else 1):
                 part.append(line)
         for number, part in enumerate(parts):
             write(directory / source / f"part-{number}.ndjson", part)
