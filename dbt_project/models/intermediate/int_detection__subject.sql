@@ -38,39 +38,47 @@ pace as materialized (
 
 changed as (
     select
-        condition_id,
-        person_key,
-        matched_at
-    from {{ computed('step_match') }}
-    union all
-    select
-        condition_id,
-        person_key,
-        matched_at
-    from {{ replaced('step_match', 'condition_id, person_key, matched_at') }} as gone
+        m.condition_id,
+        m.person_key,
+        min(m.matched_at) as from_at,
+        max(m.matched_at) as until_at
+    from (
+        select
+            condition_id,
+            person_key,
+            matched_at
+        from {{ computed('step_match') }}
+        union all
+        select
+            condition_id,
+            person_key,
+            matched_at
+        from {{ replaced('step_match', 'condition_id, person_key, matched_at') }} as gone
+    ) as m
+    group by m.condition_id, m.person_key
 ),
 
 -- a goal matters to hits before it, what is new or unusual to whatever comes later
 touched as (
     select
-        r.rule_id,
+        r.rule_no,
         r.pace_no,
         m.person_key as subject_key,
         case
             when r.reach is null then '-infinity'
-            when c.place = -1 then m.matched_at - r.goal_window - r.defer
-            else m.matched_at
+            when c.place = -1 then m.from_at - r.goal_window - r.defer
+            else m.from_at
         end as from_at,
         case
             when r.reach is null or c.is_new_device then 'infinity'
-            else m.matched_at + coalesce(c.habit_window, interval '0')
+            else m.until_at + coalesce(c.habit_window, interval '0')
         end as until_at
     from changed as m
     inner join {{ ref('int_detection__condition') }} as c on m.condition_id = c.condition_id
     inner join paced as r on c.rule_id = r.rule_id
     union all
     select
-        p.rule_id,
+        w.rule_no,
         w.pace_no,
         p.subject_key,
         case when w.reach is null then '-infinity' else p.due_at - w.defer end as from_at,
@@ -112,13 +120,13 @@ bounded as (
 )
 
 select
-    t.rule_id,
+    r.rule_id,
     t.subject_key,
     b.from_at,
     b.until_at + r.defer as until_at
 from (
     select distinct
-        rule_id,
+        rule_no,
         pace_no,
         subject_key
     from touched
@@ -132,5 +140,5 @@ inner join (
     from bounded
     group by pace_no, subject_key
 ) as b on t.pace_no = b.pace_no and t.subject_key = b.subject_key
-inner join paced as r on t.rule_id = r.rule_id
+inner join paced as r on t.rule_no = r.rule_no
 {%- endif %}

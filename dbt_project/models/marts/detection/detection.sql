@@ -11,7 +11,14 @@
     ],
     indexes=[['rule_id', 'detection_date'], ['customer_id'], ['visitor_id']],
 ) }}
-{% set sources = ['screen', 'transaction', 'consultation', 'campaign', 'subscription', 'survey'] %}
+{% set sources = [
+    ('screen', 'clickstream', 'event_id'),
+    ('transaction', 'transactions', 'transaction_id'),
+    ('consultation', 'consultations', 'consultation_id'),
+    ('campaign', 'campaign_sends', 'send_id'),
+    ('subscription', 'subscriptions', 'subscription_id'),
+    ('survey', 'survey_responses', 'response_id'),
+] %}
 -- By itself, so that only evidence is looked up, not everything that counted.
 with item as materialized (
     select
@@ -33,21 +40,18 @@ named as (
         i.*,
         (
             array[
-                {%- for source in sources %}
+                {%- for source, _, _ in sources %}
                 '{{ source }}'{{ ',' if not loop.last }}
                 {%- endfor %}
             ]
         )[i.source_rank + 1] as source,
-        coalesce(
-            c.event_id, t.transaction_id, o.consultation_id, p.send_id, b.subscription_id, v.response_id
-        ) as id
+        -- looked up one by one: a join would read all that ever happened
+        case i.source_rank
+            {%- for _, table, id in sources %}
+            when {{ loop.index0 }} then (select r.{{ id }} from {{ source('raw', table) }} as r where r.row_id = i.row_id)
+            {%- endfor %}
+        end as id
     from item as i
-    left join {{ source('raw', 'clickstream') }} as c on i.source_rank = 0 and i.row_id = c.row_id
-    left join {{ source('raw', 'transactions') }} as t on i.source_rank = 1 and i.row_id = t.row_id
-    left join {{ source('raw', 'consultations') }} as o on i.source_rank = 2 and i.row_id = o.row_id
-    left join {{ source('raw', 'campaign_sends') }} as p on i.source_rank = 3 and i.row_id = p.row_id
-    left join {{ source('raw', 'subscriptions') }} as b on i.source_rank = 4 and i.row_id = b.row_id
-    left join {{ source('raw', 'survey_responses') }} as v on i.source_rank = 5 and i.row_id = v.row_id
 ),
 
 told as (
