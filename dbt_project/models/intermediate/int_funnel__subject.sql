@@ -1,13 +1,15 @@
 {{ config(indexes=[['subject_key']]) }}
 -- Whose funnels are computed in this run: those whose matches change, those whose time has run out since, and everyone
 -- for a funnel that is new. A subject is a customer, minus a visitor, or a session of minus a visitor.
+-- Who has converted, in a funnel in which the first to do so counts, has done so whatever happens afterwards.
 {% set parts = [('changed', '')] if is_full() else [('changed', 'and not f.is_new'), ('new_match', 'and f.is_new')] %}
 with changed as (
     select
         condition_id,
         person_key,
         visitor_key,
-        started_at
+        started_at,
+        matched_at
     from {{ computed('step_match') }}
     {%- if not is_full() %}
     union all
@@ -15,8 +17,9 @@ with changed as (
         condition_id,
         person_key,
         visitor_key,
-        started_at
-    from {{ replaced('step_match', 'condition_id, person_key, visitor_key, started_at') }} as gone
+        started_at,
+        matched_at
+    from {{ replaced('step_match', 'condition_id, person_key, visitor_key, started_at, matched_at') }} as gone
     {%- endif %}
 ),
 
@@ -27,7 +30,8 @@ new_match as (
         m.condition_id,
         m.person_key,
         m.visitor_key,
-        m.started_at
+        m.started_at,
+        m.matched_at
     from {{ ref('step_match') }} as m
     where m.condition_id in (
         select c.condition_id
@@ -44,12 +48,15 @@ touched as (
     select
         f.funnel_id,
         m.person_key as subject_key,
-        timestamptz '1970-01-01 00:00+00' as session_at
+        timestamptz '1970-01-01 00:00+00' as session_at,
+        m.matched_at
     from (
-        select distinct
+        select
             condition_id,
-            person_key
+            person_key,
+            min(matched_at) as matched_at
         from {{ rows }}
+        group by condition_id, person_key
     ) as m
     inner join {{ ref('int_funnel__condition') }} as c on m.condition_id = c.condition_id
     inner join {{ ref('int_funnel__definition') }} as f on c.funnel_id = f.funnel_id
@@ -58,7 +65,8 @@ touched as (
     select
         f.funnel_id,
         -m.visitor_key as subject_key,
-        case when f.count_by = 'session' then m.started_at else timestamptz '1970-01-01 00:00+00' end as session_at
+        case when f.count_by = 'session' then m.started_at else timestamptz '1970-01-01 00:00+00' end as session_at,
+        m.matched_at
     from {{ rows }} as m
     inner join {{ ref('int_funnel__condition') }} as c on m.condition_id = c.condition_id
     inner join {{ ref('int_funnel__definition') }} as f on c.funnel_id = f.funnel_id
@@ -73,12 +81,33 @@ touched as (
 )
 
 select
-    funnel_id,
-    subject_key,
-    session_at
-from touched
-group by funnel_id, subject_key, session_at
+    t.funnel_id,
+    t.subject_key,
+    t.session_at
+from (
+    select
+        funnel_id,
+        subject_key,
+        session_at,
+        min(matched_at) as from_at
+    from touched
+    group by funnel_id, subject_key, session_at
+) as t
 {%- if not is_full() %}
+inner join {{ ref('int_funnel__definition') }} as d on t.funnel_id = d.funnel_id
+left join lateral (
+    select e.step_times
+    from {{ published('funnel_entry') }} as e
+    where
+        d.is_plain
+        and e.funnel_id = t.funnel_id
+        and e.subject_key = t.subject_key
+        and e.session_at = t.session_at
+        and e.version = d.version
+        and e.status = 'converted'
+    limit 1  -- keeps this a look-up, where a join would read all entries
+) as c on true
+where c.step_times is null or t.from_at <= (select max(s.moment) from unnest(c.step_times) as s (moment))
 union
 select
     e.funnel_id,

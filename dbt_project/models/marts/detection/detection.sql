@@ -48,7 +48,8 @@ named as (
         -- looked up one by one: a join would read all that ever happened
         case i.source_rank
             {%- for _, table, id in sources %}
-            when {{ loop.index0 }} then (select r.{{ id }} from {{ source('raw', table) }} as r where r.row_id = i.row_id)
+            when {{ loop.index0 }}
+                then (select r.{{ id }} from {{ source('raw', table) }} as r where r.row_id = i.row_id)
             {%- endfor %}
         end as id
     from item as i
