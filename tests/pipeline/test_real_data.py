@@ -13,7 +13,6 @@ import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, LiteralString
@@ -102,20 +101,17 @@ class Mart:
         return {(month, age): persons for month, age, persons in rows if persons}
 
 
-@pytest.fixture(scope="module")
-def mart_of(
-    new_warehouse: Callable[[], Settings], shared_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Mart]]:
-    """`mart_of(name, source=file, …)`: an empty warehouse, with copies of the files in its landing zone."""
-    with ExitStack() as connections:
+@pytest.fixture
+def mart_of(warehouse: Settings, shared_data: Path, tmp_path: Path) -> Iterator[Callable[..., Mart]]:
+    """`mart_of(source=file, …)`: an empty warehouse, with copies of the files in its landing zone."""
+    with connect("jm_builder", settings=warehouse) as connection:
 
-        def create(name: str, **files: str) -> Mart:
-            landing = tmp_path_factory.mktemp(name)
+        def create(**files: str) -> Mart:
+            landing = tmp_path / "landing"
             for source, file in files.items():
-                (landing / source).mkdir()
+                (landing / source).mkdir(parents=True)
                 shutil.copyfile(shared_data / "real" / file, landing / source / Path(file).name)
-            settings = new_warehouse()
-            return Mart(settings, landing, connections.enter_context(connect("jm_builder", settings=settings)))
+            return Mart(warehouse, landing, connection)
 
         yield create
 
@@ -138,7 +134,7 @@ def triples(transitions: list[list[Any]]) -> dict[tuple[str, str], int]:
 def test_simple_shop(mart_of: Callable[..., Mart], expected: dict[str, Any], tmp_path: Path) -> None:
     """Sessions, fifteen funnels, weekly retention, transitions; a change of the session policy computes all anew."""
     wanted = expected["simple_shop_2019"]
-    mart = mart_of("simple_shop_2019", clickstream="simple_shop_2019/events.csv")
+    mart = mart_of(clickstream="simple_shop_2019/events.csv")
     first = mart.run(DEFINITIONS / "simple_shop_2019")
     assert [file.rows_loaded for file in first.files] == [wanted["rows"]]
     assert mart.sessions() == sessions_of(wanted["sessions_30m"])
@@ -187,7 +183,7 @@ def test_simple_shop(mart_of: Callable[..., Mart], expected: dict[str, Any], tmp
 def test_work_logs_and_orders(mart_of: Callable[..., Mart], expected: dict[str, Any], shared_data: Path) -> None:
     """Two work logs (cases as sessions, every event a step, equal times in the order of the file) and the orders of two
     shops, which have nothing to do with each other, in one mart."""
-    mart = mart_of("bpi_12_w", clickstream="bpi_logs/bpi_12_w.csv")
+    mart = mart_of(clickstream="bpi_logs/bpi_12_w.csv")
     _add_column(shared_data / "real" / "bpi_logs" / "helpdesk.csv", mart.landing / "clickstream" / "helpdesk.csv")
     (mart.landing / "transactions").mkdir()
     _land_records(shared_data / "real" / "cdnow_1997" / "CDNOW_master.txt", mart.landing / "transactions" / "cdnow.csv")
@@ -339,7 +335,7 @@ def _check_gifts(mart: Mart, wanted: dict[str, Any]) -> None:
 def test_diginetica(mart_of: Callable[..., Mart], expected: dict[str, Any]) -> None:
     """Sessions as the shop gave them, most of them of visitors who never log in."""
     wanted = expected["diginetica_sample"]
-    mart = mart_of("diginetica_sample", clickstream="diginetica_sample/train-item-views.csv")
+    mart = mart_of(clickstream="diginetica_sample/train-item-views.csv")
     mart.run(DEFINITIONS / "diginetica_sample")
     assert mart.rows("select count(*), count(distinct session_id), count(distinct customer_id) from mart.event") == [
         (wanted["rows"], wanted["sessions_given"], wanted["users"])
@@ -352,7 +348,7 @@ def test_diginetica(mart_of: Callable[..., Mart], expected: dict[str, Any]) -> N
 def test_semicomplete(mart_of: Callable[..., Mart], expected: dict[str, Any]) -> None:
     """A web server's access log, half of it out of order within the hour."""
     wanted = expected["semicomplete_apache_2015"]
-    mart = mart_of("semicomplete_apache_2015", clickstream="semicomplete_apache_2015/access.log")
+    mart = mart_of(clickstream="semicomplete_apache_2015/access.log")
     landed = mart.run(DEFINITIONS / "semicomplete_apache_2015").files
     assert [(file.rows_read, file.rows_loaded) for file in landed] == [(wanted["parsed_lines"],) * 2]
     assert mart.sessions() == sessions_of(wanted["sessions_by_ip_ua_30m"])
@@ -417,7 +413,6 @@ def test_diy_woodworking(mart_of: Callable[..., Mart], expected: dict[str, Any],
     The second table has the ten highest sums of the first, and the article that each of these buyers bought last.
     """
     mart = mart_of(
-        "diy_woodworking_2014",
         clickstream="diy_woodworking_2014/browse.csv.gz",
         transactions="diy_woodworking_2014/purchase.csv.gz",
     )
