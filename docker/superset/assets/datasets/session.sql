@@ -67,6 +67,7 @@ chosen as not materialized (
 ),
 
 counted as (
+    {% if (metrics or []) != [visitors] -%}
     select
         session_date, channel, domain, device_type, segment, inflow_key,
         0 as visitors,
@@ -77,9 +78,18 @@ counted as (
         sum(amount_krw) as amount_krw
     from chosen
     group by 1, 2, 3, 4, 5, 6
+    {% if visitors in (metrics or []) %}union all{% endif %}
+    {%- endif %}
     {% if visitors in (metrics or []) -%}
-    union all
-    select session_date, channel, domain, device_type, segment, first_key, count(*), 0, 0, 0, 0, 0
+    select
+        session_date, channel, domain, device_type, segment,
+        first_key as inflow_key,
+        count(*) as visitors,
+        0 as sessions,
+        0 as bounces,
+        0 as converted_sessions,
+        0 as pages,
+        0 as amount_krw
     from (
         select distinct
             chosen.session_date,
