@@ -31,7 +31,9 @@ with paced as (
         *,
         dense_rank() over (order by {{ pace_of('longest') }}) as pace_no
     from {{ ref('int_funnel__definition') }}
-    where is_plain
+    where
+        is_plain
+        {{ 'and funnel_id in (select s.funnel_id from ' ~ ref('int_funnel__subject') ~ ' as s)' if not is_full() }}
 ),
 
 counting as materialized (

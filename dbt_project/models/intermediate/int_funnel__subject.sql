@@ -32,13 +32,13 @@ new_match as (
         m.visitor_key,
         m.started_at,
         m.matched_at
-    from {{ ref('step_match') }} as m
-    where m.condition_id in (
-        select c.condition_id
+    from (
+        select distinct c.condition_id
         from {{ ref('int_funnel__definition') }} as f
         inner join {{ ref('int_funnel__condition') }} as c on f.funnel_id = c.funnel_id
         where f.is_new
-    )
+    ) as n
+    {{ look_up(ref('step_match'), 'm', 'm.condition_id = n.condition_id') }}
 ),
 {%- endif %}
 

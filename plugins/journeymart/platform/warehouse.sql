@@ -815,6 +815,7 @@ alter role jm_builder set work_mem = '512MB';
 alter role jm_builder set parallel_tuple_cost = 0.01;
 alter role jm_builder set synchronize_seqscans = off; -- facts are stored in the order later steps read them
 alter role jm_dashboard set default_transaction_read_only = on;
+alter role jm_dashboard set parallel_tuple_cost = 0.01; -- one question at a time: what cores are idle answer it too
 alter role jm_report set default_transaction_read_only = on;
 grant insert on ops.access_log to jm_publisher;       -- whose functions show one customer and write down who looked
 alter role jm_auditor set default_transaction_read_only = on;

@@ -54,7 +54,7 @@ seen as (
             )
         )[1] as last_channel
     from {{ ref('int_channel__touched') }} as t
-    inner join {{ ref('funnel_entry') }} as e on t.funnel_id = e.funnel_id and t.subject_key = e.subject_key
+    {{ look_up(ref('funnel_entry'), 'e', 't.funnel_id = e.funnel_id and t.subject_key = e.subject_key') }}
     left join visit as v on e.subject_key = v.subject_key and e.entered_at >= v.started_at
     group by e.funnel_id, e.subject_key, e.session_at, e.attempt_no, e.entry_date, e.status
 )

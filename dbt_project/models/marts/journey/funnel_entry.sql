@@ -22,7 +22,18 @@ with attempt as (
         end as goes_on_until
     from {{ ref('int_funnel__attempt') }} as a
     inner join {{ ref('int_funnel__definition') }} as f on a.funnel_id = f.funnel_id
+    {% if is_full() -%}
     left join {{ ref('session_fact') }} as s on -a.subject_key = s.visitor_key and a.session_at = s.started_at
+    {%- else -%}
+    left join lateral (
+        select
+            o.session_id,
+            o.ended_at
+        from {{ ref('session_fact') }} as o
+        where -a.subject_key = o.visitor_key and a.session_at = o.started_at
+        offset 0
+    ) as s on true
+    {%- endif %}
 )
 
 select

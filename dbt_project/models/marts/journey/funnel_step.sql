@@ -32,7 +32,7 @@ with taken as (
         end as amount_krw,
         e.step_times[s.step_no] is not null as is_taken
     from {{ ref('int_funnel__date') }} as d
-    inner join {{ ref('funnel_entry') }} as e on d.funnel_id = e.funnel_id and d.entry_date = e.entry_date
+    {{ look_up(ref('funnel_entry'), 'e', 'd.funnel_id = e.funnel_id and d.entry_date = e.entry_date') }}
     inner join {{ ref('int_funnel__step') }} as s on e.funnel_id = s.funnel_id
 )
 
