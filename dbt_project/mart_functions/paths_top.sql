@@ -7,9 +7,27 @@ returns table (nodes text[], sessions bigint)
 language sql stable security definer rows 51
 set search_path = '' set work_mem = '64MB'
 as $$
-    with counted as materialized (
-        select left(p.path, 10) as path, sum(p.sessions)::bigint as sessions
+    -- nodes of several kinds that share a code have one name: the first stands for them
+    with same as (
+        select
+            string_agg(raw.node_char(n.node_id), '' order by n.node_id) as others,
+            string_agg(raw.node_char(n.first_id), '' order by n.node_id) as firsts
+        from (
+            select d.node_id, min(d.node_id) over (partition by d.code) as first_id
+            from raw.node as d
+        ) as n
+        where n.node_id <> n.first_id
+    ),
+
+    counted as materialized (
+        select
+            case
+                when s.others is null then left(p.path, 10)
+                else translate(left(p.path, 10), s.others, s.firsts)
+            end as path,
+            sum(p.sessions)::bigint as sessions
         from mart.path_count as p
+        cross join same as s
         where
             p.session_date >= coalesce(paths_top.from_date, '-infinity')
             and p.session_date <= coalesce(paths_top.to_date, 'infinity')
