@@ -212,7 +212,7 @@ def test_a_visitor_counts_once_in_every_cell(client, charts, platform):
     """However many sessions, days, channels and devices the visitor comes by."""
     chosen = {"channel": ["web", "app"], "device_type": ["desktop", "mobile"]}
     with connect_database("jm_dashboard", settings=platform) as connection:
-        visitors = dict(
+        visitors: dict[str | None, int] = dict(
             connection.execute(
                 "select inflow_channel, count(distinct visitor_key) from mart.session"
                 " where channel = any(%s) and device_type = any(%s) group by cube (inflow_channel)",
