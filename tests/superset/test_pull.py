@@ -65,7 +65,8 @@ def test_an_edited_chart_comes_back_in_authored_names(directory, models, exporte
             "+title: {ko: '오류: 많은 페이지', en: Top error pages}",
             "-  metrics: [errors, sessions]",
             "+  metrics: [sessions, errors]",
-            "-  row_limit: 1000",
+            "-  row_limit: 200",
+            "-  page_length: 20",
             "+  row_limit: 50",
             "+  page_length: 25",
         ]
