@@ -11,7 +11,7 @@ _HTTP_OK = 200
 
 
 class Superset(Tool):
-    """One worker with threads, metadata on the platform's PostgreSQL, caches in files."""
+    """Two workers with threads, metadata on the platform's PostgreSQL, caches in files."""
 
     name = "superset"
 
@@ -23,7 +23,7 @@ class Superset(Tool):
         return {
             "superset": [
                 str(self.bin / "gunicorn"), "--bind", urlsplit(self.settings.superset_url).netloc,
-                "--workers", "1", "--worker-class", "gthread", "--threads", "8",
+                "--workers", "2", "--worker-class", "gthread", "--threads", "8",
                 "--timeout", "120", "--graceful-timeout", "5", "--keep-alive", "75", "--no-control-socket",
                 "superset.app:create_app()",
             ]
