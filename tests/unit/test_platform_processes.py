@@ -29,7 +29,7 @@ def wait_for(path):
     deadline = time.monotonic() + 10
     while not (path.exists() and path.read_text().strip()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return int(path.read_text())
+    return path.read_text().strip()
 
 
 def is_alive(pid: int) -> bool:
@@ -43,6 +43,7 @@ def test_start_twice_starts_once(service):
     first = start(service, "echo started; exec sleep 60")
     assert start(service, "exec sleep 60") == first
     assert service.is_running()
+    wait_for(service.log)
     service.stop()
     assert not service.is_running()
     assert not is_alive(first)
@@ -56,7 +57,7 @@ def test_stop_without_start_does_nothing(service):
 
 def test_children_are_ended_even_in_sessions_of_their_own(service, tmp_path):
     start(service, f"setsid sh -c 'echo $$ > {tmp_path}/child; exec sleep 60' & sleep 60")
-    child = wait_for(tmp_path / "child")
+    child = int(wait_for(tmp_path / "child"))
     service.stop(seconds=1)
     assert not is_alive(child)
 
@@ -70,7 +71,7 @@ def test_a_process_that_ignores_the_request_is_killed(service, tmp_path):
 
 def test_what_a_killed_leader_leaves_is_ended_before_the_next_start(service, tmp_path):
     leader = start(service, f"sh -c 'echo $$ > {tmp_path}/child; exec sleep 60' & sleep 60")
-    child = wait_for(tmp_path / "child")
+    child = int(wait_for(tmp_path / "child"))
     os.kill(leader, signal.SIGKILL)
     while service.is_running():
         time.sleep(0.02)
