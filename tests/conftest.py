@@ -59,8 +59,7 @@ def free_port_base() -> int:
 def shared_data() -> Path:
     """Real data and reference results, where they are at hand."""
     if not SHARED.is_dir():
-        # The project stands alone: the data is not ours to give, so other machines have no copy of it.
-        pytest.skip("real data is not beside the project (../shared/data)")  # not ours to give
+        pytest.skip("real data is not beside the project (../shared/data)")  # not ours to give: others have no copy
     return SHARED
 
 

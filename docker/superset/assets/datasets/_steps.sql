@@ -15,44 +15,34 @@ chosen as (
     -- Where most sessions begin, and twice where most go on to from there.
     select step.step_no, step.node, coalesce(name.label, step.node) as label
     from (
-        with move as materialized (
+        with recursive move as materialized (
             select step_no, from_node, to_node, sessions
             from mart.paths_main(depth => 2)
             where to_node <> '이탈'
         ),
 
-        first as (
-            select from_node as node
-            from move
-            where step_no = 1
-            group by from_node
-            order by sum(sessions) desc, from_node
-            limit 1
-        ),
-
-        second as (
-            select move.to_node as node
-            from move
-            inner join first on move.from_node = first.node
-            where move.step_no = 1
-            order by move.sessions desc, move.to_node
-            limit 1
-        ),
-
-        third as (
-            select move.to_node as node
-            from move
-            inner join second on move.from_node = second.node
-            where move.step_no = 2
-            order by move.sessions desc, move.to_node
-            limit 1
+        way as (
+            (
+                select 1 as step_no, from_node as node
+                from move
+                where step_no = 1
+                group by from_node
+                order by sum(sessions) desc, from_node
+                limit 1
+            )
+            union all
+            select way.step_no + 1, onward.to_node
+            from way
+            cross join lateral (
+                select to_node
+                from move
+                where step_no = way.step_no and from_node = way.node
+                order by sessions desc, to_node
+                limit 1
+            ) as onward
         )
 
-        select 1 as step_no, node from first
-        union all
-        select 2, node from second
-        union all
-        select 3, node from third
+        select step_no, node from way
     ) as step
     left join name on step.node = name.node
     {%- endif %}
