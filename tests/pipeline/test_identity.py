@@ -64,6 +64,7 @@ def test_sessions_find_their_customer_and_lose_them_again(
     pipeline.run(settings, zone.directory)
     assert whose(settings)["kiosk"] == shared
     assert whose(settings)["own"] == (None, "unlinked")
+    earlier = mart_by_name(settings)
 
     link(settings, "own")
     unlink(settings, "kiosk", "it stands in a branch")
@@ -73,6 +74,11 @@ def test_sessions_find_their_customer_and_lose_them_again(
     changed = mart_by_name(settings)
     pipeline.run(settings, zone.directory, full=True)
     assert differences(mart_by_name(settings), changed) == {}, "as if it had always been so"
+
+    unlink(settings, "own", "lent again")
+    link(settings, "kiosk")
+    pipeline.run(settings, zone.directory)
+    assert set(differences(mart_by_name(settings), earlier)) == {"unlinked_device"}, "all but the decision itself"
 
 
 def test_what_cannot_be_decided(server: Settings) -> None:
