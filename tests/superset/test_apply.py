@@ -208,7 +208,7 @@ def test_a_segment_limits_paths_funnels_and_figures_to_its_customers(client, cha
     assert 0 < started["공격투자형"] == limited < started["전체"]
 
 
-def test_a_visitor_counts_once_in_every_cell(client, charts, platform):
+def test_a_visitor_counts_once_in_every_cell(client, charts, platform, assets):
     """However many sessions, days, channels and devices the visitor comes by."""
     chosen = {"channel": ["web", "app"], "device_type": ["desktop", "mobile"]}
     with connect_database("jm_dashboard", settings=platform) as connection:
@@ -221,7 +221,8 @@ def test_a_visitor_counts_once_in_every_cell(client, charts, platform):
         )
     (total,) = ask(client, charts["journey_overview.kpi_visitors_ko"], **chosen)
     (rows,) = ask(client, charts["channels.channel_table_ko"], **chosen)
-    counted = {row["inflow_channel"]: row["방문자"] for row in rows}
+    ids = {label.ko: key for key, label in assets.names["channels"].items()}
+    counted = {ids[row["inflow_channel"]]: row["방문자"] for row in rows}
     assert {**counted, None: total[0]["방문자"]} == visitors
     assert sum(counted.values()) > total[0]["방문자"] > 0
 
@@ -234,8 +235,9 @@ def test_people_who_stopped_are_all_who_did_not_go_on(client, charts):
         assert stopped == row["이탈 (명)"] + row["진행 중 (명)"]
 
 
-def test_lines_are_accounted_for(client, charts):
+def test_lines_are_accounted_for(client, charts, assets):
     (rows,) = ask(client, charts["landing.landing_balance_ko"])
+    assert {row["source"] for row in rows} == {label.ko for label in assets.names["sources"].values()}
     for row in rows:
         accounted = sum(row[name] for name in ("마트 반영", "중복", "봇", "격리", "대체되어 제외", "파기"))
         assert row["수신 (행)"] == accounted

@@ -71,8 +71,8 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "dashboards/around_paths.yml: filters.anchor: dataset anchor has no metric 'fame'"),
         ("datasets/funnel.yml", "funnel_step.entry_date", "funnel_step.entered_on",
          "datasets/funnel.yml:  'entered_on' is not in the dbt manifest"),
-        ("datasets/arrival.yml", "model: arrival", "model: file",
-         "datasets/arrival.yml: file 'file' is not in the dbt manifest"),
+        ("datasets/publication_latest.yml", "model: publication_latest", "model: file",
+         "datasets/publication_latest.yml: file 'file' is not in the dbt manifest"),
         ("datasets/session_daily.yml", "time: session_date", "time: channel",
          "datasets/session_daily.yml: time: 'channel' is not a date column"),
         ("datasets/session_daily.yml", "SUM(error_sessions)", "SUM(misses)",
@@ -258,10 +258,18 @@ def test_nothing_that_people_read_is_in_the_other_language(assets, bundle):
 
 
 def test_columns_are_labelled_by_dbt(bundle, models):
-    columns = bundle["datasets/journeymart/landing.arrival_ko.yaml"]["columns"]
-    assert [column["column_name"] for column in columns] == list(models["arrival"])
+    columns = bundle["datasets/journeymart/landing.publication_latest_ko.yaml"]["columns"]
+    assert [column["column_name"] for column in columns] == list(models["publication_latest"])
     labels = {column["column_name"]: column["verbose_name"] for column in columns}
-    assert labels["source"] == models["arrival"]["source"].label["ko"] == "원천"
+    assert labels["published_at"] == models["publication_latest"]["published_at"].label["ko"] == "게시 시각"
+
+
+def test_what_is_defined_has_its_name_in_the_language_of_the_dashboard(bundle):
+    for locale, source, channel in (("ko", "행동 로그", "직접 유입"), ("en", "Clickstream", "Direct")):
+        values = bundle[f"datasets/journeymart/landing.arrival_{locale}.yaml"]["template_params"]
+        assert ["clickstream", source] in values["source_names"]
+        values = bundle[f"datasets/journeymart/channels.session_{locale}.yaml"]["template_params"]
+        assert ["direct", channel] in values["channel_names"]
 
 
 def test_help_explains_every_number_and_chart_with_its_origin(assets, bundle):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema, model_validator
 
 from journeymart.definitions.conditions import row_predicate
-from journeymart.definitions.loader import DefinitionModel, Label
+from journeymart.definitions.loader import DefinitionModel, Label, load_yaml
 
 DIRECT = "direct"  # nothing is known of where the session came from, or no rule holds
+DIRECT_LABEL = Label(ko="직접 유입", en="Direct")
 
 
 class Channel(DefinitionModel):
@@ -45,3 +47,9 @@ class ChannelsFile(DefinitionModel):
     def content(self) -> dict[str, Any]:
         """Plain values for `config.definition`: the rules in their order."""
         return {"rules": [{"id": channel.id, **channel.content()} for channel in self.channels]}
+
+
+def channel_labels(directory: Path | None = None) -> dict[str, Label]:
+    """What every inflow channel is called, by id. Raises DefinitionError if channels.yml cannot be used."""
+    channels = load_yaml("channels", directory).parse(ChannelsFile).channels
+    return {channel.id: channel.label for channel in channels} | {DIRECT: DIRECT_LABEL}

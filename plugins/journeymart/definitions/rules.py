@@ -48,6 +48,7 @@ class RuleStep(DefinitionModel):
     """A step, or a `not`: what must not happen between the step before it and the step after it."""
 
     name: Annotated[str, Field(min_length=1, max_length=60)] | None = None
+    name_en: Annotated[str, Field(min_length=1, max_length=60)] | None = None
     source: Source | None = None
     where: dict[str, Any] = Field(default_factory=dict)
     times: Times = Times()
@@ -231,9 +232,10 @@ class Rule(DefinitionModel):
                 ))  # fmt: skip
                 continue
             for number in range(1, step.times.gte + 1):
-                name = f"{step.name} {number}" if step.times.gte > 1 else step.name
+                which = f" {number}" if step.times.gte > 1 else ""
                 steps.append(Step.model_construct(
-                    source=condition.source, where=condition.where, name=name, optional=step.optional
+                    source=condition.source, where=condition.where, optional=step.optional,
+                    name=f"{step.name}{which}", name_en=f"{step.name_en or step.name}{which}",
                 ))  # fmt: skip
                 windows.append(step.within if step.times.gte == 1 else None)
         return Funnel.model_construct(

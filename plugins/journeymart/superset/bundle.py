@@ -189,12 +189,14 @@ def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: 
     }
 
 
-def _template_values(dataset: Dataset, dashboard: Dashboard, assets: Assets, locale: str) -> dict[str, str | list[str]]:
+def _template_values(dataset: Dataset, dashboard: Dashboard, assets: Assets, locale: str) -> dict[str, Any]:
     """What a dataset's query may print besides the filters' values; a model is read as it is."""
-    values: dict[str, str | list[str]] = {word: text.get(locale) for word, text in dataset.words.items()}
+    values: dict[str, Any] = {word: text.get(locale) for word, text in dataset.words.items()}
     for word, name in dataset.links.items():
         values[word] = slug_of(assets.dashboards[name], locale)
         values[f"{word}_roles"] = assets.people_of(name)
+    for word, kind in dataset.names.items():
+        values[word] = [[key, label.get(locale)] for key, label in assets.names[kind].items()]
     if dataset.is_menu:
         values["menu"] = json.dumps(menu_items(assets, locale), ensure_ascii=False)
     return values | (dashboard.pins if dataset.query else {})

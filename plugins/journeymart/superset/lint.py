@@ -236,7 +236,7 @@ def _lint_orphans(assets: Assets) -> Iterator[str]:
             unshown = [metric for metric in dataset.metrics if (name, metric) not in shown]
             yield from (f"datasets/{name}.yml: metrics.{metric}: no chart shows it" for metric in unshown)
         sql = assets.queries.get(dataset.query or "", "")
-        for word in [*dataset.words, *dataset.links]:
+        for word in [*dataset.words, *dataset.links, *dataset.names]:
             if word not in sql:
                 yield f"datasets/{name}.yml: words.{word}: unused"
 

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from journeymart.definitions.channels import channel_labels
 from journeymart.definitions.packs import load_packs
+from journeymart.definitions.sources import load_sources
 from journeymart.errors import JourneymartError
 from journeymart.settings import REPO
 
@@ -84,6 +86,7 @@ class Dataset(Spec):
     `is_logged`: reading writes down who asked, so the query may name the user, and results are never cached.
     `is_menu`: its query is given menu.yml as JSON, an item for every role and dashboard that the role may open.
     `links`: a word and the dashboard whose slug it becomes; <word>_roles are the roles that may open it.
+    `names`: a word and the kind of definition of which it becomes all [id, label].
     """
 
     model: str | None = None
@@ -95,6 +98,7 @@ class Dataset(Spec):
     is_menu: bool = False
     links: dict[str, str] = Field(default_factory=dict)
     words: dict[str, Text] = Field(default_factory=dict)
+    names: dict[str, Literal["channels", "sources"]] = Field(default_factory=dict)
     colors: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, Column | str] = Field(default_factory=dict)
     metrics: dict[str, Metric]
@@ -103,8 +107,8 @@ class Dataset(Spec):
     def _is_model_or_query(self) -> Dataset:
         if (self.model is None) == (self.query is None):
             raise ValueError("needs either model or query")
-        if self.model and (self.columns or self.words or self.links):
-            raise ValueError("columns, words and links belong to a query; a model brings its own columns")
+        if self.model and (self.columns or self.words or self.links or self.names):
+            raise ValueError("columns, words, links and names belong to a query; a model brings its own columns")
         if not set(self.colors) <= set(self.words):
             raise ValueError("colors are those of words")
         if self.query and not (self.columns and self.description):
@@ -245,6 +249,8 @@ class Assets(Spec):
     queries: dict[str, str]
     charts: dict[str, Chart]
     dashboards: dict[str, Dashboard]
+    # Labels of what is defined, by kind and id.
+    names: dict[str, dict[str, Text]]
 
     def opened_by(self, role: Role, department: str | None = None) -> list[str]:
         """Names of the dashboards that a role may open: as listed, then its packs."""
@@ -279,10 +285,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> Assets:
-    """Read the authored files, and the packs of `definitions` (None: the shipped ones) as dashboards.
+    """Read the authored files, and of `definitions` (None: the shipped ones) packs, as dashboards, and names.
 
     Raises AssetError with every problem if a file is not YAML or does not follow the models above, DefinitionError if a
-    pack cannot be used.
+    definition cannot be used.
     """
     from journeymart.superset.packs import pack_dashboards  # noqa: PLC0415 - builds the models of this module
 
@@ -324,6 +330,13 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> As
         queries=queries,
         charts=charts,
         dashboards=dashboards | packs,
+        names={
+            kind: {key: Text(ko=label.ko, en=label.en) for key, label in labels.items()}
+            for kind, labels in {
+                "channels": channel_labels(definitions),
+                "sources": {key: source.label for key, source in load_sources(definitions).sources.items()},
+            }.items()
+        },
     )
 
 

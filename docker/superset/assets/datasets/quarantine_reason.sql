@@ -1,6 +1,6 @@
 select
     landed_date,
-    source,
+    {% include '_source.sql' %},
     field,
     kind,
     lines,

@@ -28,10 +28,21 @@ place as (
             {% if "'utm_medium'" in asked %}known.utm_medium{% else %}null::text{% endif %} as utm_medium,
             {% if "'utm_campaign'" in asked %}known.utm_campaign{% else %}null::text{% endif %} as utm_campaign
         from (
-            select inflow_key, inflow_channel, utm_source, utm_medium, utm_campaign
-            from mart.inflow
-            union all
-            select 0, 'direct', null, null, null
+            select
+                inflow_key,
+                case inflow_channel
+                    {% for id, label in channel_names %}when {{ [id] | where_in }} then {{ [label] | where_in }} {% endfor %}
+                    else inflow_channel
+                end as inflow_channel,
+                utm_source,
+                utm_medium,
+                utm_campaign
+            from (
+                select inflow_key, inflow_channel, utm_source, utm_medium, utm_campaign
+                from mart.inflow
+                union all
+                select 0, 'direct', null, null, null
+            ) as landed
         ) as known
         where
             true
