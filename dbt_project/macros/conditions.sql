@@ -146,13 +146,9 @@
     {{ longest }} is null, ceil(log(greatest(extract(epoch from {{ longest }}), 1)))
 {%- endmacro %}
 
-{# Who does m and about when, as one number, for the pace k; beside: so many moments later. Two that share a number are
-   taken for the same, which only leaves more to look at. #}
-{% macro surroundings(beside) -%}
-    (
-        (coalesce(floor(date_part('epoch', m.matched_at) / k.moment_seconds) + {{ beside }}, 0)::bigint << 32)
-        | (m.person_key::bigint & 4294967295)
-    ) # (k.pace_no << 56)
+{# About when something happens, in moments of the pace k; where nothing is too far apart, one moment is all of time. #}
+{% macro moment_of(at) -%}
+    coalesce(date_bin(k.moment, {{ at }}, 'epoch'), 'epoch')
 {%- endmacro %}
 
 {# What people do, parted where more time passes than anything of that pace spans: what is in one stretch has nothing to do

@@ -37,7 +37,7 @@ counting as (
         condition_id,
         condition_no,
         max(longest) as longest,
-        ceil(extract(epoch from max(longest)))::double precision + 1 as moment_seconds
+        max(longest) + interval '1 second' as moment  -- longer than nothing
     from wanted
     group by pace_no, is_new, condition_id, condition_no
 ),
@@ -58,7 +58,8 @@ rarest as (
                 condition_id,
                 count(*) as matches
             from {{ ref('step_match') }}
-            where condition_id in (select w.condition_id from wanted as w where w.is_new)
+            -- a guess will do
+            where person_key & 15 = 0 and exists (select from wanted as w where w.is_new)
             group by condition_id
         ) as m on w.condition_id = m.condition_id
         where w.is_new and w.required is not null
@@ -67,7 +68,10 @@ rarest as (
 ),
 
 near as (
-    select distinct {{ surroundings('n.beside') }} as surroundings
+    select distinct
+        k.pace_no,
+        m.person_key,
+        {{ moment_of('m.matched_at + n.beside * k.moment') }} as moment_at
     from rarest as r
     inner join counting as k on r.pace_no = k.pace_no and r.condition_id = k.condition_id
     inner join {{ ref('step_match') }} as m on k.condition_id = m.condition_id
@@ -108,7 +112,8 @@ counted as (
         m.row_id
     from counting as k
     inner join {{ ref('step_match') }} as m on k.condition_id = m.condition_id
-    inner join near as n on {{ surroundings(0) }} = n.surroundings
+    inner join near as n
+        on k.pace_no = n.pace_no and m.person_key = n.person_key and {{ moment_of('m.matched_at') }} = n.moment_at
     where k.is_new
     {%- if not is_full() %}
     union all

@@ -72,6 +72,8 @@ RULE_MODELS = (
 # Read once. No worker may read a temporary table, so that events would be read by one process; and hits are mostly
 # wanted without their evidence, which is then not looked up.
 VIEWS = ("int_step__node", "detection")
+# Millions of matches are read several times; PostgreSQL takes as much of it as there are temporary tables.
+TEMP_BUFFERS = "512MB"
 _MACROS = ("conditions", "run")
 # of dbt's or about a run; everything else in those files is what it is for dbt
 _REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark", "is_published")
@@ -291,7 +293,7 @@ def _result(cursor: psycopg.Cursor[Any]) -> Result:
 @contextmanager
 def _drafted(settings: Settings, definition: AnyDefinition, models: Sequence[str]) -> Iterator[psycopg.Connection]:
     """A connection in which the models of a definition are temporary tables, as of one moment."""
-    with connect("jm_builder", settings=settings) as connection:
+    with connect("jm_builder", settings=settings, temp_buffers=TEMP_BUFFERS) as connection:
         try:
             connection.execute("set transaction isolation level repeatable read")
             _compute(connection, settings, definition, models)

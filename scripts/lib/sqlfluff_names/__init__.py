@@ -179,9 +179,9 @@ def pace_of(longest: str) -> str:
     return f"{longest} is null, {longest}"
 
 
-def surroundings(beside: str) -> str:
-    """A number."""
-    return f"(k.pace_no + m.person_key + {beside})"
+def moment_of(at: str) -> str:
+    """A moment, as a macro."""
+    return f"date_bin(k.moment, {at}, 'epoch')"
 
 
 def stretches() -> str:
