@@ -16,6 +16,7 @@ from urllib.parse import quote
 import yaml
 
 gc.set_threshold(50_000, 20, 50)  # as journeymart's own processes: most objects are there to stay
+yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc,assignment] # the same in C; Superset imports YAML with it
 
 _HOME = os.environ["SUPERSET_HOME"]
 _URL = os.environ.get("JOURNEYMART_SUPERSET_URL", "http://127.0.0.1:54322")
@@ -84,6 +85,18 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     from flask import Response, jsonify, redirect, request  # noqa: PLC0415 - this file is read before Flask is set up
     from flask_babel import get_locale  # noqa: PLC0415
     from flask_login import current_user  # noqa: PLC0415
+    from superset.db_engine_specs.postgres import PostgresEngineSpec  # noqa: PLC0415
+
+    # Superset connects anew to ask for this before every chart, once or twice, even for one whose numbers it has kept.
+    ask = PostgresEngineSpec.get_default_schema.__func__
+    known: dict[int, str | None] = {}
+
+    def get_default_schema(cls: Any, database: Any, catalog: str | None) -> str | None:
+        if database.id not in known:
+            known[database.id] = ask(cls, database, catalog)
+        return known[database.id]
+
+    PostgresEngineSpec.get_default_schema = classmethod(get_default_schema)
 
     texts = {
         "ko": _texts("ko", "ko/LC_MESSAGES/messages.json"),
