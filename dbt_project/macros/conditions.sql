@@ -146,9 +146,11 @@
     {{ longest }} is null, ceil(log(greatest(extract(epoch from {{ longest }}), 1)))
 {%- endmacro %}
 
-{# About when something happens, in moments of the pace k; where nothing is too far apart, one moment is all of time. #}
-{% macro moment_of(at) -%}
-    coalesce(date_bin(k.moment, {{ at }}, 'epoch'), 'epoch')
+{# Who does m and about when, as one value, for the pace k; beside: so many moments later. Two that share a value are taken
+   for the same, which only leaves more to look at. One, because the planner would look people up one by one. #}
+{% macro surroundings(beside) -%}
+    coalesce(date_bin(k.moment, m.matched_at + {{ beside }} * k.moment, 'epoch'), 'epoch')
+    + (m.person_key + (k.pace_no << 32)) * interval '1 microsecond'
 {%- endmacro %}
 
 {# What people do, parted where more time passes than anything of that pace spans: what is in one stretch has nothing to do

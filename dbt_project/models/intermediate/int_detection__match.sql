@@ -37,7 +37,8 @@ counting as (
         condition_id,
         condition_no,
         max(longest) as longest,
-        max(longest) + interval '1 second' as moment  -- longer than nothing
+        -- longer than nothing, and not longer than what can be subtracted from a time
+        case when max(longest) < interval '365000 days' then max(longest) + interval '1 second' end as moment
     from wanted
     group by pace_no, is_new, condition_id, condition_no
 ),
@@ -68,10 +69,7 @@ rarest as (
 ),
 
 near as (
-    select distinct
-        k.pace_no,
-        m.person_key,
-        {{ moment_of('m.matched_at + n.beside * k.moment') }} as moment_at
+    select distinct {{ surroundings('n.beside') }} as surroundings
     from rarest as r
     inner join counting as k on r.pace_no = k.pace_no and r.condition_id = k.condition_id
     inner join {{ ref('step_match') }} as m on k.condition_id = m.condition_id
@@ -112,8 +110,7 @@ counted as (
         m.row_id
     from counting as k
     inner join {{ ref('step_match') }} as m on k.condition_id = m.condition_id
-    inner join near as n
-        on k.pace_no = n.pace_no and m.person_key = n.person_key and {{ moment_of('m.matched_at') }} = n.moment_at
+    inner join near as n on {{ surroundings(0) }} = n.surroundings
     where k.is_new
     {%- if not is_full() %}
     union all

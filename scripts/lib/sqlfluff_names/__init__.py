@@ -179,9 +179,9 @@ def pace_of(longest: str) -> str:
     return f"{longest} is null, {longest}"
 
 
-def moment_of(at: str) -> str:
-    """A moment, as a macro."""
-    return f"date_bin(k.moment, {at}, 'epoch')"
+def surroundings(beside: str) -> str:
+    """A moment."""
+    return f"(m.matched_at + {beside} * k.moment)"
 
 
 def stretches() -> str:
