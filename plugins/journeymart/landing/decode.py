@@ -1,7 +1,7 @@
 # ruff: noqa: S608 - making SQL is what this module is for; every name and constant in it is quoted here
 """SQL that gives a chunk of rows its meaning: which column is which field, of which type, and what is wrong with it.
 
-DuckDB runs it over the table `chunk` (row_id, line and the file's columns) and makes the table `typed`: one column per
+DuckDB runs it over the table `chunk` (row_id, line and the file's columns); what it finds is `typed`: one column per
 field of the source, and for a line that cannot be loaded `problem` (a number into `Decoder.problems`). What such a line
 holds is asked for afterwards (`Decoder.bad_sql`), so that the others pay nothing for it. Names and constants from
 definitions and files are quoted here and nowhere else.
@@ -25,6 +25,9 @@ SHOWN_CHARACTERS = 80
 EXTRA = "extra"  # columns that are no field, as JSON
 ROW_ID = "_row_id"
 KEYS_HASH = "_keys_hash"  # NDJSON: tells lines with other keys apart; null for a line that is not JSON
+# Of a line; null for what is not JSON, which makes `try` take 2048 lines one by one. To test all lines before would
+# cost as much again as their keys.
+HASH_OF_KEYS = f"try(hash(json_keys({LINE})))"
 LINE_NO_MASK = 2**32 - 1
 UNSHORTENED = "?"  # begins what short_ip cannot shorten
 # Times and dates outside are mistakes of the sender, and PostgreSQL or Arrow could not hold all of them.
@@ -228,7 +231,6 @@ class Decoder:
             select row_id, problem, case problem {value} end as bad_value, rtrim(line, e'\\r\\n') as bad_line
             from raw_values join found using (row_id)"""
         return f"""
-            create or replace temp table typed as
             with parsed as ({parsed}),
             raw_values as (
                 {raw_values}{", r" if guards else ""}, {extra_sql} as {EXTRA}

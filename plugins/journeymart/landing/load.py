@@ -42,7 +42,7 @@ from journeymart.definitions.pages import Pages, load_pages
 from journeymart.definitions.sources import Source, Sources, load_sources
 from journeymart.definitions.transactions import Transactions, length, load_transactions
 from journeymart.landing.archive import Archive, Copy, keep_all
-from journeymart.landing.decode import EXTRA, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder, pairs
+from journeymart.landing.decode import EXTRA, HASH_OF_KEYS, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder, pairs
 from journeymart.landing.decode import name as quoted
 from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
 from journeymart.landing.messages import read_messages
@@ -60,13 +60,14 @@ from journeymart.landing.readers import (
     read_parquet,
 )
 from journeymart.landing.targets import JSON_COLUMNS, TARGETS, Target
+from journeymart.landing.typed import Typed, shared_out
 from journeymart.settings import Settings
 
 GROUP_BYTES = 64 * 2**20  # landed bytes that share a transaction
 GROUP_FILES = 1000
+BATCH_BYTES = 2 * CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
 ENGINE_MEMORY = "800MB"
 COPY_ROWS = 50_000
-THREAD_ROWS = 4096  # DuckDB's threads take as many rows of an Arrow table at a time
 CACHED_KEY_SETS = 100_000
 CONTENT_ID_LENGTH = 16
 PLAN_HASH_LENGTH = 16
@@ -221,6 +222,7 @@ class Loader:
             ):
                 self.engine.execute(f"set {setting}")
             actions = self.warehouse.execute("select action_id, action_type from raw.action").fetchall()
+            self.typed = Typed(self.engine)
             self.engine.execute("create table actions (action_id smallint, action_type varchar)")
             self.engine.executemany("insert into actions values (?, ?)", actions)
             self._closing = opening.pop_all()
@@ -441,7 +443,7 @@ class Loader:
                 if batch and (
                     batch.table.schema != table.schema
                     or batch.format != file.format
-                    or batch.bytes + table.nbytes > CHUNK_BYTES
+                    or batch.bytes + table.nbytes > BATCH_BYTES
                 ):
                     yield batch
                     batch = None
@@ -483,10 +485,10 @@ class Loader:
             self._decode(decoder)
             if careful and self._find_unstorable():
                 self._decode(decoder)
-            self.protection.apply(self.engine, decoder.source, target.derived, target.in_dictionaries)
+            self.protection.apply(self.engine, self.typed, decoder.source, target.derived, target.in_dictionaries)
             if not self._look_up(target, checked=True):
                 known = target.in_dictionaries
-                self.protection.apply(self.engine, decoder.source, target.derived, known, only_known=True)
+                self.protection.apply(self.engine, self.typed, decoder.source, target.derived, known, only_known=True)
                 self._look_up(target, checked=False)
             self._keep_own(decoder.source)
             copied = {table: self.engine.sql(query).to_arrow_table() for table, query in target.tables.items()}
@@ -516,9 +518,9 @@ class Loader:
         )
 
     def _decode(self, decoder: Decoder) -> None:
-        """Make the table `typed`, with columns that are no field merged into its properties."""
+        """Make `typed`, with columns that are no field merged into its properties."""
         try:
-            self.engine.execute(decoder.sql)
+            self.typed.fill(decoder.sql)
         except duckdb.Error as error:
             if decoder.format != "parquet":
                 raise
@@ -526,11 +528,9 @@ class Loader:
             raise FileRejectedError(f"has columns that cannot be converted: {reason}") from error
         if decoder.format == "ndjson":
             self._find_extra(decoder.source)
-        self.engine.execute(
-            f"""
-            update typed set properties = json_merge_patch({EXTRA}, {PROPERTIES_OBJECT})
-            where {EXTRA} is not null and problem is null
-            """  # noqa: S608 - constants
+        self.typed.update(
+            {"properties": f"json_merge_patch({EXTRA}, {PROPERTIES_OBJECT})"},
+            f"typed where {EXTRA} is not null and problem is null",
         )
 
     def _keep_own(self, source: Source) -> None:
@@ -541,25 +541,24 @@ class Loader:
             # What is null is left out: in a patch it would take a member away.
             members = f"json_merge_patch('{{}}', to_json({{{pairs(own)}}}))"
             known = ", ".join(f"{quoted(key)}::varchar" for key in own)
-            self.engine.execute(
-                f"update typed set properties = json_merge_patch({PROPERTIES_OBJECT}, {members})"  # noqa: S608
-                f" where problem is null and coalesce({known}) is not null"
+            self.typed.update(
+                {"properties": f"json_merge_patch({PROPERTIES_OBJECT}, {members})"},
+                f"typed where problem is null and coalesce({known}) is not null",
             )
 
     def _register(self, batch: Batch) -> frozenset[str]:
         """Make the rows of a batch the table `chunk`; NDJSON: the keys in them, which each line gets as a hash."""
         self._chunk = batch.table
-        self.engine.register("chunk", _shared_out(self._chunk))
+        self.engine.register("chunk", shared_out(self._chunk))
         if batch.format != "ndjson":
             return frozenset()
-        # json_valid first: one line that is not JSON would make json_keys fail for all.
         found = self.engine.sql(
-            f"select {ROW_ID}, case when json_valid({LINE}) then hash(json_keys({LINE})) end as {KEYS_HASH} from chunk"  # noqa: S608
+            f"select {ROW_ID}, {HASH_OF_KEYS} as {KEYS_HASH} from chunk"  # noqa: S608 - constants
         ).to_arrow_table()
         if found.column(ROW_ID) != batch.table.column(ROW_ID):
             raise AssertionError("DuckDB has changed the order of the lines")
         self._chunk = batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH))
-        self.engine.register("chunk", _shared_out(self._chunk))
+        self.engine.register("chunk", shared_out(self._chunk))
         self._chunk_keys = set(pc.unique(found.column(KEYS_HASH)).drop_null().to_pylist())
         if len(self._keys) > CACHED_KEY_SETS:
             self._keys.clear()
@@ -581,13 +580,10 @@ class Loader:
         known = {column for key, item in source.fields.items() for column in item.columns(key)}
         unknown = [keys_hash for keys_hash in self._chunk_keys if not known.issuperset(self._keys[keys_hash])]
         if unknown:
-            self.engine.execute(
-                f"""
-                update typed set {EXTRA} = json_merge_patch({LINE}, ?)
-                from chunk
-                where chunk.{ROW_ID} = typed.row_id and problem is null
-                    and {KEYS_HASH} in (select unnest(?::ubigint[]))
-                """,  # noqa: S608 - constants
+            self.typed.update(
+                {EXTRA: f"json_merge_patch({LINE}, ?)"},
+                f"typed join chunk on chunk.{ROW_ID} = typed.row_id"
+                f" where problem is null and {KEYS_HASH} in (select unnest(?::ubigint[]))",
                 [json.dumps(dict.fromkeys(sorted(known))), unknown],
             )
 
@@ -789,11 +785,6 @@ def _without(value: Any, keys: Collection[str]) -> Any:
 def words(error: Exception) -> str:
     """What an error says, on one line and without personal values."""
     return mask_line(" ".join(str(error).split()))
-
-
-def _shared_out(table: pa.Table) -> pa.Table:
-    """The same rows in portions, for several threads of DuckDB; of one portion they could use but one."""
-    return pa.Table.from_batches(table.to_batches(max_chunksize=THREAD_ROWS), table.schema)
 
 
 def prefetch(items: Generator[Item]) -> Generator[Item]:

@@ -37,6 +37,8 @@ from journeymart.settings import SettingsError
 if TYPE_CHECKING:
     import duckdb
 
+    from journeymart.landing.typed import Typed
+
 SECRET = "JOURNEYMART_PERSONAL_SECRET"  # noqa: S105 - the name of the variable
 SECRET_LENGTH = 32
 PSEUDONYM_DIGITS = 24  # 96 bits: no two of a billion customers will share one
@@ -139,12 +141,13 @@ class Protection:
     def apply(
         self,
         engine: duckdb.DuckDBPyConnection,
+        typed: Typed,
         source: Source,
         derived: Mapping[str, str],
         known: frozenset[str],
         only_known: bool = False,
     ) -> None:
-        """Mask the rows of the table `typed` that will be loaded, and compute `derived` of the changed ones anew.
+        """Mask the rows of `typed` that will be loaded, and compute `derived` of the changed ones anew.
 
         Fields in `known` are not looked at: they become keys of dictionaries, and `is_clean` is asked about new values.
         If it says no they are looked at behind the others, with `only_known`.
@@ -152,7 +155,7 @@ class Protection:
         hidden = self.hidden(source)
         if not only_known:
             for column, kind in hidden.items():
-                self._pseudonymise(engine, column, kind)
+                self._pseudonymise(engine, typed, column, kind)
         addresses = self.shortened(source)
         maskers = {
             key: self.address if key in addresses else {"json": self.json, "key": self.key}.get(item.type, mask)
@@ -167,12 +170,12 @@ class Protection:
                 found[key][value] = masked
         changed = {key: values for key, values in found.items() if values}
         for key, values in changed.items():
-            _replace(engine, "typed", key, values)
+            _register_replacing(engine, values)
+            typed.update({key: "replacing.new"}, f"typed join replacing on typed.{name(key)}::varchar = replacing.old")
         if changed and derived:
-            sets = ", ".join(f"{name(column)} = {expression}" for column, expression in derived.items())
             rows = " or ".join(f"{name(key)}::varchar in (select unnest(?))" for key in changed)
             masked_values = [list(values.values()) for values in changed.values()]
-            engine.execute(f"update typed set {sets} where {rows}", masked_values)  # noqa: S608
+            typed.update(derived, f"typed where {rows}", masked_values)
 
     def _looking(self, maskers: Iterable[str], addresses: frozenset[str]) -> str:
         """The query of the values that may be personal, each with its field: first by rows, then by values."""
@@ -209,7 +212,11 @@ class Protection:
 
     def mask_column(self, engine: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
         """Mask the texts of a table."""
-        _replace(engine, table, column, {value: mask(value) for value in self._unclean(engine, table, [column])})
+        _register_replacing(engine, {value: mask(value) for value in self._unclean(engine, table, [column])})
+        engine.execute(
+            f"update {table} set {name(column)} = replacing.new from replacing"  # noqa: S608 - quoted names
+            f" where {table}.{name(column)} = replacing.old"
+        )
 
     @staticmethod
     def _unclean(engine: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str]) -> list[str]:
@@ -220,7 +227,7 @@ class Protection:
         ).fetchall()
         return [value for (value,) in found if mask(value) != value]
 
-    def _pseudonymise(self, engine: duckdb.DuckDBPyConnection, column: str, kind: str) -> None:
+    def _pseudonymise(self, engine: duckdb.DuckDBPyConnection, typed: Typed, column: str, kind: str) -> None:
         """Replace a column by pseudonyms, each worked out once."""
         engine.execute("create temp table if not exists pseudonyms (kind varchar, value varchar, pseudonym varchar)")
         if engine.execute("select count(*) from pseudonyms").fetchall()[0][0] > CACHED_PSEUDONYMS:
@@ -238,9 +245,10 @@ class Protection:
         engine.register("new", pa.table({key: pa.array(column, pa.string()) for key, column in table.items()}))
         engine.execute("insert into pseudonyms from new")
         engine.unregister("new")
-        engine.execute(
-            f"update typed set {name(column)} = pseudonyms.pseudonym from pseudonyms"  # noqa: S608 - a quoted name
-            f" where problem is null and pseudonyms.kind = {text(kind)} and pseudonyms.value = typed.{name(column)}"
+        typed.update(
+            {column: "pseudonyms.pseudonym"},
+            f"typed join pseudonyms on pseudonyms.value = typed.{name(column)}"
+            f" where problem is null and pseudonyms.kind = {text(kind)}",
         )
 
 
@@ -255,13 +263,7 @@ def _masked(value: str) -> tuple[str, list[str]]:
     return replaced(value, replace), kinds
 
 
-def _replace(engine: duckdb.DuckDBPyConnection, table: str, column: str, values: Mapping[str, str]) -> None:
-    """Replace values of a column by others."""
-    if values:
-        old, new = pa.array(values.keys(), pa.string()), pa.array(values.values(), pa.string())
-        engine.register("replacing", pa.table({"old": old, "new": new}))
-        engine.execute(
-            f"update {table} set {name(column)} = replacing.new from replacing"  # noqa: S608 - a quoted name
-            f" where {table}.{name(column)}::varchar = replacing.old"
-        )
-        engine.unregister("replacing")
+def _register_replacing(engine: duckdb.DuckDBPyConnection, values: Mapping[str, str]) -> None:
+    """Make values and what stands for them the relation `replacing`."""
+    old, new = pa.array(values.keys(), pa.string()), pa.array(values.values(), pa.string())
+    engine.register("replacing", pa.table({"old": old, "new": new}))

@@ -1,7 +1,7 @@
 # ruff: noqa: S608 - SQL made of this module's own constants
 """From typed fields to the tables of schema raw: which dictionaries a source uses and what is copied where.
 
-All SQL here is DuckDB's, over the table `typed` that decode.py makes; rows with a problem are left out.
+All SQL here is DuckDB's, over the relation `typed` that decode.py makes; rows with a problem are left out.
 """
 
 from __future__ import annotations

@@ -1,0 +1,58 @@
+"""The rows of a batch with their types, as DuckDB's relation `typed`.
+
+They are held in Arrow, which DuckDB reads where it lies: a table of its own would be written with statistics for a life
+of a second, and read again through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from journeymart.landing.decode import name
+
+if TYPE_CHECKING:
+    import duckdb
+
+THREAD_ROWS = 4096  # DuckDB's threads take as many rows of an Arrow table at a time
+
+
+class Typed:
+    """The relation `typed` of an engine. Its rows have a `row_id` each."""
+
+    def __init__(self, engine: duckdb.DuckDBPyConnection) -> None:
+        self._engine = engine
+        self._rows = pa.table({})
+
+    def fill(self, query: str) -> None:
+        """Make it the rows of a query."""
+        self._hold(self._engine.sql(query).to_arrow_table())
+
+    def update(self, sets: Mapping[str, str], source: str, parameters: list[Any] | None = None) -> None:
+        """Set columns to expressions over `source`, what follows `from`; it has each row that changes once."""
+        listed = ", ".join(f"{expression} as {name(column)}" for column, expression in sets.items())
+        changed = self._engine.sql(
+            f"select typed.row_id, {listed} from {source}",  # noqa: S608 - quoted names
+            params=parameters,
+        ).to_arrow_table()
+        if not changed.num_rows:
+            return
+        found = pc.index_in(self._rows.column("row_id"), changed.column("row_id").combine_chunks())
+        rows = self._rows
+        for column in sets:
+            old = rows.column(column)
+            new = pc.if_else(found.is_valid(), changed.column(column).cast(old.type).take(found), old)
+            rows = rows.set_column(rows.schema.get_field_index(column), column, new)
+        self._hold(rows)
+
+    def _hold(self, rows: pa.Table) -> None:
+        self._rows = rows
+        self._engine.register("typed", shared_out(rows))
+
+
+def shared_out(table: pa.Table) -> pa.Table:
+    """The same rows in portions, for several threads of DuckDB; of one portion they could use but one."""
+    return pa.Table.from_batches(table.to_batches(max_chunksize=THREAD_ROWS), table.schema)

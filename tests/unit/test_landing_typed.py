@@ -1,0 +1,42 @@
+"""The rows of a batch between reading and copying: which lines are JSON, and what changes where."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import duckdb
+import pyarrow as pa
+
+from journeymart.landing.decode import HASH_OF_KEYS
+from journeymart.landing.readers import LINE
+from journeymart.landing.typed import THREAD_ROWS, Typed
+
+ODD = ("", "x", "{", "null", "[1]", "{}x", '{"a":1,}', '{"a":NaN}', '{"a":01}', '{"a":"\\x"}', '{"a":"\x01"}', '{"":1}')
+
+
+def test_a_line_that_is_not_json_has_no_keys_whatever_stands_beside_it() -> None:
+    choice = random.Random(1)
+    lines = [json.dumps({f"key {choice.randrange(9)}": [number, "한"]}, ensure_ascii=False) for number in range(6000)]
+    for position in choice.sample(range(len(lines)), 900):
+        line, at = lines[position], choice.randrange(9)
+        lines[position] = choice.choice([*ODD, line[:at], line[:at] + choice.choice('{}[]",:\\0é') + line[at + 1 :]])
+    with duckdb.connect() as engine:
+        engine.register("chunk", pa.table({"n": range(len(lines)), LINE: lines}))
+        [found, expected] = [
+            [row[0] for row in engine.execute(f"select {keys} from chunk order by n").fetchall()]  # noqa: S608
+            for keys in (HASH_OF_KEYS, f"case when json_valid({LINE}) then hash(json_keys({LINE})) end")
+        ]
+    assert found == expected
+    assert len(set(found)) > len(ODD) and 500 < found.count(None) < 900
+
+
+def test_an_update_changes_the_rows_that_it_finds_in_whatever_order() -> None:
+    count = 3 * THREAD_ROWS
+    with duckdb.connect() as engine:
+        typed = Typed(engine)
+        typed.fill(f"select i + 7 as row_id, i::varchar as value, i::usmallint as small from range({count}) t(i)")  # noqa: S608
+        typed.update({"value": "null", "small": "1"}, "typed where small % 5 = ? order by small desc", [2])
+        typed.update({"value": "'none'"}, "typed where small = 99999")
+        found = engine.execute("select row_id, value, small from typed").fetchall()
+    assert found == [(i + 7, None if i % 5 == 2 else str(i), 1 if i % 5 == 2 else i) for i in range(count)]
