@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,27 +64,30 @@ def shared_data() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Settings]:
+@contextmanager
+def running_postgres() -> Iterator[Settings]:
     """A PostgreSQL server of its own, in a home that is removed afterwards."""
     home = Path(tempfile.mkdtemp(prefix="journeymart-test-"))
-    before = os.environ.get("JOURNEYMART_HOME")
-    os.environ["JOURNEYMART_HOME"] = str(home)
-    settings = local.up(lambda _line: None, port_base=free_port_base(), only_postgres=True)
-    with connect("jm_admin", database="postgres", settings=settings, autocommit=True) as connection:
-        connection.execute("alter system set fsync = off")  # nobody misses what a power cut would take
-        connection.execute("select pg_reload_conf()")
-    yield settings
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("JOURNEYMART_HOME", str(home))
+        settings = local.up(lambda _line: None, port_base=free_port_base(), only_postgres=True)
+        with connect("jm_admin", database="postgres", settings=settings, autocommit=True) as connection:
+            connection.execute("alter system set fsync = off")  # nobody misses what a power cut would take
+            connection.execute("select pg_reload_conf()")
+        yield settings
     # at once: an orderly end would first write out, file by file, what is removed next
     postmaster = int((Postgres(settings).data / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGQUIT)
     while Path(f"/proc/{postmaster}").exists():
         time.sleep(0.1)
     shutil.rmtree(home)
-    if before is None:
-        del os.environ["JOURNEYMART_HOME"]
-    else:
-        os.environ["JOURNEYMART_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Settings]:
+    """The server of the warehouses."""
+    with running_postgres() as settings:
+        yield settings
 
 
 class Warehouses:

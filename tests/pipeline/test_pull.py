@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, LiteralString
 
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from tests.conftest import running_postgres
 
 from journeymart.db import connect
 from journeymart.definitions import DefinitionError
@@ -83,8 +84,11 @@ class Core:
 
 
 @pytest.fixture(scope="module")
-def databases(new_warehouse: Callable[[], Settings]) -> tuple[Settings, Settings]:
-    return new_warehouse(), new_warehouse()
+def databases(new_warehouse: Callable[[], Settings]) -> Iterator[tuple[Settings, Settings]]:
+    """The bank's, on a server of its own, and the warehouse."""
+    warehouse = new_warehouse()
+    with running_postgres() as bank:
+        yield bank, warehouse
 
 
 @pytest.fixture
