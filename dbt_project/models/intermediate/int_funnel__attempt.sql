@@ -29,7 +29,7 @@
 with paced as (
     select
         *,
-        dense_rank() over (order by {{ pace_of('longest') }}) as pace_no
+        dense_rank() over (order by is_new, {{ pace_of('longest') }}) as pace_no
     from {{ ref('int_funnel__definition') }}
     where
         is_plain
@@ -52,7 +52,9 @@ counting as materialized (
     inner join paced as f on c.funnel_id = f.funnel_id
 ),
 
+-- A new funnel is of everybody; of others, what counts for those funnels of somebody that this run touches.
 counted as (
+    {%- for which in (['true'] if is_full() else ['is_new', 'not is_new']) %}
     select
         k.pace_no,
         k.condition_no,
@@ -65,15 +67,19 @@ counted as (
         m.matched_at,
         m.source_rank,
         m.row_id
-    from {% if is_full() -%}
-    {{ ref('step_match') }} as m
-    {%- else -%}
+    from {% if which == 'not is_new' -%}
     (
-        select distinct subject_key
-        from {{ ref('int_funnel__subject') }}
-        where funnel_id in (select funnel_id from counting)
+        select
+            s.subject_key,
+            array_agg(distinct c.condition_id) as condition_ids
+        from {{ ref('int_funnel__subject') }} as s
+        inner join counting as c on s.funnel_id = c.funnel_id
+        where not c.is_new
+        group by s.subject_key
     ) as p
-    {{ look_up(ref('step_match'), 'm', 'p.subject_key = m.person_key') }}
+    {{ look_up(ref('step_match'), 'm', 'p.subject_key = m.person_key and m.condition_id = any(p.condition_ids)') }}
+    {%- else -%}
+    {{ ref('step_match') }} as m
     {%- endif %}
     inner join (
         select distinct
@@ -82,7 +88,10 @@ counted as (
             condition_id,
             longest
         from counting
+        where {{ which }}
     ) as k on m.condition_id = k.condition_id
+    {{- '\n    union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 {{ stretches() }},
