@@ -5,8 +5,8 @@ scripts/bench detection --millions 1 10
 scripts/bench detection --millions 0.1 --rules 20 --dry
 scripts/bench detection --micro ZONE        on the warehouse of JOURNEYMART_HOME, with a micro-batch that has not landed
 
-The last needs a running warehouse that has no rules but those of a bench before; it keeps the rules and the batch. What
-is written below "## Notes" in the results is kept.
+The last changes the warehouse, which has to be running: its rules become those of the bench, and the batch stays. Use a
+copy. What is written below "## Notes" in the results is kept.
 """
 
 from __future__ import annotations
