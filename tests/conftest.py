@@ -70,6 +70,8 @@ def running_postgres() -> Iterator[Settings]:
     home = Path(tempfile.mkdtemp(prefix="journeymart-test-"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("JOURNEYMART_HOME", str(home))
+        for name in ("HOST", "PORT", "DATABASE"):
+            environment.delenv(f"JOURNEYMART_PG_{name}", raising=False)  # of another server, for dbt
         settings = local.up(lambda _line: None, port_base=free_port_base(), only_postgres=True)
         with connect("jm_admin", database="postgres", settings=settings, autocommit=True) as connection:
             connection.execute("alter system set fsync = off")  # nobody misses what a power cut would take

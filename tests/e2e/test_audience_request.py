@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import requests
 from playwright.sync_api import FrameLocator, Page, expect, sync_playwright
+from tests.browser import CHROMIUM, FLAGS, PATIENCE
 
 from journeymart.db import connect
 from journeymart.definitions import load_yaml
 from journeymart.settings import REPO, Settings
-
-from .test_dashboard import CHROMIUM, FLAGS, PATIENCE
 
 pytestmark = [pytest.mark.platform, pytest.mark.browser]
 

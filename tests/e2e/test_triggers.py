@@ -10,11 +10,10 @@ from urllib.parse import quote
 import pytest
 import requests
 from playwright.sync_api import Route, expect, sync_playwright
+from tests.browser import CHROMIUM, FLAGS
 
 from journeymart.db import connect
 from journeymart.settings import REPO, Settings
-
-from .test_dashboard import CHROMIUM, FLAGS
 
 pytestmark = [pytest.mark.platform, pytest.mark.browser]
 

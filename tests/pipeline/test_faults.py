@@ -280,6 +280,7 @@ from pathlib import Path
 from journeymart.landing import land, load, readers
 from journeymart.settings import Settings
 load.CHUNK_BYTES = readers.CHUNK_BYTES = int(sys.argv[2])
+load.BATCH_BYTES = 2 * load.CHUNK_BYTES
 [result] = land(Path(sys.argv[1]), "memory", settings=Settings.load())
 assert result.status == "loaded", result
 """
@@ -287,11 +288,11 @@ assert result.status == "loaded", result
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(zone: Zone, server: Settings, monkeypatch: pytest.MonkeyPatch):
-    """Files of six and of twelve chunks need as much, of us and of PostgreSQL: four chunks are on their way through the
-    three threads. Measured as scripts/bench does."""
+    """Files of twelve and of twenty-four chunks need as much, of us and of PostgreSQL: as many as fit into four batches
+    are on their way through the three threads. Measured as scripts/bench does."""
     monkeypatch.syspath_prepend(REPO / "scripts" / "lib")
     measure = importlib.import_module("measuring").measure
-    chunk_bytes = CHUNK_BYTES // 8
+    chunk_bytes = CHUNK_BYTES // 16
     line = (json.dumps(event(1, click_text="송금 " * 400)) + "\n").encode()
     environment = {
         **os.environ,
@@ -302,7 +303,7 @@ def test_memory_does_not_grow_with_the_file(zone: Zone, server: Settings, monkey
         "JOURNEYMART_PG_DATABASE": zone.settings.pg_database,
     }
     peaks = []
-    for chunks in (6, 12):
+    for chunks in (12, 24):
         landing = zone.directory.parent / str(chunks)
         file = landing / "clickstream" / "a.ndjson.gz"
         file.parent.mkdir(parents=True)

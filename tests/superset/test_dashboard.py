@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, StorageState, expect, sync_playwright
+from tests.browser import CHROMIUM, FLAGS, PATIENCE
 from tests.people import opened_by, people_of
 
 from journeymart.settings import REPO, Settings
@@ -26,18 +27,12 @@ from journeymart.superset.apply import apply, connect, list_assets
 from journeymart.superset.bundle import asset_uuid, own_name, pack, parts, slug_of
 from journeymart.superset.manifest import current_models
 from journeymart.superset.pull import Pulled, pull
-from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets
+from journeymart.superset.specs import ASSETS, LOCALES, Assets
 
 pytestmark = [pytest.mark.platform, pytest.mark.browser]
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--disable-quic",
-]  # fmt: skip
 WIDTHS = {"ko": 1440, "en": 1024}
 HEIGHT = 3000  # high enough that every chart is in view: others are not drawn
-PATIENCE = 180_000  # milliseconds; charts take seconds on a quiet machine
 # Superset's own telemetry picture: asked for by its code, stopped by our content security policy.
 BAD_REQUEST = 400
 FOUND = 302
@@ -73,11 +68,6 @@ class Watched:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("requestfinished", on_request)
         self.page.on("requestfailed", on_request)
-
-
-@pytest.fixture(scope="module")
-def assets() -> Assets:
-    return read_assets()
 
 
 @pytest.fixture(scope="module")
