@@ -212,7 +212,10 @@ class Protection:
 
     def mask_column(self, engine: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
         """Mask the texts of a table."""
-        _register_replacing(engine, {value: mask(value) for value in self._unclean(engine, table, [column])})
+        values = {value: mask(value) for value in self._unclean(engine, table, [column])}
+        if not values:
+            return
+        _register_replacing(engine, values)
         engine.execute(
             f"update {table} set {name(column)} = replacing.new from replacing"  # noqa: S608 - quoted names
             f" where {table}.{name(column)} = replacing.old"
