@@ -126,10 +126,28 @@ $$;
 revoke execute on function mart.customer_timeline(text, text, text, timestamptz, timestamptz) from public;
 grant execute on function mart.customer_timeline(text, text, text, timestamptz, timestamptz) to jm_cs;
 
--- The customers behind one number of mart.funnel(), the first 100 by entry, each written down as a look-up. Visitors
--- who are no customers cannot be looked up and are left out.
+-- Every combination of what is chosen for the functions that take one of each; null, unlike an empty list, is no limit.
+create or replace function mart.chosen_each(channels text[], domains text[], device_types text[])
+returns table (channel text, domain text, device_type text)
+language sql immutable parallel safe
+as $$
+    select distinct c.channel, d.domain, t.device_type
+    from unnest(coalesce(chosen_each.channels, array[null])) as c (channel)
+    cross join unnest(coalesce(chosen_each.domains, array[null])) as d (domain)
+    cross join unnest(coalesce(chosen_each.device_types, array[null])) as t (device_type)
+    where
+        (chosen_each.channels is null or c.channel is not null)
+        and (chosen_each.domains is null or d.domain is not null)
+        and (chosen_each.device_types is null or t.device_type is not null)
+$$;
+revoke execute on function mart.chosen_each(text[], text[], text[]) from public;
+
+-- The customers behind one number of mart.funnel(), or its sum over several values of a filter (null: no limit): the
+-- first 100 by entry, each written down as a look-up. Visitors who are no customers cannot be looked up: left out.
 create or replace function mart.funnel_customers(
-    viewer text, purpose text, of_funnel text, step integer, outcome text, from_date date, to_date date
+    viewer text, purpose text, of_funnel text, step integer, outcome text, from_date date, to_date date,
+    channels text[] default null, domains text[] default null, segments text[] default null,
+    device_types text[] default null
 )
 returns table (customer_id text, entered_at timestamptz, step_at timestamptz, status text)
 language plpgsql volatile security definer rows 100 set search_path = ''
@@ -142,11 +160,22 @@ begin
     return query
     with person as materialized (
         select k.customer_id, p.entered_at, p.step_at, p.status
-        from mart.funnel_people(
+        from mart.chosen_each(
+            funnel_customers.channels, funnel_customers.domains, funnel_customers.device_types
+        ) as a
+        cross join lateral mart.funnel_people(
             funnel_customers.of_funnel, funnel_customers.step, funnel_customers.outcome,
-            funnel_customers.from_date, funnel_customers.to_date
+            funnel_customers.from_date, funnel_customers.to_date,
+            channel => a.channel, domain => a.domain, device_type => a.device_type
         ) as p
         inner join raw.customer as k on k.customer_id = p.subject_id
+        where
+            funnel_customers.segments is null
+            or k.customer_key in (
+                select m.customer_key
+                from unnest(funnel_customers.segments) as g (segment)
+                cross join lateral mart.segment_customers(g.segment) as m (customer_key)
+            )
         order by p.entered_at, k.customer_id
         limit 100
     )
@@ -158,15 +187,22 @@ begin
     );
 end
 $$;
-revoke execute on function mart.funnel_customers(text, text, text, integer, text, date, date) from public;
-grant execute on function mart.funnel_customers(text, text, text, integer, text, date, date) to jm_cs;
+revoke execute on function mart.funnel_customers(
+    text, text, text, integer, text, date, date, text[], text[], text[], text[]
+) from public;
+grant execute on function mart.funnel_customers(
+    text, text, text, integer, text, date, date, text[], text[], text[], text[]
+) to jm_cs;
 
 -- The customers behind a number of a rule (its hits), of an error (code and page), of a page on which sessions ended
 -- without a transaction, or of a step or move of a path (as mart.paths_people takes it, `code` being the page left):
--- the latest 100, each written down as a look-up.
+-- the latest 100, each written down as a look-up. An error has channel and domain of its own; a hit, of lines of any
+-- source, has none and no device: nobody is behind those of one of them.
 create or replace function mart.behaviour_customers(
     viewer text, purpose text, kind text, code text, error_code text, from_date date, to_date date,
-    step integer default null, to_node text default null, anchor text default null, anchor_kind text default null
+    step integer default null, to_node text default null, anchor text default null, anchor_kind text default null,
+    channels text[] default null, domains text[] default null, segments text[] default null,
+    device_types text[] default null
 )
 returns table (customer_id text, times bigint, last_at timestamptz)
 language plpgsql volatile security definer rows 100
@@ -187,17 +223,24 @@ begin
             and d.rule_id = behaviour_customers.code
             and d.detection_date >= coalesce(behaviour_customers.from_date, '-infinity')
             and d.detection_date <= coalesce(behaviour_customers.to_date, 'infinity')
+            and behaviour_customers.channels is null
+            and behaviour_customers.domains is null
+            and behaviour_customers.device_types is null
         union all
         select s.customer_key, s.ended_at
         from mart.session_selected(
             behaviour_customers.from_date, behaviour_customers.to_date, null, null, null, null
         ) as s
         inner join raw.node as n on n.node_id = raw.char_node(right(s.path, 1))
+        inner join raw.agent as a on a.agent_key = s.agent_key
         where
             behaviour_customers.kind = 'exit'
             and n.code = behaviour_customers.code
             and s.transactions = 0
             and s.customer_key is not null
+            and (behaviour_customers.channels is null or a.channel = any(behaviour_customers.channels))
+            and (behaviour_customers.domains is null or a.domain = any(behaviour_customers.domains))
+            and (behaviour_customers.device_types is null or a.device_type = any(behaviour_customers.device_types))
         union all
         select s.customer_key, e.event_at
         from mart.session_selected(
@@ -210,18 +253,27 @@ begin
                 and e.event_at between s.started_at and s.ended_at
         inner join raw.error as r on r.error_key = e.error_key
         inner join raw.node as n on n.node_id = e.node_id
+        inner join raw.agent as a on a.agent_key = e.agent_key
+        inner join raw.agent as b on b.agent_key = s.agent_key
         where
             behaviour_customers.kind = 'error'
             and s.errors > 0
             and coalesce(r.error_page, n.code) = behaviour_customers.code
             and coalesce(r.error_code, '(none)') = behaviour_customers.error_code
             and s.customer_key is not null
+            and (behaviour_customers.channels is null or a.channel = any(behaviour_customers.channels))
+            and (behaviour_customers.domains is null or a.domain = any(behaviour_customers.domains))
+            and (behaviour_customers.device_types is null or b.device_type = any(behaviour_customers.device_types))
         union all
         select c.customer_key, p.started_at
-        from mart.paths_people(
+        from mart.chosen_each(
+            behaviour_customers.channels, behaviour_customers.domains, behaviour_customers.device_types
+        ) as a
+        cross join lateral mart.paths_people(
             behaviour_customers.step, behaviour_customers.code, behaviour_customers.to_node,
             behaviour_customers.anchor, 'first', behaviour_customers.anchor_kind,
-            behaviour_customers.from_date, behaviour_customers.to_date
+            behaviour_customers.from_date, behaviour_customers.to_date,
+            channel => a.channel, domain => a.domain, device_type => a.device_type
         ) as p
         inner join raw.customer as c on c.customer_id = p.customer_id
         where behaviour_customers.kind = 'path'
@@ -231,6 +283,13 @@ begin
         select k.customer_id, count(*) as times, max(h.happened_at) as last_at
         from happened as h
         inner join raw.customer as k on k.customer_key = h.customer_key
+        where
+            behaviour_customers.segments is null
+            or h.customer_key in (
+                select m.customer_key
+                from unnest(behaviour_customers.segments) as g (segment)
+                cross join lateral mart.segment_customers(g.segment) as m (customer_key)
+            )
         group by k.customer_id
         order by last_at desc, k.customer_id
         limit 100
@@ -250,8 +309,8 @@ begin
 end
 $$;
 revoke execute on function mart.behaviour_customers(
-    text, text, text, text, text, date, date, integer, text, text, text
+    text, text, text, text, text, date, date, integer, text, text, text, text[], text[], text[], text[]
 ) from public;
 grant execute on function mart.behaviour_customers(
-    text, text, text, text, text, date, date, integer, text, text, text
+    text, text, text, text, text, date, date, integer, text, text, text, text[], text[], text[], text[]
 ) to jm_cs;

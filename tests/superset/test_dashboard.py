@@ -300,21 +300,35 @@ def test_choosing_an_anchor_redraws_the_paths_around_it(window, platform, assets
 
 
 def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, assets, locale, screenshots):
-    """As the customer service: a step of a funnel or path, its customers, the single view of one of them."""
+    """As the customer service: a step of a funnel or path in a channel, its customers there, the single view of one."""
     watched = window("journeymart_customer_service")
     page = watched.page
+    channel = "app"
     dashboard, people, chosen = {
         "ko": ("main_paths", "behaviour-people", "behaviour"),
         "en": ("funnels", "funnel-people", "step"),
     }[locale]
-    open_dashboard(page, platform, assets, locale, dashboard)
+    in_channel = (
+        f"NATIVE_FILTER-channel:(extraFormData:(filters:!((col:channel,op:IN,val:!('{channel}')))),"
+        f"filterState:(value:!('{channel}')),id:NATIVE_FILTER-channel,ownState:())"
+    )
+    slug = slug_of(assets.dashboards[dashboard], locale)
+    page.goto(f"{platform.superset_url}/superset/dashboard/{slug}/?native_filters=({in_channel})")
+    wait_for_charts(page, charts_of_tab(assets, dashboard, 0))
     link = page.locator(f"td a[href*={people}]").first
     name = link.inner_text()
     link.click()
     expect(page.locator(f"[data-test=NATIVE_FILTER-{chosen}]")).to_contain_text(name, timeout=PATIENCE)
     page.locator("[data-test=NATIVE_FILTER-purpose]").click()
     page.locator(".ant-select-item-option-content:visible").first.click()
-    page.locator("[data-test=filter-bar__apply-button]").click()
+
+    def asks_in_channel(request: Request) -> bool:
+        asked: Any = request.post_data_json if "/api/v1/chart/data" in request.url else None
+        limit = {"col": "channel", "op": "IN", "val": [channel]}
+        return asked is not None and any(limit in query["filters"] for query in asked["queries"])
+
+    with page.expect_request(asks_in_channel):
+        page.locator("[data-test=filter-bar__apply-button]").click()
     customer = page.locator("td a[href*=customer-view]").first
     number = customer.inner_text()
     page.screenshot(path=screenshots / f"drill_{dashboard}_{locale}.png", full_page=True)

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
@@ -319,7 +319,7 @@ def test_customers_of_a_step_are_written_down_one_by_one(platform, people, ask):
         response = ask(client, "funnel_people", "funnel_people", filters=filters, columns=columns, metrics=[])
         assert response.status_code == 200, response.text
         rows = response.json()["result"][0]["data"]
-        assert all(chosen_by(row["customer_shown"]) == {"customer_id": row["customer_id"]} for row in rows)
+        assert all(chosen_by(row["customer_shown"]) == {"customer_id": [row["customer_id"]]} for row in rows)
         return {row["customer_id"] for row in rows}
 
     before = looks()
@@ -329,22 +329,36 @@ def test_customers_of_a_step_are_written_down_one_by_one(platform, people, ask):
     assert looks() - before == dict.fromkeys(customers, 1)
 
 
-def chosen_by(link: str) -> dict[str, str]:
+def chosen_by(link: str) -> dict[str, list[str]]:
     """What a link to a dashboard chooses in its filters, read as Superset reads it."""
     found = re.fullmatch(r'<a href="/superset/dashboard/[a-z-]+/\?native_filters=\(([^"]*)\)">.*</a>', link)
     assert found is not None, link
-    text = r"'((?:[^'!]|!.)*)'"
-    state = rf"NATIVE_FILTER-(\w+):\(extraFormData:\(.*?\),filterState:\(value:(?:!\()?{text}\)?\),id:NATIVE_FILTER-\1,"
-    return {name: re.sub("!(.)", r"\1", value) for name, value in re.findall(state, unquote(found[1]))}
+    text = r"'(?:[^'!]|!.)*'"
+    value = rf"(!\({text}(?:,{text})*\)|{text})"
+    state = (
+        rf"NATIVE_FILTER-(\w+):\(extraFormData:\((?:time_range:|filters:!\(\(col:\1,op:IN,val:){value}\)*,"
+        rf"filterState:\(value:{value}\),id:NATIVE_FILTER-\1,ownState:\(\)\)"
+    )
+    chosen = {}
+    for name, asked, shown in re.findall(state, unquote(found[1])):
+        assert asked == shown
+        chosen[name] = [re.sub("!(.)", r"\1", quoted[1:-1]) for quoted in re.findall(text, shown)]
+    return chosen
+
+
+def filters_of(chosen: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    return [{"col": column, "op": "IN", "val": values} for column, values in chosen.items()]
 
 
 @pytest.mark.parametrize("name", ["계좌 개설 · 1. 약관", "it's!", "'),b:!(c", '"><script>', "100% & #1 + 2", "\\1 !'"])
 def test_a_link_chooses_what_it_names_whatever_that_is(platform, name):
     with connect_database("jm_report", settings=platform, autocommit=True) as connection:
-        filters = json.dumps({"step": name, "period": "2026-03-01 : ", "none": None})
+        filters = json.dumps(
+            {"step": name, "channel": [name, "app"], "period": "2026-03-01 : ", "none": None, "nothing": []}
+        )
         row = connection.execute("select mart.dashboard_link('a-b', %s, %s)", (filters, name)).fetchone()
     assert row is not None
-    assert chosen_by(row[0]) == {"step": name, "period": "2026-03-01 : "}
+    assert chosen_by(row[0]) == {"step": [name], "channel": [name, "app"], "period": ["2026-03-01 : "]}
     assert row[0].partition(">")[2] == html.escape(name, quote=False) + "</a>"
 
 
@@ -385,37 +399,120 @@ def move(name: str) -> dict[str, str | None]:
     return {"step": place.partition(" · ")[0], "from": found["code"], "to": other}
 
 
-def test_customers_of_a_behaviour_are_those_who_did_it(platform, people, ask):
-    """Every link of the tables, followed: the customers are those of the sessions and hits behind the row."""
+@pytest.fixture(scope="module")
+def limits(platform: Settings) -> dict[str, list[str]]:
+    """What is chosen in the filters of a dashboard: the channels and device of most sessions, the largest segment."""
+    most = "select array_agg({0}) from (select {0} from mart.{1} group by {0} order by sum({2}) desc limit {3}) as most"
+    asked = {
+        "channel": most.format("channel", "session_daily", "sessions", 2),
+        "device_type": most.format("device_type", "session_daily", "sessions", 1),
+        "segment": most.format("name_ko", "segment", "members", 1),
+    }
+    with connect_database("jm_report", settings=platform, autocommit=True) as connection:
+        found = {name: connection.execute(query.encode()).fetchone() for name, query in asked.items()}
+    return {name: row[0] for name, row in found.items() if row}
+
+
+def test_customers_of_a_step_are_limited_like_its_number(platform, people, ask, limits):
+    """By the filters that its link carries; what is not known limits them to nobody."""
+    client = people["journeymart_customer_service"]
+    asked = {"columns": ["step_shown"], "filters": filters_of(limits), "period": "2026-06-02 : 2026-06-04"}
+    rows = ask(client, "funnels", "funnel", **asked).json()["result"][0]["data"]
+    carried = chosen_by(min(row["step_shown"] for row in rows))
+    (period,) = carried.pop("period")
+    assert period == asked["period"]
+    assert {name: carried[name] for name in limits} == limits
+
+    def shown(**changed: list[str]) -> list[str]:
+        filters = filters_of({**carried, "purpose": ["장애 확인"], **changed})
+        response = ask(
+            client, "funnel_people", "funnel_people",
+            filters=filters, period=period, columns=["customer_id"], metrics=[],
+        )  # fmt: skip
+        assert response.status_code == 200, response.text
+        return sorted(row["customer_id"] for row in response.json()["result"][0]["data"])
+
+    with connect_database("jm_dashboard", settings=platform, autocommit=True) as connection:
+        expected = connection.execute(
+            """
+            select distinct p.subject_id
+            from mart.funnel as f
+            cross join unnest(%(channel)s::text[]) as c (channel)
+            cross join unnest(%(device_type)s::text[]) as d (device_type)
+            inner join mart.segment as s on s.name_ko = any(%(segment)s)
+            cross join lateral mart.funnel_people(
+                f.funnel_id, 1, from_date => '2026-06-02', to_date => '2026-06-03',
+                channel => c.channel, segment => s.segment_id, device_type => d.device_type
+            ) as p
+            where f.label_ko = split_part(%(step)s, ' · ', 1)
+            order by 1
+            """,
+            {**limits, "step": carried["step"][0]},
+        ).fetchall()
+    customers = [customer for (customer,) in expected]
+    assert 0 < len(customers) <= 100
+    assert shown() == customers
+    for name, chosen in limits.items():
+        assert shown(**{name: ["?"]}) == []
+        assert shown(**{name: [*chosen, "?"]}) == customers
+
+
+def test_customers_of_a_behaviour_are_those_who_did_it(platform, people, ask, limits):
+    """Every link of the tables, followed: the customers are those of the sessions and hits behind the row, which are
+    limited by filters where the dashboard has any.
+    """
     client = people["journeymart_customer_service"]
     purpose = {"col": "purpose", "op": "IN", "val": ["장애 확인"]}
-    sessions = "select distinct customer_id from mart.session where customer_id is not null and"
+    sessions = (
+        "select distinct customer_id from mart.session where customer_id = any(%(members)s)"
+        " and device_type = any(%(device_type)s) and"
+    )
     page = "(select min(label) || ' (' || node || ')' from mart.node where node = {} group by node)"
     expected = {
         "탐지": "select d.customer_id from mart.detection as d inner join mart.definition as r on"
-        " r.definition_id = d.rule_id and r.kind = 'rules' where d.customer_id is not null and r.label_ko = %s",
-        "거래 없이 끝남": f"{sessions} transactions = 0 and {page.format('exit_node')} = %s",
+        " r.definition_id = d.rule_id and r.kind = 'rules' where d.customer_id is not null and r.label_ko = %(name)s",
+        "거래 없이 끝남": f"{sessions} transactions = 0 and channel = any(%(channel)s)"
+        f" and {page.format('exit_node')} = %(name)s",
         "오류": f"{sessions} session_id in (select e.session_id from mart.event as e"  # noqa: S608 - no value in it
-        f" where e.error_code || ' · ' || {page.format('coalesce(e.error_page, e.node)')} = %s)",
-        "경로": "select distinct customer_id from mart.paths_people((%(step)s)::integer, %(from)s, %(to)s)"
-        " where customer_id is not null",
-        "전후": "select distinct p.customer_id from mart.node as n cross join lateral mart.paths_people("
-        "(%(step)s)::integer, %(from)s, %(to)s, n.node) as p where p.customer_id is not null and n.label = %(at)s",
+        " where e.channel = any(%(channel)s)"
+        f" and e.error_code || ' · ' || {page.format('coalesce(e.error_page, e.node)')} = %(name)s)",
+        "경로": "select distinct p.customer_id from unnest(%(channel)s::text[]) as c"
+        " cross join unnest(%(device_type)s::text[]) as d cross join lateral mart.paths_people("
+        "(%(step)s)::integer, %(from)s, %(to)s, channel => c, device_type => d) as p"
+        " where p.customer_id = any(%(members)s)",
+        "전후": "select distinct p.customer_id from mart.node as n cross join unnest(%(channel)s::text[]) as c"
+        " cross join unnest(%(device_type)s::text[]) as d cross join lateral mart.paths_people("
+        "(%(step)s)::integer, %(from)s, %(to)s, n.node, channel => c, device_type => d) as p"
+        " where p.customer_id = any(%(members)s) and n.label = %(at)s",
     }
+    with connect_database("jm_dashboard", settings=platform, autocommit=True) as connection:
+        members = [
+            customer
+            for (customer,) in connection.execute(
+                "select m.customer_id from mart.segment as s cross join lateral mart.segment_members(s.segment_id) as m"
+                " where s.name_ko = any(%(segment)s)",
+                limits,
+            )
+        ]
     followed = Counter[str]()
     for dashboard, dataset, column in DRILLS[1:]:
-        rows = ask(client, dashboard, dataset, columns=[column]).json()["result"][0]["data"]
+        chosen = {} if dashboard == "detection" else limits
+        response = ask(client, dashboard, dataset, columns=[column], filters=filters_of(chosen))
+        rows = response.json()["result"][0]["data"]
         for link in sorted(row[column] for row in rows if row[column].startswith("<a "))[:3]:
-            behaviour = chosen_by(link)["behaviour"]
+            carried = chosen_by(link)
+            (behaviour,) = carried.pop("behaviour")
+            assert carried == chosen
             kind, _, name = behaviour.partition(" · ")
-            chosen = [{"col": "behaviour", "op": "IN", "val": [behaviour]}, purpose]
+            filters = [*filters_of({**carried, "behaviour": [behaviour]}), purpose]
             response = ask(
-                client, "behaviour_people", "behaviour_people", filters=chosen, columns=["customer_id"], metrics=[]
+                client, "behaviour_people", "behaviour_people", filters=filters, columns=["customer_id"], metrics=[]
             )
             assert response.status_code == 200, response.text
             seen = {row["customer_id"] for row in response.json()["result"][0]["data"]}
             with connect_database("jm_dashboard", settings=platform, autocommit=True) as connection:
-                arguments = move(name) if kind in ("경로", "전후") else (name,)
+                way = move(name) if kind in ("경로", "전후") else {}
+                arguments = {**limits, "members": members, "name": name, **way}
                 customers = {found for (found,) in connection.execute(expected[kind].encode(), arguments)}
             assert len(seen) == min(len(customers), 100)
             assert seen <= customers

@@ -127,9 +127,8 @@ select
             {{ [people] | where_in }},
             jsonb_build_object(
                 'behaviour', {{ [around] | where_in }} || ' · ' || link.anchor || ' ← -1 · ' || link.source
-                || case when link.source_node <> '유입' then ' (' || link.source_node || ')' else '' end,
-                'period', {% include '_period.sql' %}
-            ),
+                || case when link.source_node <> '유입' then ' (' || link.source_node || ')' else '' end
+            ) || {% include '_carried.sql' %},
             link.source
         )
         else link.source
@@ -139,9 +138,8 @@ select
             {{ [people] | where_in }},
             jsonb_build_object(
                 'behaviour', {{ [around] | where_in }} || ' · ' || link.anchor || ' → +1 · ' || link.target
-                || case when link.target_node <> '이탈' then ' (' || link.target_node || ')' else '' end,
-                'period', {% include '_period.sql' %}
-            ),
+                || case when link.target_node <> '이탈' then ' (' || link.target_node || ')' else '' end
+            ) || {% include '_carried.sql' %},
             link.target
         )
         else link.target

@@ -1,7 +1,12 @@
--- Nobody is shown, and nobody written down, until a behaviour and a purpose are chosen.
+-- Nobody is shown, and nobody written down, until a behaviour and a purpose are chosen. The filters act in here and not
+-- around it, as in funnel_people.sql.
 {% set behaviours = filter_values('behaviour') -%}
 {% set purposes = filter_values('purpose') -%}
-{% set period = get_time_filter('last_at') -%}
+{% set period = get_time_filter('last_at', remove_filter=True) -%}
+{% set channels = filter_values('channel', remove_filter=True) -%}
+{% set domains = filter_values('domain', remove_filter=True) -%}
+{% set devices = filter_values('device_type', remove_filter=True) -%}
+{% set segments = filter_values('segment', remove_filter=True) -%}
 with {% include '_behaviour.sql' %},
 
 {% include '_anchor.sql' %},
@@ -65,6 +70,10 @@ chosen as (
 select
     chosen.behaviour,
     {% if purposes %}{{ [purposes[0]] | where_in }}{% else %}null::text{% endif %} as purpose,
+    null::text as channel,
+    null::text as domain,
+    null::text as device_type,
+    null::text as segment,
     customer.customer_id,
     mart.dashboard_link(
         {{ [single_view] | where_in }}, jsonb_build_object('customer_id', customer.customer_id), customer.customer_id
@@ -84,6 +93,8 @@ cross join lateral mart.behaviour_customers(
     step => chosen.step,
     to_node => chosen.to_node,
     anchor => chosen.anchor,
-    anchor_kind => chosen.anchor_kind
+    anchor_kind => chosen.anchor_kind,
+    {% include '_chosen.sql' %}
+
 ) as customer
 where {% if behaviours %}chosen.behaviour in {{ [behaviours[0]] | where_in }}{% else %}false{% endif %}

@@ -8,9 +8,8 @@ with rule as materialized (
         {% if people_roles | select('in', own_roles or []) | list -%}
         mart.dashboard_link(
             {{ [people] | where_in }},
-            jsonb_build_object(
-                'behaviour', {{ [hits_of] | where_in }} || ' · ' || named.rule, 'period', {% include '_period.sql' %}
-            ),
+            jsonb_build_object('behaviour', {{ [hits_of] | where_in }} || ' · ' || named.rule)
+            || {% include '_carried.sql' %},
             named.rule
         )
         {%- else -%}

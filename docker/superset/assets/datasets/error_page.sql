@@ -1,4 +1,5 @@
 -- The daily numbers know channels only; with a domain, device or segment, the errors themselves are counted.
+{% set channels = filter_values('channel') -%}
 {% set domains = filter_values('domain') -%}
 {% set devices = filter_values('device_type') -%}
 {% set own_roles = current_user_roles() -%}
@@ -50,9 +51,8 @@ named as materialized (
             jsonb_build_object(
                 'behaviour',
                 {{ [error] | where_in }} || ' · ' || listed.error_code || ' · '
-                || coalesce(name.label || ' (' || name.node || ')', listed.error_page),
-                'period', {% include '_period.sql' %}
-            ),
+                || coalesce(name.label || ' (' || name.node || ')', listed.error_page)
+            ) || {% include '_carried.sql' %},
             listed.error_code
         )
         {%- else -%}

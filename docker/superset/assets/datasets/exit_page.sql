@@ -30,10 +30,8 @@ select
     {% if people_roles | select('in', own_roles or []) | list -%}
     mart.dashboard_link(
         {{ [people] | where_in }},
-        jsonb_build_object(
-            'behaviour', {{ [left_at] | where_in }} || ' · ' || name.label || ' (' || node.node || ')',
-            'period', {% include '_period.sql' %}
-        ),
+        jsonb_build_object('behaviour', {{ [left_at] | where_in }} || ' · ' || name.label || ' (' || node.node || ')')
+        || {% include '_carried.sql' %},
         name.label
     )
     {%- else -%}

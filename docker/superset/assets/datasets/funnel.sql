@@ -71,9 +71,8 @@ select
         {{ [people] | where_in }},
         jsonb_build_object(
             'step', asked.funnel || ' · ' || counted.step_no || '. ' || asked.step_names[counted.step_no],
-            'outcome', {{ [all_people] | where_in }},
-            'period', {% include '_period.sql' %}
-        ),
+            'outcome', {{ [all_people] | where_in }}
+        ) || {% include '_carried.sql' %},
         counted.step_no || '. ' || asked.step_names[counted.step_no]
     )
     {%- else -%}

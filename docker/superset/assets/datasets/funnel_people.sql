@@ -1,9 +1,13 @@
 -- Nobody is shown, and nobody written down, until a step, an outcome and a purpose are chosen. A number leads to the
--- single view of its customer.
+-- single view of its customer. The filters act in here and not around it: of several channels a customer has none.
 {% set steps = filter_values('step') -%}
 {% set outcomes = filter_values('outcome') -%}
 {% set purposes = filter_values('purpose') -%}
-{% set period = get_time_filter('entered_at') -%}
+{% set period = get_time_filter('entered_at', remove_filter=True) -%}
+{% set channels = filter_values('channel', remove_filter=True) -%}
+{% set domains = filter_values('domain', remove_filter=True) -%}
+{% set devices = filter_values('device_type', remove_filter=True) -%}
+{% set segments = filter_values('segment', remove_filter=True) -%}
 with {% include '_funnel_step.sql' %},
 
 chosen as (
@@ -26,6 +30,10 @@ select
     chosen.step,
     chosen.shown as outcome,
     {% if purposes %}{{ [purposes[0]] | where_in }}{% else %}null::text{% endif %} as purpose,
+    null::text as channel,
+    null::text as domain,
+    null::text as device_type,
+    null::text as segment,
     customer.customer_id,
     mart.dashboard_link(
         {{ [single_view] | where_in }}, jsonb_build_object('customer_id', customer.customer_id), customer.customer_id
@@ -41,5 +49,7 @@ cross join lateral mart.funnel_customers(
     step => chosen.step_no,
     outcome => chosen.outcome,
     from_date => {% if period.from_expr %}{{ period.from_expr }}{% else %}null{% endif %}::date,
-    to_date => {% if period.to_expr %}{{ period.to_expr }}{% else %}null{% endif %}::date - 1
+    to_date => {% if period.to_expr %}{{ period.to_expr }}{% else %}null{% endif %}::date - 1,
+    {% include '_chosen.sql' %}
+
 ) as customer

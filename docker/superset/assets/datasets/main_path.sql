@@ -19,9 +19,8 @@ select
         else mart.dashboard_link(
             {{ [people] | where_in }},
             jsonb_build_object(
-                'behaviour', {{ [path] | where_in }} || ' · ' || path.step_no || ' · ' || source.label || ' (' || path.from_node || ')',
-                'period', {% include '_period.sql' %}
-            ),
+                'behaviour', {{ [path] | where_in }} || ' · ' || path.step_no || ' · ' || source.label || ' (' || path.from_node || ')'
+            ) || {% include '_carried.sql' %},
             path.step_no || ' · ' || source.label
         )
     end as source_shown,
@@ -33,9 +32,8 @@ select
             jsonb_build_object(
                 'behaviour', {{ [path] | where_in }} || ' · ' || path.step_no || ' · ' || source.label || ' (' || path.from_node || ')'
                 || ' → ' || path.step_no + 1 || ' · ' || target.label
-                || case when path.to_node <> '이탈' then ' (' || path.to_node || ')' else '' end,
-                'period', {% include '_period.sql' %}
-            ),
+                || case when path.to_node <> '이탈' then ' (' || path.to_node || ')' else '' end
+            ) || {% include '_carried.sql' %},
             path.step_no + 1 || ' · ' || target.label
         )
     end as target_shown,
