@@ -2,6 +2,7 @@
    build.x  the rows this run computed
    mart.x   the published table; changed by publish alone
    next.x   what mart.x will be: its untouched rows and build.x. ref() resolves to it.
+   build.x_before   the rows of mart.x that this run replaces; none in a full build
 
    key       columns that identify a row
    replaces  condition on mart rows (alias m) that this run replaces, or a list of such conditions, any of which will do;
@@ -22,7 +23,7 @@
     {{ run_hooks(pre_hooks) }}
     {% call statement('main') -%}
         {{ assert_contract(sql) }}
-        drop view if exists {{ next }} cascade;
+        drop view if exists {{ next }}, {{ build }}_before cascade;
         drop table if exists {{ build }}, {{ build }}_replaced cascade;
         create {{ '' if full else 'unlogged' }} table {{ build }} {{ get_table_columns_and_constraints() }};
         insert into {{ build }} ({{ columns }})
@@ -35,6 +36,7 @@
         {%- endfor %}
         {% if full -%}
         create view {{ next }} as select {{ columns }} from {{ build }};
+        create view {{ build }}_before as select {{ columns }} from {{ build }} where false;
         {%- else %}
         {%- if conditions | length > 1 %}
         {%- set key = config.require('key') | join(', ') %}
@@ -50,6 +52,7 @@
         select {{ columns }} from {{ mart }} as m where not ({{ delta_replaces(model) }})
         union all
         select {{ columns }} from {{ build }} as b where {{ config.get('keep', 'true') }};
+        create view {{ build }}_before as select {{ columns }} from {{ mart }} as m where {{ delta_replaces(model) }};
         {%- endif %}
         alter table {{ build }} add primary key ({{ config.require('key') | join(', ') }});
         {%- if not full and config.get('replaces') %}
@@ -214,6 +217,5 @@
 
 {# Published rows of a delta model that this run replaces, as a subquery. #}
 {% macro replaced(name, columns) -%}
-    {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ name] if execute -%}
-    (select {{ columns }} from mart.{{ name }} as m where {{ delta_replaces(node) if execute else 'true' }})
+    (select {{ columns }} from build.{{ name }}_before)
 {%- endmacro %}

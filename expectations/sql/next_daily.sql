@@ -1,31 +1,40 @@
--- The daily totals are the sums of the sessions of the day.
-with scope as (select * from {batch}),
+-- The daily totals are the sums of the sessions of the day: they change by what sessions change.
+with scope as (select * from {sessions}),
 
 session as (
     select
         session_date,
-        count(*) as sessions,
-        sum(events) as events,
-        sum(pages) as pages,
-        sum(errors) as errors,
-        sum(transactions) as transactions,
-        sum(amount_krw) as amount_krw
-    from next.session_fact
-    where session_date = any(array(select session_date from scope))
+        sum(sign) as sessions,
+        sum(sign * events) as events,
+        sum(sign * pages) as pages,
+        sum(sign * errors) as errors,
+        sum(sign * transactions) as transactions,
+        sum(sign * amount_krw) as amount_krw
+    from scope
     group by session_date
 ),
 
 daily as (
     select
         session_date,
-        sum(sessions) as sessions,
-        sum(events) as events,
-        sum(pages) as pages,
-        sum(errors) as errors,
-        sum(transactions) as transactions,
-        sum(amount_krw) as amount_krw
-    from next.session_daily
-    where session_date = any(array(select session_date from scope))
+        sum(sign * sessions) as sessions,
+        sum(sign * events) as events,
+        sum(sign * pages) as pages,
+        sum(sign * errors) as errors,
+        sum(sign * transactions) as transactions,
+        sum(sign * amount_krw) as amount_krw
+    from (
+        select
+            1 as sign,
+            d.*
+        from build.session_daily as d
+        where d.sessions > 0
+        union all
+        select
+            -1 as sign,
+            d.*
+        from build.session_daily_before as d
+    ) as signed
     group by session_date
 )
 

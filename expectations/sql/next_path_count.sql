@@ -1,12 +1,11 @@
--- Every session of the day is counted under exactly one path.
-with scope as (select * from {batch}),
+-- Every session of the day is counted under exactly one path: paths change by as many as sessions do.
+with scope as (select * from {sessions}),
 
 session as (
     select
         session_date,
-        count(*) as sessions
-    from next.session_fact
-    where session_date = any(array(select session_date from scope))
+        sum(sign) as sessions
+    from scope
     group by session_date
 ),
 
@@ -14,8 +13,18 @@ path as (
     select
         session_date,
         sum(sessions) as sessions
-    from next.path_count
-    where session_date = any(array(select session_date from scope))
+    from (
+        select
+            session_date,
+            sessions
+        from build.path_count
+        where sessions > 0
+        union all
+        select
+            session_date,
+            -sessions as sessions
+        from build.path_count_before
+    ) as p
     group by session_date
 )
 
@@ -25,4 +34,4 @@ select
     p.sessions as sessions_of_paths
 from session as s
 full join path as p on s.session_date = p.session_date
-where s.sessions is distinct from p.sessions
+where coalesce(s.sessions, 0) <> coalesce(p.sessions, 0)

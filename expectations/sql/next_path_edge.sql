@@ -1,6 +1,6 @@
 -- Each step of the day's paths carries the sessions that get that far, and lets go those that end there:
--- step 1 all sessions, step n+1 those of step n without its exits.
-with scope as (select * from {batch}),
+-- step 1 all sessions, step n+1 those of step n without its exits. Compared is what changes of both.
+with scope as (select * from {sessions}),
 
 policy as (
     select (content ->> 'path_depth')::integer as depth
@@ -12,9 +12,8 @@ session as (
     select
         session_date,
         length(path) as nodes,
-        count(*) as sessions
-    from next.session_fact
-    where session_date = any(array(select session_date from scope))
+        sum(sign) as sessions
+    from scope
     group by session_date, nodes
 ),
 
@@ -35,8 +34,22 @@ edge as (
         step_no,
         sum(sessions) as sessions,
         sum(sessions) filter (where to_node = '이탈') as exits
-    from next.path_edge
-    where session_date = any(array(select session_date from scope))
+    from (
+        select
+            session_date,
+            step_no,
+            to_node,
+            sessions
+        from build.path_edge
+        where sessions > 0
+        union all
+        select
+            session_date,
+            step_no,
+            to_node,
+            -sessions as sessions
+        from build.path_edge_before
+    ) as signed
     group by session_date, step_no
 )
 
@@ -49,5 +62,6 @@ select
     e.exits as exits_of_edges
 from expected as x
 full join edge as e on x.session_date = e.session_date and x.step_no = e.step_no
-where (x.sessions, coalesce(x.exits, 0)) is distinct from (e.sessions, coalesce(e.exits, 0))
+where
+    (coalesce(x.sessions, 0), coalesce(x.exits, 0)) is distinct from (coalesce(e.sessions, 0), coalesce(e.exits, 0))
 order by session_date, step_no

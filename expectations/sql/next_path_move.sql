@@ -1,28 +1,37 @@
 -- The moves of a day are the nodes of its paths, as many times of stay as moves; the stays of a session run from its
--- first node to its last event.
-with scope as (select * from {batch}),
+-- first node to its last event. Compared is what changes of both.
+with scope as (select * from {sessions}),
 
 session as (
     select
         session_date,
-        sum(length(path)) as visits,
-        count(*) as exits,
-        sum(date_part('epoch', ended_at - path_times[1])) as seconds
-    from next.session_fact
-    where session_date = any(array(select session_date from scope))
+        sum(sign * length(path)) as visits,
+        sum(sign) as exits,
+        sum(sign * date_part('epoch', ended_at - path_times[1])) as seconds
+    from scope
     group by session_date
 ),
 
 move as (
     select
         m.session_date,
-        sum(m.visits) as visits,
-        sum(m.visits) filter (where length(m.path) = 1) as exits,
-        sum(cardinality(m.stays)) as stays,
-        sum(t.seconds) as seconds
-    from next.path_move as m
+        sum(m.sign * m.visits) as visits,
+        coalesce(sum(m.sign * m.visits) filter (where length(m.path) = 1), 0) as exits,
+        sum(m.sign * cardinality(m.stays)) as stays,
+        sum(m.sign * t.seconds) as seconds
+    from (
+        select
+            1 as sign,
+            b.*
+        from build.path_move as b
+        where b.visits > 0
+        union all
+        select
+            -1 as sign,
+            b.*
+        from build.path_move_before as b
+    ) as m
     cross join lateral (select sum(s.seconds) as seconds from unnest(m.stays) as s (seconds)) as t
-    where m.session_date = any(array(select session_date from scope))
     group by m.session_date
 )
 

@@ -83,6 +83,7 @@ def _create_models(settings: Settings) -> None:
             columns = ", ".join(f"{c['name']} {c['data_type']}" for c in contracts[name]["columns"])
             connection.execute(f"create table build.{name} ({columns})")
             connection.execute(f"create view next.{name} as table build.{name}")
+            connection.execute(f"create table build.{name}_before ({columns})")
         connection.execute(
             "create table build.run_scope (run_id text, is_full boolean, watermark_at timestamptz);"
             "create table build.run_file (file_id integer);"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from journeymart.quality.gate import DIRECTORY
-from journeymart.quality.rules import Rulebook, RuleError
+from journeymart.quality.rules import SCOPES, Rulebook, RuleError
 
 HANGUL = re.compile("[가-힣]")
 
@@ -38,7 +38,7 @@ def test_rule_ids_say_their_suite() -> None:
 def test_every_query_is_used_and_begins_with_what_it_checks() -> None:
     rulebook = Rulebook(DIRECTORY)
     used = {rule.sql for suite in rulebook.suites for rule in suite.rules if rule.sql}
-    used |= {suite.batch for suite in rulebook.suites}
+    used |= {suite.batch for suite in rulebook.suites} | {f"scope_{scope}.sql" for scope in SCOPES}
     assert used == {path.name for path in (DIRECTORY / "sql").iterdir()}
     for name in used:
         assert rulebook.query(name).startswith("-- ")
@@ -76,7 +76,7 @@ def test_a_missing_query_and_a_stray_brace_are_refused(copy: Path) -> None:
     with pytest.raises(RuleError, match=r"none\.sql cannot be read"):
         rulebook.query("none.sql")
     (copy / "sql" / "raw_lines.sql").write_text("select '{}'::jsonb from {batch}", encoding="utf-8")
-    with pytest.raises(RuleError, match=re.escape("only {batch} and {files}")):
+    with pytest.raises(RuleError, match=re.escape("only {batch}, {files} and {sessions}")):
         rulebook.query("raw_lines.sql")
     (copy / "rules" / "raw.yml").unlink()
     (copy / "rules" / "next.yml").unlink()

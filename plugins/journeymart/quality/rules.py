@@ -14,7 +14,8 @@ from journeymart.errors import JourneymartError
 
 RuleId = Annotated[str, StringConstraints(pattern=r"^DQ-[A-Z0-9]+(-[A-Z0-9]+)*$")]
 SqlFile = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.sql$")]
-# The only words a query may leave open: the suite's batch, filled in by Great Expectations, and the run's files.
+# The only words a query may leave open: the suite's batch, filled in by Great Expectations, and scopes of the run.
+SCOPES = ("files", "sessions")  # of sql/scope_*.sql
 _OPEN_WORD = re.compile(r"\{[^}]*\}|\}")
 
 
@@ -90,11 +91,16 @@ class Rulebook:
         return sum(len(suite.rules) for suite in self.suites)
 
     def query(self, name: str) -> str:
-        """Text of sql/`name` with {files} filled in; {batch} stays open. Raises RuleError on any other brace."""
-        text = self._read_sql(name).replace("{files}", f"(\n{self._read_sql('scope_files.sql')}\n)")
+        """Text of sql/`name` with the scopes filled in; {batch} stays open. Raises RuleError on any other brace."""
+        text = re.sub(
+            f"{{({'|'.join(SCOPES)})}}",
+            lambda scope: f"(\n{self._read_sql(f'scope_{scope[1]}.sql')}\n)",
+            self._read_sql(name),
+        )
         if stray := [word for word in _OPEN_WORD.findall(text) if word != "{batch}"]:
             raise RuleError(
-                f"{self.directory / 'sql' / name}: only {{batch}} and {{files}} may be open, not {stray[0]}"
+                f"{self.directory / 'sql' / name}: only {{batch}}, {{files}} and {{sessions}} may be open,"
+                f" not {stray[0]}"
             )
         return text
 
