@@ -11,13 +11,12 @@ select
     {{ business_date('e.event_at') }} as login_date,
     e.customer_key,
     min(e.row_id) as row_id
+{% if is_full() -%}
 from {{ ref('session_event') }} as e
-{%- if not is_full() %}
-inner join {{ ref('int_device__touched') }} as t
-    on
-        e.visitor_key = t.visitor_key
-        and e.event_at >= t.login_date::timestamp at time zone '{{ session_policy().time_zone }}'
-        and e.event_at < (t.login_date + 1)::timestamp at time zone '{{ session_policy().time_zone }}'
+{%- else -%}
+from {{ ref('int_device__touched') }} as t
+{{ look_up(ref('session_event'), 'e', "e.visitor_key = t.visitor_key and e.event_at >= " ~ midnight('t.login_date')
+    ~ " and e.event_at < " ~ midnight('(t.login_date + 1)')) }}
 {%- endif %}
 where e.customer_key is not null
 group by 1, 2, 3
