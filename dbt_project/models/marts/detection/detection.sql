@@ -72,12 +72,8 @@ goal as (
     from {{ ref('int_detection__hit') }} as h
     inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
     inner join {{ ref('int_detection__condition') }} as g on h.rule_id = g.rule_id and g.place = -1
-    inner join {{ ref('step_match') }} as m
-        on
-            g.condition_id = m.condition_id
-            and h.subject_key = m.person_key
-            and h.detected_at < m.matched_at
-            and m.matched_at <= h.detected_at + r.goal_window
+    {{ look_up(ref('step_match'), 'm', 'm.condition_id = g.condition_id and m.person_key = h.subject_key'
+        ' and m.matched_at > h.detected_at and m.matched_at <= h.detected_at + r.goal_window') }}
     group by h.hit_no
 ),
 
