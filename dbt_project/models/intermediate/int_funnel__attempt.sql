@@ -131,16 +131,16 @@ first_entry as (
     select
         k.funnel_no,
         k.bits,
-        w.subject_key is null as is_alone,
+        -- not a join: the planner takes both sides for a row or two, and would compare everybody with everybody
+        (k.funnel_no, m.person_key) not in (
+            select distinct
+                o.funnel_no,
+                o.subject_key
+            from found as o
+        ) as is_alone,
         {{ of_match }}
     from entered as m
     inner join counting as k on m.condition_no = k.condition_no and k.is_entry
-    left join (
-        select distinct
-            funnel_no,
-            subject_key
-        from found
-    ) as w on k.funnel_no = w.funnel_no and m.person_key = w.subject_key
     {{ of_subjects }}
 ),
 
