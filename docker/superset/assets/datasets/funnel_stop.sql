@@ -53,17 +53,23 @@ select
 from stopped
 -- A step is taken in a session of the customer or, where no customer is known, of the visitor.
 left join lateral (
-    select visitor_key, started_at, ended_at, errors
-    from mart.session_fact
-    where
-        customer_key = stopped.subject_key and started_at <= stopped.stopped_at and ended_at >= stopped.stopped_at
+    (
+        select visitor_key, started_at, ended_at, errors
+        from mart.session_fact
+        where
+            customer_key = stopped.subject_key and started_at <= stopped.stopped_at and ended_at >= stopped.stopped_at
+        order by started_at desc
+        limit 1
+    )
     union all
-    select visitor_key, started_at, ended_at, errors
-    from mart.session_fact
-    where
-        visitor_key = -stopped.subject_key and started_at <= stopped.stopped_at and ended_at >= stopped.stopped_at
-    order by started_at desc
-    limit 1
+    (
+        select visitor_key, started_at, ended_at, errors
+        from mart.session_fact
+        where
+            visitor_key = -stopped.subject_key and started_at <= stopped.stopped_at and ended_at >= stopped.stopped_at
+        order by started_at desc
+        limit 1
+    )
 ) as session_of_step on true
 left join lateral (
     select node_id
