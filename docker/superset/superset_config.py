@@ -175,17 +175,15 @@ EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
 
 
 # --- caches: files for results, the metadata database (Superset's default) for filter states -------------
-def _file_cache(name: str, seconds: int) -> dict[str, str | int]:
-    return {
-        "CACHE_TYPE": "FileSystemCache",
-        "CACHE_DIR": os.path.join(_HOME, "cache", name),  # noqa: PTH118
-        "CACHE_THRESHOLD": 5_000,
-        "CACHE_DEFAULT_TIMEOUT": seconds,
-    }
-
-
-CACHE_CONFIG = _file_cache("metadata", 3_600)
-DATA_CACHE_CONFIG = _file_cache("data", 3_600)
+# One for both, its keys written down in the metadata database: what a publication makes Superset forget
+# (superset/cache.py) is looked for by those keys, and in the first of the two only.
+CACHE_CONFIG = DATA_CACHE_CONFIG = {
+    "CACHE_TYPE": "FileSystemCache",
+    "CACHE_DIR": os.path.join(_HOME, "cache", "results"),  # noqa: PTH118
+    "CACHE_THRESHOLD": 10_000,
+    "CACHE_DEFAULT_TIMEOUT": 3_600,
+}
+STORE_CACHE_KEYS_IN_METADATA_DB = True
 RATELIMIT_STORAGE_URI = "memory://"  # login attempts are counted per server process
 
 # --- web security ---------------------------------------------------------------------------------------

@@ -114,8 +114,25 @@ def test_applying_again_imports_only_what_somebody_changed_meanwhile(client, pla
     assert titles() == before
 
 
-def test_a_publication_makes_superset_forget_what_it_has_kept(client, platform):
+def test_a_publication_makes_superset_forget_what_it_has_kept(client, platform, charts):
+    chart = charts["start.status_ko"]
+
+    def is_kept() -> bool:
+        response = client.post(
+            client.join_urls(client.base_url, "chart", "data"),
+            json={
+                "datasource": {"id": chart["dataset_id"], "type": "table"},
+                "queries": [{"columns": [], "metrics": chart["params"]["metrics"][:1], "row_limit": 17}],
+            },
+        )
+        assert response.status_code == 200, response.text
+        return bool(response.json()["result"][0]["is_cached"])
+
+    is_kept()
+    assert is_kept()
     assert refresh(platform)
+    assert not is_kept()
+    assert is_kept()
 
 
 def test_superset_has_exactly_what_the_repository_has(client, assets):
