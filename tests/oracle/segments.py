@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from tests.oracle.cohorts import History
@@ -15,7 +15,8 @@ class Customer:
     """One customer of a log: what they do, and what is known of them from when on."""
 
     def __init__(self, history: History, person: str) -> None:
-        self.acts = [(at, code) for at, who, code in history.moments if who == person]
+        # in UTC, where a day is always 24 hours
+        self.acts = [(at.astimezone(UTC), code) for at, who, code in history.moments if who == person]
         self.grades = sorted(
             (datetime.combine(day, time(), SEOUL), grade)
             for (who, day), grade in history.grades.items()

@@ -32,7 +32,7 @@ def test_every_hit_is_one_of_the_reference(bank: Bank) -> None:
         ]
         assert sorted(found[rule.id], key=str) == sorted(wanted, key=str), rule
         total += len(wanted)
-    assert total > 1000, "the rules find something"
+    assert total > 500, "the rules find something"
 
 
 def test_evidence_takes_the_steps(bank: Bank) -> None:
@@ -72,7 +72,7 @@ def test_the_funnel_of_a_rule_knows_the_same_people(bank: Bank) -> None:
         else:
             assert converted[rule.id] == hit[rule.id], rule
             equal += 1
-    assert equal > len(bank.rules) / 10
+    assert equal, "no rule drawn in this batch means the same as a funnel"
     [(steps, detected)] = bank.connection.execute(
         "select count(*), sum(detected) from mart.detection_step where step_no = 1"
     ).fetchall()
