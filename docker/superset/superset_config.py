@@ -37,6 +37,8 @@ FEATURE_FLAGS = {
     # Would let a role read a dataset through a dashboard, around the dataset's own permissions.
     "DASHBOARD_RBAC": False,
     "EMBEDDED_SUPERSET": False,
+    # Lets the browser load clickable.js.
+    "DYNAMIC_PLUGINS": True,
 }
 ROW_LIMIT = 10_000
 SQL_MAX_ROW = 100_000
@@ -82,7 +84,8 @@ def _texts(language: str, shipped: str) -> dict[str, Any]:
 
 def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     """Before every request: the start page instead of Superset's own, the completed texts, safe logins."""
-    from flask import Response, jsonify, redirect, request  # noqa: PLC0415 - this file is read before Flask is set up
+    # This file is read before Flask is set up.
+    from flask import Response, jsonify, redirect, request, send_file  # noqa: PLC0415
     from flask_babel import get_locale  # noqa: PLC0415
     from flask_login import current_user  # noqa: PLC0415
     from superset.db_engine_specs.postgres import PostgresEngineSpec  # noqa: PLC0415
@@ -118,6 +121,11 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
         return None
 
     app.before_request(respond)
+    # Where the browser asks for plugins: Superset has lost its own answer with the list views of Flask AppBuilder.
+    script = "/journeymart/clickable.js"
+    plugins = [{"key": "journeymart_clickable", "bundle_url": script}]
+    app.add_url_rule("/dynamic-plugins/api/read", "plugins", lambda: jsonify(result=plugins))
+    app.add_url_rule(script, "clickable", lambda: send_file(Path(__file__).with_name("clickable.js")))
 
 
 # Truncating a date gives the database a time with a zone, whose day is the one before in UTC, which charts count in.

@@ -6,6 +6,7 @@ One pass: Korean at 1440 pixels, English at 1024. Screenshots are left in .local
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import os
 import re
@@ -33,10 +34,15 @@ pytestmark = [pytest.mark.platform, pytest.mark.browser]
 
 WIDTHS = {"ko": 1440, "en": 1024}
 HEIGHT = 3000  # high enough that every chart is in view: others are not drawn
-# Superset's own telemetry picture: asked for by its code, stopped by our content security policy.
 BAD_REQUEST = 400
 FOUND = 302
+# Superset's own telemetry picture: asked for by its code, stopped by our content security policy.
 BLOCKED_BY_POLICY = "violates the following Content Security Policy directive"
+# What the mark at a point of a canvas says when it is pointed at; nothing beside the marks.
+HINT = """([x, y]) => document.elementFromPoint(x, y).parentElement.style.cursor === 'pointer'
+    ? [...document.querySelectorAll('body > div')].find(box => box.style.zIndex === '9999999')?.innerText ?? ''
+    : ''"""
+STEP = r"\d · (?!기타|이탈)(.+)"  # a page of the main paths that has people of its own
 # Charts that are drawn on a canvas; one that failed has none.
 DRAWN = {"sankey_v2", "funnel", "mixed_timeseries", "echarts_timeseries_bar", "graph_chart", "heatmap_v2"}
 
@@ -334,6 +340,42 @@ def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, asset
     page.screenshot(path=screenshots / f"drill_{dashboard}_{locale}.png", full_page=True)
     customer.click()
     expect(page.locator("[data-test=NATIVE_FILTER-customer_id]")).to_contain_text(number, timeout=PATIENCE)
+    assert_healthy(watched)
+
+
+@pytest.mark.parametrize(
+    ("role", "tab", "mark", "leads_to", "chosen"),
+    [
+        ("customer_service", "주요 경로", f"{STEP} > {STEP}", "behaviour-people", "behaviour"),
+        ("data_team", "여정 지도", "([^>]+): ", "around-paths", "anchor"),
+    ],
+)
+@pytest.mark.parametrize("locale", ["ko"], indirect=True)
+def test_a_mark_of_a_picture_leads_on(window, platform, assets, locale, role, tab, mark, leads_to, chosen):
+    """A band of the main paths to the customers of the move, a page of the journey map to what is around it."""
+    watched = window(f"journeymart_{role}")
+    page = watched.page
+    open_dashboard(page, platform, assets, locale, "main_paths")
+    page.get_by_role("tab", name=tab).click()
+    picture = page.locator(".slice_container:visible:has(canvas)").first
+    expect(picture.locator("canvas")).to_be_visible()
+    expect(page.locator("[data-test=loading-indicator], .dashboard .loading")).to_have_count(0)
+    # What is drawn is found as people find it: by pointing at it until it names itself.
+    area = picture.locator("canvas").bounding_box()
+    assert area is not None
+    for across, down in itertools.product(range(2, 100, 2), repeat=2):
+        point = (area["x"] + area["width"] * across / 100, area["y"] + area["height"] * down / 100)
+        page.mouse.move(*point)
+        named = re.match(mark, page.evaluate(HINT, point))
+        if named:
+            break
+    else:
+        raise AssertionError("nothing in the picture names itself")
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_url(f"**/{leads_to}/**", timeout=PATIENCE)
+    for name in named.groups():
+        expect(page.locator(f"[data-test=NATIVE_FILTER-{chosen}]")).to_contain_text(name, timeout=PATIENCE)
     assert_healthy(watched)
 
 

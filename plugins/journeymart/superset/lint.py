@@ -17,7 +17,17 @@ from journeymart.superset.specs import LOCALES, SCHEMA, AssetError, Assets, Char
 
 # Form data fields whose values are names of metrics or of columns; a string or a list of strings.
 METRIC_FIELDS = ("metric", "metrics", "metrics_b", "timeseries_limit_metric")
-COLUMN_FIELDS = ("all_columns", "groupby", "groupby_b", "groupbyColumns", "groupbyRows", "source", "target", "x_axis")
+COLUMN_FIELDS = (
+    "all_columns",
+    "groupby",
+    "groupby_b",
+    "groupbyColumns",
+    "groupbyRows",
+    "links",
+    "source",
+    "target",
+    "x_axis",
+)
 # PostgreSQL cuts longer names, after which Superset no longer finds its own columns.
 NAME_BYTES = 63
 DATE_TYPES = ("date", "timestamp")

@@ -1,4 +1,5 @@
 -- The filters act before the ranking: which moves are the most frequent depends on dates and channel.
+{% set own_roles = current_user_roles() -%}
 {% set period = get_time_filter('session_date') -%}
 {% set channels = filter_values('channel') -%}
 with edge as (
@@ -20,10 +21,28 @@ frequent as (
     limit 40
 ),
 
-name as (
-    select node, min(label) as label
-    from mart.node
-    group by node
+-- Links are made once for each page, not for each of its moves and days.
+name as materialized (
+    select
+        page.node,
+        page.label,
+        {% if around_roles | select('in', own_roles or []) | list -%}
+        mart.dashboard_link(
+            {{ [around] | where_in }},
+            jsonb_build_object('anchor', page.label || ' · ' || page.kind) || {% include '_carried.sql' %},
+            page.label
+        )
+        {%- else -%}
+        page.label
+        {%- endif %} as label_shown
+    from (
+        select
+            node,
+            min(label) as label,
+            case when min(kind) = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end as kind
+        from mart.node
+        group by node
+    ) as page
 )
 
 select
@@ -31,6 +50,8 @@ select
     edge.channel,
     coalesce(source.label, edge.from_node) as source,
     coalesce(target.label, edge.to_node) as target,
+    coalesce(source.label_shown, edge.from_node) as source_shown,
+    coalesce(target.label_shown, edge.to_node) as target_shown,
     edge.sessions as moves
 from edge
 inner join frequent on edge.from_node = frequent.from_node and edge.to_node = frequent.to_node
