@@ -142,6 +142,16 @@ as $$
 $$;
 revoke execute on function mart.chosen_each(text[], text[], text[]) from public;
 
+-- Who is in any of these segments now.
+create or replace function mart.customers_in(segments text[])
+returns setof integer
+language sql stable parallel safe
+as $$
+    select mart.segment_customers(s.segment)
+    from unnest(customers_in.segments) as s (segment)
+$$;
+revoke execute on function mart.customers_in(text[]) from public;
+
 -- The customers behind one number of mart.funnel(), or its sum over several values of a filter (null: no limit): the
 -- first 100 by entry, each written down as a look-up. Visitors who are no customers cannot be looked up: left out.
 create or replace function mart.funnel_customers(
@@ -171,11 +181,7 @@ begin
         inner join raw.customer as k on k.customer_id = p.subject_id
         where
             funnel_customers.segments is null
-            or k.customer_key in (
-                select m.customer_key
-                from unnest(funnel_customers.segments) as g (segment)
-                cross join lateral mart.segment_customers(g.segment) as m (customer_key)
-            )
+            or k.customer_key in (select m.customer_key from mart.customers_in(funnel_customers.segments) as m (customer_key))
         order by p.entered_at, k.customer_id
         limit 100
     )
@@ -285,11 +291,7 @@ begin
         inner join raw.customer as k on k.customer_key = h.customer_key
         where
             behaviour_customers.segments is null
-            or h.customer_key in (
-                select m.customer_key
-                from unnest(behaviour_customers.segments) as g (segment)
-                cross join lateral mart.segment_customers(g.segment) as m (customer_key)
-            )
+            or h.customer_key in (select m.customer_key from mart.customers_in(behaviour_customers.segments) as m (customer_key))
         group by k.customer_id
         order by last_at desc, k.customer_id
         limit 100

@@ -1,7 +1,10 @@
 -- Whole ways of sessions from the first to the tenth node: the `top_k` with the most sessions, then one row without
--- nodes for all others. Names come after counting: there are many ways.
+-- nodes for all others. Names come after counting: there are many ways. Without domain, segment and device it reads
+-- mart.path_count, otherwise the sessions themselves.
 create or replace function mart.paths_top(
-    top_k integer default 50, from_date date default null, to_date date default null
+    top_k integer default 50, from_date date default null, to_date date default null,
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
 )
 returns table (nodes text[], sessions bigint)
 language sql stable security definer rows 51
@@ -19,18 +22,29 @@ as $$
         where n.node_id <> n.first_id
     ),
 
+    gone as (
+        select left(p.path, 10) as path, p.sessions
+        from mart.path_count as p
+        where
+            paths_top.domain is null and paths_top.segment is null and paths_top.device_type is null
+            and p.session_date >= coalesce(paths_top.from_date, '-infinity')
+            and p.session_date <= coalesce(paths_top.to_date, 'infinity')
+            and (paths_top.channel is null or p.channel = paths_top.channel)
+        union all
+        select left(l.path, 10), 1
+        from mart.session_selected(
+            paths_top.from_date, paths_top.to_date,
+            paths_top.channel, paths_top.domain, paths_top.segment, paths_top.device_type
+        ) as l
+        where paths_top.domain is not null or paths_top.segment is not null or paths_top.device_type is not null
+    ),
+
     counted as materialized (
         select
-            case
-                when s.others is null then left(p.path, 10)
-                else translate(left(p.path, 10), s.others, s.firsts)
-            end as path,
-            sum(p.sessions)::bigint as sessions
-        from mart.path_count as p
+            case when s.others is null then g.path else translate(g.path, s.others, s.firsts) end as path,
+            sum(g.sessions)::bigint as sessions
+        from gone as g
         cross join same as s
-        where
-            p.session_date >= coalesce(paths_top.from_date, '-infinity')
-            and p.session_date <= coalesce(paths_top.to_date, 'infinity')
         group by 1
     ),
 
@@ -53,5 +67,5 @@ as $$
     from most as m
     having (select count(*) from counted) > count(*)
 $$;
-revoke execute on function mart.paths_top(integer, date, date) from public;
-grant execute on function mart.paths_top(integer, date, date) to jm_dashboard;
+revoke execute on function mart.paths_top(integer, date, date, text, text, text, text) from public;
+grant execute on function mart.paths_top(integer, date, date, text, text, text, text) to jm_dashboard;

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import psycopg
 import pytest
 from tests.oracle import logs, paths
 from tests.oracle.bank import Bank
+from tests.oracle.logs import Session
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -66,21 +68,40 @@ def test_main_of_all_logs(bank: Bank) -> None:
         assert edges(bank.call("paths_main", None, depth=4, **scope)) == paths.main(within, 4, None), (first, last)
 
 
+def some_scope(chance: random.Random) -> tuple[dict[str, Any], dict[str, str]]:
+    """Dates over many logs, and other filters."""
+    first, last = chance.choice([(0, 250), (40, 45), (1, 31)])
+    return {"from_date": logs.date_of(first), "to_date": logs.date_of(last)}, filters(chance)
+
+
+def within(bank: Bank, dates: dict[str, Any], scope: dict[str, str]) -> list[Session]:
+    sessions = [s for log in bank.sessions for s in log if dates["from_date"] <= s.date <= dates["to_date"]]
+    return paths.chosen(sessions, **scope)
+
+
 def test_top(bank: Bank) -> None:
-    for first, last, top_k in ((0, 250, 3), (40, 45, 1), (1, 31, 10_000)):
-        scope = {"from_date": logs.date_of(first), "to_date": logs.date_of(last)}
-        wanted = Counter(
-            tuple(session.nodes[:10])
-            for log in bank.sessions
-            for session in log
-            if scope["from_date"] <= session.date <= scope["to_date"]
-        )
-        rows = bank.call("paths_top", None, top_k=top_k, **scope)
+    chance = random.Random(bank.number)
+    for top_k in (1, 1, 3, 3, 3, 10_000, 10_000, 10_000):
+        dates, scope = some_scope(chance)
+        wanted = Counter(tuple(session.nodes[:10]) for session in within(bank, dates, scope))
+        rows = bank.call("paths_top", None, top_k=top_k, **dates, **scope)
         named = {tuple(nodes): sessions for nodes, sessions in rows if nodes}
         assert sorted(named.values()) == sorted(sessions for _, sessions in wanted.most_common(top_k))
         assert named.items() <= wanted.items()
         others = [wanted.total() - sum(named.values())] if len(wanted) > top_k else []
         assert [sessions for nodes, sessions in rows if not nodes] == others
+
+
+def test_moves(bank: Bank) -> None:
+    chance = random.Random(bank.number)
+    for top_k in (1, 3, 3, 3, 100, 100, 100, 100):
+        dates, scope = some_scope(chance)
+        wanted = Counter(
+            move for session in within(bank, dates, scope) for move in pairwise(session.nodes) if len(set(move)) > 1
+        )
+        rows = bank.call("paths_moves", None, top_k=top_k, **dates, **scope)
+        assert [row[2] for row in rows] == [times for _, times in wanted.most_common(top_k)]
+        assert {row[:2]: row[2] for row in rows}.items() <= wanted.items()
 
 
 def test_around(bank: Bank) -> None:

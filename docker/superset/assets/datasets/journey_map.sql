@@ -1,59 +1,48 @@
--- The filters act before the ranking: which moves are the most frequent depends on dates and channel.
 {% set own_roles = current_user_roles() -%}
 {% set period = get_time_filter('session_date') -%}
-{% set channels = filter_values('channel') -%}
-with edge as (
-    select from_node, to_node, session_date, channel, sessions
-    from mart.path_edge
-    where
-        to_node <> '이탈'
-        and from_node <> to_node
-        {% if period.from_expr %}and session_date >= {{ period.from_expr }}{% endif %}
-        {% if period.to_expr %}and session_date < {{ period.to_expr }}{% endif %}
-        {% if channels %}and channel in {{ channels | where_in }}{% endif %}
-),
+{% set segments = filter_values('segment') -%}
+{% include '_scope.sql' %},
 
-frequent as (
-    select from_node, to_node
-    from edge
-    group by from_node, to_node
-    order by sum(sessions) desc, from_node, to_node
-    limit 40
-),
-
--- Links are made once for each page, not for each of its moves and days.
-name as materialized (
+-- Links are made once for each page, not for each of its moves.
+page as materialized (
     select
-        page.node,
-        page.label,
+        known.node,
         {% if around_roles | select('in', own_roles or []) | list -%}
         mart.dashboard_link(
             {{ [around] | where_in }},
-            jsonb_build_object('anchor', page.label || ' · ' || page.kind) || {% include '_carried.sql' %},
-            page.label
+            jsonb_build_object('anchor', known.label || ' · ' || known.kind) || {% include '_carried.sql' %},
+            known.label
         )
         {%- else -%}
-        page.label
-        {%- endif %} as label_shown
+        known.label
+        {%- endif %} as shown
     from (
         select
             node,
             min(label) as label,
-            case when min(kind) = 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end as kind
+            case min(kind) when 'transaction' then {{ [transaction] | where_in }} else {{ [page] | where_in }} end as kind
         from mart.node
         group by node
-    ) as page
+    ) as known
 )
 
 select
-    edge.session_date,
-    edge.channel,
-    coalesce(source.label, edge.from_node) as source,
-    coalesce(target.label, edge.to_node) as target,
-    coalesce(source.label_shown, edge.from_node) as source_shown,
-    coalesce(target.label_shown, edge.to_node) as target_shown,
-    edge.sessions as moves
-from edge
-inner join frequent on edge.from_node = frequent.from_node and edge.to_node = frequent.to_node
-left join name as source on edge.from_node = source.node
-left join name as target on edge.to_node = target.node
+    scope.session_date,
+    scope.channel,
+    scope.domain,
+    scope.device_type,
+    scope.segment,
+    coalesce(source.label, path.from_node) as source,
+    coalesce(target.label, path.to_node) as target,
+    coalesce(source_page.shown, path.from_node) as source_shown,
+    coalesce(target_page.shown, path.to_node) as target_shown,
+    path.moves
+from scope
+cross join lateral mart.paths_moves(
+    top_k => 40, from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel,
+    domain => scope.domain, segment => scope.segment_id, device_type => scope.device_type
+) as path
+left join name as source on path.from_node = source.node
+left join name as target on path.to_node = target.node
+left join page as source_page on path.from_node = source_page.node
+left join page as target_page on path.to_node = target_page.node

@@ -1,12 +1,13 @@
 {% set period = get_time_filter('session_date') -%}
-with name as (
-    select node, min(label) as label
-    from mart.node
-    group by node
-)
+{% set segments = filter_values('segment') -%}
+{% include '_scope.sql' %}
 
 select
-    coalesce(period.from_date, period.to_date) as session_date,
+    scope.session_date,
+    scope.channel,
+    scope.domain,
+    scope.device_type,
+    scope.segment,
     coalesce(
         (
             select string_agg(coalesce(name.label, step.node), ' → ' order by step.step_no)
@@ -16,9 +17,8 @@ select
         {{ [other] | where_in }}
     ) as path,
     top.sessions
-from (
-    select
-        {% if period.from_expr %}{{ period.from_expr }}{% else %}null{% endif %}::date as from_date,
-        {% if period.to_expr %}{{ period.to_expr }}{% else %}null{% endif %}::date - 1 as to_date
-) as period
-cross join lateral mart.paths_top(50, period.from_date, period.to_date) as top
+from scope
+cross join lateral mart.paths_top(
+    top_k => 50, from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel,
+    domain => scope.domain, segment => scope.segment_id, device_type => scope.device_type
+) as top

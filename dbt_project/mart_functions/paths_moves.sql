@@ -1,0 +1,43 @@
+-- The `top_k` moves from one node to another that are made most often, at whatever step: the map of journeys. Without
+-- domain, segment and device it reads mart.path_move, otherwise the sessions themselves.
+create or replace function mart.paths_moves(
+    top_k integer default 40, from_date date default null, to_date date default null,
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
+)
+returns table (from_node text, to_node text, moves bigint)
+language sql stable security definer rows 40
+set search_path = '' set work_mem = '64MB'
+as $$
+    with moved as (
+        select m.path as pair, sum(m.visits) as moves
+        from mart.path_move as m
+        where
+            paths_moves.domain is null and paths_moves.segment is null and paths_moves.device_type is null
+            and m.next_node_id is not null
+            and m.session_date >= coalesce(paths_moves.from_date, '-infinity')
+            and m.session_date <= coalesce(paths_moves.to_date, 'infinity')
+            and (paths_moves.channel is null or m.channel = paths_moves.channel)
+        group by 1
+        union all
+        select substr(s.path, g.step_no, 2), count(*)
+        from mart.session_selected(
+            paths_moves.from_date, paths_moves.to_date,
+            paths_moves.channel, paths_moves.domain, paths_moves.segment, paths_moves.device_type
+        ) as s
+        cross join lateral generate_series(1, length(s.path) - 1) as g (step_no)
+        where paths_moves.domain is not null or paths_moves.segment is not null or paths_moves.device_type is not null
+        group by 1
+    )
+
+    select f.code, t.code, sum(m.moves)::bigint
+    from moved as m
+    inner join raw.node as f on raw.char_node(left(m.pair, 1)) = f.node_id
+    inner join raw.node as t on raw.char_node(right(m.pair, 1)) = t.node_id
+    where f.code <> t.code
+    group by 1, 2
+    order by 3 desc, 1, 2
+    limit paths_moves.top_k
+$$;
+revoke execute on function mart.paths_moves(integer, date, date, text, text, text, text) from public;
+grant execute on function mart.paths_moves(integer, date, date, text, text, text, text) to jm_dashboard;
