@@ -8,6 +8,7 @@
 
 {% set anchors = filter_values('anchor') -%}
 {% set occurrences = filter_values('occurrence') -%}
+{% set steps = filter_values('step') -%}
 {% include '_anchor.sql' %},
 
 chosen as (
@@ -55,7 +56,11 @@ edge as (
     from chosen
     cross join scope
     cross join lateral mart.paths_around(
-        node => chosen.code, before => 2, after => 2, occurrence => chosen.occurrence, kind => chosen.kind,
+        node => chosen.code,
+        -- a table of one step asks for no more
+        before => {% if '-1' in steps %}1{% elif '0' in steps %}0{% else %}2{% endif %},
+        after => {% if '0' in steps %}1{% elif '-1' in steps %}0{% else %}2{% endif %},
+        occurrence => chosen.occurrence, kind => chosen.kind,
         from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
         segment => scope.segment_id, device_type => scope.device_type
     ) as path
