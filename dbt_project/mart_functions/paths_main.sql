@@ -36,7 +36,8 @@ begin
     with beginning as (
         select left(s.path, paths_main.depth + 1) as path, count(*) as sessions
         from mart.session_selected(
-            paths_main.from_date, paths_main.to_date,
+            -- the plan for dates that never come starts no second process
+            case when is_kept then 'infinity' else paths_main.from_date end, paths_main.to_date,
             paths_main.channel, paths_main.domain, paths_main.segment, paths_main.device_type
         ) as s
         where not is_kept
