@@ -131,6 +131,31 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# The first value of a column among the rows of a delta model that belong to something (`condition`, on alias m). In a run
+   of changes by the indexes of mart.x and build.x: of the union next.x, min() would read all that belong. #}
+{% macro first_of(name, column, condition) -%}
+    {%- set relation = ref(name) -%}
+    {%- if is_full() -%}
+    (select min(m.{{ column }}) from {{ relation }} as m where {{ condition }})
+    {%- else -%}
+    {%- set node = graph.nodes.get('model.' ~ project_name ~ '.' ~ name) if execute -%}
+    least(
+        (
+            select m.{{ column }} from {{ published(name) }} as m
+            where {{ condition }} and not ({{ delta_replaces(node) if node }})
+            order by m.{{ column }}
+            limit 1
+        ),
+        (
+            select m.{{ column }} from {{ computed(name) }} as m
+            where {{ condition }}
+            order by m.{{ column }}
+            limit 1
+        )
+    )
+    {%- endif -%}
+{%- endmacro %}
+
 {# What this run computed of a delta model, without the untouched rest that ref() adds in runs of changes. #}
 {% macro computed(name) -%}
     {%- set relation = ref(name) -%}

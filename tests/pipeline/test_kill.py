@@ -25,7 +25,7 @@ from tests.pipeline.comparison import State, differences, mart_by_name, raw_by_n
 from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.landing import land
-from journeymart.publish import publish
+from journeymart.publish import PublishError, publish
 from journeymart.sample.generate import Spec, generate
 from journeymart.settings import REPO, Settings
 
@@ -120,6 +120,26 @@ def test_killed(warehouse: Settings, history: Path, undisturbed: Undisturbed, tm
     assert_whole_files(warehouse)
     assert differences(before, undisturbed.mart) == {}
     assert differences(raw_by_name(warehouse), undisturbed.raw) == {}
+
+
+def test_a_row_that_would_stand_twice_is_not_published(warehouse: Settings, history: Path, tmp_path: Path) -> None:
+    arrive(history, tmp_path, range(DAYS_BEFORE))
+    pipeline.run(warehouse, tmp_path)
+    arrive(history, tmp_path, range(DAYS_BEFORE, DAYS))
+    land(tmp_path, "twice", settings=warehouse)
+    run_id, scope = prepare(warehouse)
+    assert scope == "changes"
+    before = mart_by_name(warehouse)
+    with connect("jm_builder", settings=warehouse, autocommit=True) as connection:
+        connection.execute(
+            "insert into build.session_fact select m.* from mart.session_fact as m"
+            " inner join next.session_fact as n using (visitor_key, started_at)"
+            " left join build.session_fact as b using (visitor_key, started_at)"
+            " where b.visitor_key is null limit 1"
+        )
+    with pytest.raises(PublishError, match=r"mart.session_fact: Key \(visitor_key, started_at\)=.* already exists"):
+        publish(warehouse, run_id)
+    assert mart_by_name(warehouse) == before
 
 
 def arrive(history: Path, landing: Path, days: Iterable[int]) -> None:

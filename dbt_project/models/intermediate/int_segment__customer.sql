@@ -70,9 +70,9 @@ with touched as (
 select
     t.customer_key,
     least(
-        (select min(s.started_at) from {{ ref('session_fact') }} as s where s.customer_key = t.customer_key),
-        (select min(f.transacted_at) from {{ ref('transaction_fact') }} as f where f.customer_key = t.customer_key),
-        (select min(m.matched_at) from {{ ref('step_match') }} as m where m.person_key = t.customer_key),
+        {{ first_of('session_fact', 'started_at', 'm.customer_key = t.customer_key') }},
+        {{ first_of('transaction_fact', 'transacted_at', 'm.customer_key = t.customer_key') }},
+        {{ first_of('step_match', 'matched_at', 'm.person_key = t.customer_key') }},
         (
             select min(u.valid_from)::timestamp at time zone '{{ session_policy().time_zone }}'
             from {{ ref('customer') }} as u

@@ -109,12 +109,13 @@ def _replace_rows(connection: psycopg.Connection, model: Any) -> tuple[int, int]
     removed = connection.execute(
         sql.SQL("delete from {} as m where {}").format(mart, _trusted(model.replaces))
     ).rowcount
-    added = connection.execute(
-        sql.SQL("insert into {mart} ({columns}) select {columns} from {build} as b where {keep}").format(
-            mart=mart, columns=columns, build=build, keep=_trusted(model.keep)
-        )
-    ).rowcount
-    return removed, added
+    insert = sql.SQL("insert into {mart} ({columns}) select {columns} from {build} as b where {keep}").format(
+        mart=mart, columns=columns, build=build, keep=_trusted(model.keep)
+    )
+    try:
+        return removed, connection.execute(insert).rowcount
+    except psycopg.errors.UniqueViolation as error:  # what the model replaces leaves a row that it has computed again
+        raise PublishError(f"mart.{model.name}: {error.diag.message_detail} Nothing was published") from error
 
 
 def _take_over(connection: psycopg.Connection, model: Any) -> tuple[int, int]:

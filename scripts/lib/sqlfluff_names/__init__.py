@@ -174,6 +174,11 @@ def look_up(relation: str, alias: str, condition: str) -> str:
     return f"inner join {relation} as {alias} on {condition}"
 
 
+def first_of(name: str, column: str, condition: str) -> str:
+    """A value."""
+    return f"(select min(m.{column}) from next.{name} as m where {condition})"
+
+
 def pace_of(longest: str) -> str:
     """What to sort by."""
     return f"{longest} is null, {longest}"

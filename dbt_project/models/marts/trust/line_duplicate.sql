@@ -2,15 +2,26 @@
 -- depends_on: {{ ref('int_run__event') }}
 -- Clickstream ids are compared as text only where 64 bits of their hash agree.
 with repeated as (
+    {%- if is_full() %}
     select event_hash
-    from {{ landed('event') if is_full() else source('raw', 'event') }}
-    {%- if not is_full() %}
-    where
-        event_hash in (select n.event_hash from {{ new_lines('event') }} as n)
-        and {{ is_visible('row_id') }}
-    {%- endif %}
+    from {{ landed('event') }}
     group by event_hash
     having count(*) > 1
+    {%- else %}
+    -- looked for one by one in the index: the planner would read all events for those of a day
+    select n.event_hash
+    from (select distinct l.event_hash from {{ new_lines('event') }} as l) as n
+    cross join lateral (
+        select count(*) as lines
+        from (
+            select
+            from {{ source('raw', 'event') }} as e
+            where e.event_hash = n.event_hash
+            limit 2
+        ) as two
+    ) as found
+    where found.lines > 1
+    {%- endif %}
 ),
 
 events as (
