@@ -22,7 +22,7 @@ as $$
         where n.node_id <> n.first_id
     ),
 
-    gone as (
+    walked as (
         select left(p.path, 10) as path, p.sessions
         from mart.path_count as p
         where
@@ -41,9 +41,9 @@ as $$
 
     counted as materialized (
         select
-            case when s.others is null then g.path else translate(g.path, s.others, s.firsts) end as path,
-            sum(g.sessions)::bigint as sessions
-        from gone as g
+            case when s.others is null then w.path else translate(w.path, s.others, s.firsts) end as path,
+            sum(w.sessions)::bigint as sessions
+        from walked as w
         cross join same as s
         group by 1
     ),
