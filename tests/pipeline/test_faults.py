@@ -280,7 +280,7 @@ from pathlib import Path
 from journeymart.landing import land, load, readers
 from journeymart.settings import Settings
 load.CHUNK_BYTES = readers.CHUNK_BYTES = int(sys.argv[2])
-load.BATCH_BYTES = 2 * load.CHUNK_BYTES
+load.BATCH_BYTES = load.CHUNK_BYTES
 [result] = land(Path(sys.argv[1]), "memory", settings=Settings.load())
 assert result.status == "loaded", result
 """
@@ -288,8 +288,8 @@ assert result.status == "loaded", result
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(zone: Zone, server: Settings, monkeypatch: pytest.MonkeyPatch):
-    """Files of twelve and of twenty-four chunks need as much, of us and of PostgreSQL: as many as fit into four batches
-    are on their way through the three threads. Measured as scripts/bench does."""
+    """Files of twelve and of twenty-four chunks need as much, of us and of PostgreSQL: no more than seven
+    are on their way through the threads at a time. Measured as scripts/bench does."""
     monkeypatch.syspath_prepend(REPO / "scripts" / "lib")
     measure = importlib.import_module("measuring").measure
     chunk_bytes = CHUNK_BYTES // 16

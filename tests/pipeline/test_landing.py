@@ -602,14 +602,17 @@ def test_many_small_files_share_transactions(zone: Zone, monkeypatch: pytest.Mon
 
 
 def test_several_chunks_are_one_file(zone: Zone, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(loading, "CHUNK_BYTES", 5_000)
+    monkeypatch.setattr(loading, "BATCH_BYTES", 5_000)
     monkeypatch.setattr("journeymart.landing.readers.CHUNK_BYTES", 5_000)
-    zone.put("clickstream/a.ndjson", [event(number) if number % 100 else {} for number in range(1000)])
+    lines = [event(number, visitor_id=f"v{number // 2}") if number % 100 else {} for number in range(1000)]
+    zone.put("clickstream/a.ndjson", lines)
     [result] = zone.land()
     assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (1000, 990, 10)
     assert zone.value("select count(distinct row_id) from raw.event") == 990
     assert [line_no for line_no, *_ in zone.quarantine()] == [number + 1 for number in range(0, 1000, 100)]
     assert zone.value("select bool_and('e' || (row_id & 4294967295) - 1 = event_id) from raw.clickstream")
+    # encoders that work at the same time add no value twice, and waste no key
+    assert zone.query("select count(*), max(visitor_key) - min(visitor_key) from raw.visitor") == [(500, 499)]
 
 
 def test_concurrent_loaders_load_each_content_once(zone: Zone):
@@ -689,6 +692,24 @@ def test_indexes_are_built_behind_a_load_that_outweighs_the_tables(zone: Zone, m
     zone.put("clickstream/next.ndjson", [event(1)])
     zone.land()
     assert indexed() == every
+
+
+def test_loaders_that_end_together_build_the_indexes_once(zone: Zone):
+    def build(_loader: int) -> None:
+        with connect("jm_loader", settings=zone.settings, autocommit=True) as warehouse:
+            indexes.create_behind(warehouse)
+
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    with connect("jm_loader", settings=zone.settings, autocommit=True) as warehouse:
+        warehouse.execute("select raw.drop_event_indexes()")
+    with ThreadPoolExecutor(2) as loaders, connect("jm_admin", settings=zone.settings) as third:
+        third.execute("lock table raw.event in row exclusive mode")  # as a load that goes on
+        built = loaders.map(build, range(2))
+        while zone.value(waiting) < 2:
+            time.sleep(0.01)
+        third.rollback()
+        assert list(built) == [None, None]
+    assert zone.value("select count(*) from pg_indexes where tablename = 'event' and schemaname = 'raw'") == 2
 
 
 # ── foreign files, by YAML alone ──

@@ -12,8 +12,9 @@ from pathlib import Path
 from psycopg.types.json import Jsonb
 
 from journeymart.landing.archive import Entry
+from journeymart.landing.encode import REFUSED, words
 from journeymart.landing.files import FileResult, LandingFile
-from journeymart.landing.load import NO_ROOM, REFUSED, Content, FileChangedError, Loader, words
+from journeymart.landing.load import NO_ROOM, Content, FileChangedError, Loader
 from journeymart.landing.readers import FileRejectedError
 from journeymart.settings import Settings
 

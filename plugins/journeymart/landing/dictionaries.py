@@ -7,7 +7,8 @@ concurrent loaders cannot block each other, a key once seen is valid for ever, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 
 import duckdb
 import psycopg
@@ -25,6 +26,7 @@ class Dictionary:
     key: str
     columns: dict[str, str]
     identity: tuple[str, ...]  # the columns that tell values apart
+    _adding: Lock = field(default_factory=Lock)  # of two threads one would add what the other has, and waste its keys
 
     def fill(
         self,
@@ -54,7 +56,8 @@ class Dictionary:
             engine.unregister("found")
             if not clean:
                 return False
-        keys = self._keys(warehouse, found)
+        with self._adding:
+            keys = self._keys(warehouse, found)
         engine.register("filled", found.append_column("key", pa.array(keys, pa.int32())))
         engine.execute(f"insert into {keys_table} from filled")
         engine.unregister("filled")

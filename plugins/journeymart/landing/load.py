@@ -4,7 +4,8 @@ The ledger row of a file, its rows and its quarantine are one transaction: where
 of them are there or none. A unique index on (source, sha256) makes a second loader of the same content wait for the
 first one and then record a repeat. Small files share a transaction; if one of them is rejected each half has its own.
 
-Work is a pipeline of three threads that each wait for the next chunk: read and cut, type and encode, copy.
+Work is a pipeline of threads that each wait for the next chunk: one reads and cuts, two encode (two engines of one
+thread each take less than one of two threads, and neither waits for the other), one copies.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ import hashlib
 import json
 import logging
 import os
-import re
-import tempfile
-from collections import Counter
+from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,7 +30,6 @@ import duckdb
 import numpy as np
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 from pgpq.encoders import StringEncoderBuilder
 from pgpq.schema import Jsonb as JsonbType
@@ -39,59 +38,39 @@ from psycopg.types.json import Jsonb
 
 from journeymart.db import connect
 from journeymart.definitions.pages import Pages, load_pages
-from journeymart.definitions.sources import Source, Sources, load_sources
-from journeymart.definitions.transactions import Transactions, length, load_transactions
+from journeymart.definitions.sources import Sources, load_sources
+from journeymart.definitions.transactions import Transactions, load_transactions
 from journeymart.landing.archive import Archive, Copy, keep_all
-from journeymart.landing.decode import EXTRA, HASH_OF_KEYS, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder, pairs
-from journeymart.landing.decode import name as quoted
+from journeymart.landing.decode import ROW_ID
+from journeymart.landing.encode import REFUSED, Batch, Encoded, Encoder, Rules, Tally, words
 from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
 from journeymart.landing.messages import read_messages
 from journeymart.landing.personal import mask_line
 from journeymart.landing.protection import SECRET, Protection
 from journeymart.landing.readers import (
     CHUNK_BYTES,
-    LINE,
     LINE_NO,
     Chunk,
     FileRejectedError,
-    Reject,
     read_csv,
     read_lines,
     read_parquet,
 )
 from journeymart.landing.targets import JSON_COLUMNS, TARGETS, Target
-from journeymart.landing.typed import Typed, shared_out
 from journeymart.settings import Settings
 
-GROUP_BYTES = 64 * 2**20  # landed bytes that share a transaction
+GROUP_BYTES = 256 * 2**20  # landed bytes that share a transaction
 GROUP_FILES = 1000
-BATCH_BYTES = 2 * CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
-ENGINE_MEMORY = "800MB"
+BATCH_BYTES = CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
+ENCODERS = 2
+ENGINES_MEMORY = 800  # MB, of all encoders
 COPY_ROWS = 50_000
-CACHED_KEY_SETS = 100_000
-CONTENT_ID_LENGTH = 16
 PLAN_HASH_LENGTH = 16
 # Of a tracking plan: what says nothing about how a line is read.
 NO_MEANING = frozenset({"label", "description", "category", "channels", "expect_every", "require_done"})
-# The properties of a row as an object, whatever they are.
-PROPERTIES_OBJECT = """case
-    when properties is null then '{}'
-    when json_type(properties) = 'OBJECT' then properties
-    else json_object('properties', properties::json) end"""
 END = object()
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
-Copied = dict[str, pa.Table]
-
-
-# PostgreSQL refuses a value (NUL characters, JSON it cannot hold), so the file is worth a closer look.
-REFUSED = (
-    psycopg.DataError,
-    psycopg.errors.ProgramLimitExceeded,
-    psycopg.errors.StatementTooComplex,
-)
-
-
 # The machine or the server has no room; it says nothing about the file, which is taken again.
 NO_ROOM = (
     OSError,
@@ -102,8 +81,6 @@ NO_ROOM = (
     psycopg.errors.InsufficientResources,
     psycopg.errors.IoError,
 )
-
-
 LEDGER_ROW = """
     insert into raw.file
         (source, path, sha256, bytes, modified_at, format, declared, status, error, repeat_of, run_id, plan_hash)
@@ -129,36 +106,6 @@ class FileChangedError(Exception):
     """The file is no longer the one that was discovered."""
 
 
-@dataclass
-class Tally:
-    """What was counted for one file, or for its part of a batch."""
-
-    loaded: int = 0
-    quarantined: int = 0
-    hash: int = 0  # sum of the line hashes of loaded rows
-    days: Counter[date] = field(default_factory=Counter)  # loaded rows by the day they happened
-    first_at: datetime | None = None
-    last_at: datetime | None = None
-    all_totals: dict[str, Decimal] = field(default_factory=dict)  # of every line whose number can be read
-    totals: dict[str, Decimal] = field(default_factory=dict)  # of loaded rows
-
-    def written(self) -> dict[str, str]:
-        """The totals of loaded rows as text, which is exact."""
-        return {number: f"{total.normalize():f}" for number, total in self.totals.items()}
-
-    def add(self, other: Tally) -> None:
-        """Count another part of the same file."""
-        self.loaded += other.loaded
-        self.quarantined += other.quarantined
-        self.hash += other.hash
-        self.days.update(other.days)
-        self.first_at = min(filter(None, (self.first_at, other.first_at)), default=None)
-        self.last_at = max(filter(None, (self.last_at, other.last_at)), default=None)
-        for mine, theirs in ((self.all_totals, other.all_totals), (self.totals, other.totals)):
-            for number, total in theirs.items():
-                mine[number] = mine.get(number, Decimal(0)) + total
-
-
 @dataclass(frozen=True)
 class Content:
     """What identifies the content of a file, and what its sender declares about it."""
@@ -166,22 +113,6 @@ class Content:
     sha256: str
     declared: Any
     copy: Copy  # on its way into the archive
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one or several files that have the same columns."""
-
-    format: str
-    table: pa.Table
-    rejects: list[tuple[int, Reject]]
-    bytes: int
-
-    def with_more(self, table: pa.Table, rejects: list[tuple[int, Reject]]) -> Batch:
-        """This batch and a chunk behind it."""
-        return Batch(
-            self.format, pa.concat_tables([self.table, table]), self.rejects + rejects, self.bytes + table.nbytes
-        )
 
 
 class Loader:
@@ -197,34 +128,26 @@ class Loader:
         self.transactions: Transactions = load_transactions(definitions, self.sources)
         self._settings = settings or Settings.load()
         self.archive = Archive(self._settings.archive)
-        self.protection = Protection(
-            self.sources.personal, self._settings.secret(SECRET), self.transactions.personal_items()
-        )
+        personal = self.transactions.personal_items()
+        self.protection = Protection(self.sources.personal, self._settings.secret(SECRET), personal)
         self._closing = ExitStack()
         self._plans: dict[str, str] = {}
-        self._keys: dict[int, frozenset[str]] = {}  # NDJSON: hash of the keys of a line → the keys
-        self._chunk = pa.table({})  # what the table `chunk` is made of
-        self._chunk_keys: set[int] = set()  # the hashes that occur in the table `chunk`
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             opening.callback(self._disconnect)
             self._connect()
             self.archive.clear()
-            spill = opening.enter_context(tempfile.TemporaryDirectory(prefix="journeymart-"))
-            self.engine = opening.enter_context(duckdb.connect())
-            for setting in (
-                f"memory_limit = '{ENGINE_MEMORY}'",
-                f"temp_directory = '{spill}'",
-                f"threads = {len(os.sched_getaffinity(0))}",
-                "enable_external_access = false",
-                "enable_progress_bar = false",  # standard output belongs to the command line's own result
-            ):
-                self.engine.execute(f"set {setting}")
-            actions = self.warehouse.execute("select action_id, action_type from raw.action").fetchall()
-            self.typed = Typed(self.engine)
-            self.engine.execute("create table actions (action_id smallint, action_type varchar)")
-            self.engine.executemany("insert into actions values (?, ?)", actions)
+            actions: dict[str, int] = dict(
+                self.warehouse.execute("select action_type, action_id from raw.action").fetchall()
+            )
+            rules = Rules(self.sources, self.pages, self.transactions, self.protection)
+            cores = len(os.sched_getaffinity(0))
+            number = min(ENCODERS, cores)
+            self._encoders = [
+                opening.enter_context(Encoder(rules, actions, cores // number, ENGINES_MEMORY // number))
+                for _ in range(number)
+            ]
             self._closing = opening.pop_all()
         return self
 
@@ -318,9 +241,8 @@ class Loader:
             return self._load_contents(files, contents, careful)
 
     def _load_contents(self, files: list[LandingFile], contents: list[Content], careful: bool) -> list[FileResult]:
-        source = self.sources.sources[files[0].source]
-        target = TARGETS[files[0].source]
-        self.engine.execute(f"set timezone = '{source.time_zone}'")
+        source = files[0].source
+        target = TARGETS[source]
         with self.warehouse.transaction():
             results = {}
             jobs: dict[int, LandingFile] = {}
@@ -330,19 +252,11 @@ class Loader:
                     results[file.path] = self._repeat(file, content)
                 else:
                     jobs[file_id], taken[file_id] = file, content
-            self._prepare({file_id: content.sha256 for file_id, content in taken.items()})
             tallies = {file_id: Tally() for file_id in jobs}
-            with (
-                closing(prefetch(self._batches(jobs))) as batches,
-                closing(prefetch(self._encode(files[0].source, batches, careful))) as encoded,
-            ):
-                for copied, counted in encoded:
-                    for table, rows in copied.items():
-                        self._copy(table, rows)
-                    for file_id, tally in counted.items():
-                        tallies[file_id].add(tally)
-            if target.names:
-                self._store_names()
+            hashes = {file_id: content.sha256 for file_id, content in taken.items()}
+            for counted in self._rows(source, jobs, hashes, careful):
+                for file_id, tally in counted.items():
+                    tallies[file_id].add(tally)
             for file_id, file in jobs.items():
                 results[file.path] = self._checked(file, file_id, taken[file_id], tallies[file_id], target)
             keep_all([content.copy for content in taken.values()])
@@ -421,14 +335,21 @@ class Loader:
         file_id = self._insert(file, content, "repeated", repeat_of=original[0])
         return FileResult(file.source, file.path, "repeated", file_id)
 
-    def _prepare(self, hashes: dict[int, str]) -> None:
-        """Empty tables of the engine for files with these sha256."""
-        contents = pa.array([sha256[:CONTENT_ID_LENGTH] for sha256 in hashes.values()], pa.string())
-        self.engine.register("new", pa.table({"_file_id": pa.array(hashes, pa.int32()), "_content_id": contents}))
-        self.engine.execute("create or replace temp table files as from new")
-        self.engine.unregister("new")
-        self.engine.execute("create or replace temp table unstorable (row_id bigint)")
-        self.engine.execute("create or replace temp table names (node_id integer, name varchar, last_at timestamptz)")
+    def _rows(
+        self, source: str, jobs: dict[int, LandingFile], hashes: dict[int, str], careful: bool
+    ) -> Iterator[dict[int, Tally]]:
+        """Copy the rows of files of one source, and the names in them; what was counted, batch by batch."""
+        for encoder in self._encoders:
+            encoder.begin(source, hashes, self._dictionaries, careful)
+        with (
+            closing(prefetch(self._batches(jobs))) as batches,
+            closing(prefetch(self._encoded(batches))) as encoded,
+        ):
+            for batch in encoded:
+                for table, rows in batch.rows.items():
+                    self._copy(table, rows)
+                yield batch.tallies
+        self._store_names()
 
     # ── first stage: read and cut ──
 
@@ -467,224 +388,17 @@ class Loader:
 
     # ── second stage: type and encode ──
 
-    def _encode(
-        self, source: str, batches: Iterable[Batch], careful: bool
-    ) -> Generator[tuple[Copied, dict[int, Tally]]]:
-        """What to copy into which table, and what was counted, batch by batch."""
-        target = TARGETS[source]
-        decoder: Decoder | None = None
-        for batch in batches:
-            keys = self._register(batch)
-            schema = batch.table.schema
-            if decoder is None or decoder.schema != schema or decoder.format != batch.format or keys - decoder.keys:
-                if decoder is not None:
-                    keys |= decoder.keys
-                plan = self.sources.sources[source]
-                shortened = self.protection.shortened(plan)
-                decoder = Decoder(plan, batch.format, schema, target.derived, keys, careful, shortened)
-            self._decode(decoder)
-            if careful and self._find_unstorable():
-                self._decode(decoder)
-            self.protection.apply(self.engine, self.typed, decoder.source, target.derived, target.in_dictionaries)
-            if not self._look_up(target, checked=True):
-                known = target.in_dictionaries
-                self.protection.apply(self.engine, self.typed, decoder.source, target.derived, known, only_known=True)
-                self._look_up(target, checked=False)
-            self._keep_own(decoder.source)
-            copied = {table: self.engine.sql(query).to_arrow_table() for table, query in target.tables.items()}
-            counted = self._count(target)
-            loaded = sum(tally.loaded for tally in counted.values())
-            for table, rows in copied.items():
-                if rows.num_rows != loaded:
-                    raise AssertionError(f"{rows.num_rows} rows for raw.{table} instead of {loaded}")
-            if target.names:
-                self._collect_names(target.names)
-            quarantine = self._quarantine(source, decoder, batch)
-            self.engine.unregister("chunk")
-            for file_id, _ in batch.rejects:
-                counted.setdefault(file_id, Tally()).quarantined += 1
-            yield {**copied, "quarantine": quarantine}, counted
-
-    def _look_up(self, target: Target, checked: bool) -> bool:
-        """Fill the dictionaries; False, and some of them not filled, if one would take up a personal value."""
-        for statement in target.prepare(self.pages):
-            self.engine.execute(statement)
-        if target.names and not checked:
-            self.protection.mask_column(self.engine, "places", "code")  # paths change when they are cleaned
-        is_clean = self.protection.is_clean if checked else None
-        return all(
-            dictionary.fill(self.engine, self._dictionaries, values, is_clean)
-            for dictionary, values in target.dictionaries.items()
-        )
-
-    def _decode(self, decoder: Decoder) -> None:
-        """Make `typed`, with columns that are no field merged into its properties."""
-        try:
-            self.typed.fill(decoder.sql)
-        except duckdb.Error as error:
-            if decoder.format != "parquet":
-                raise
-            reason = words(error)[:200]
-            raise FileRejectedError(f"has columns that cannot be converted: {reason}") from error
-        if decoder.format == "ndjson":
-            self._find_extra(decoder.source)
-        self.typed.update(
-            {"properties": f"json_merge_patch({EXTRA}, {PROPERTIES_OBJECT})"},
-            f"typed where {EXTRA} is not null and problem is null",
-        )
-
-    def _keep_own(self, source: Source) -> None:
-        """Merge the fields that a bank has added to the contract into the properties, typed and masked."""
-        own = {key: f"{quoted(key)}::json" if item.type == "json" else quoted(key)
-               for key, item in source.fields.items() if item.is_own}  # fmt: skip
-        if own:
-            # What is null is left out: in a patch it would take a member away.
-            members = f"json_merge_patch('{{}}', to_json({{{pairs(own)}}}))"
-            known = ", ".join(f"{quoted(key)}::varchar" for key in own)
-            self.typed.update(
-                {"properties": f"json_merge_patch({PROPERTIES_OBJECT}, {members})"},
-                f"typed where problem is null and coalesce({known}) is not null",
-            )
-
-    def _register(self, batch: Batch) -> frozenset[str]:
-        """Make the rows of a batch the table `chunk`; NDJSON: the keys in them, which each line gets as a hash."""
-        self._chunk = batch.table
-        self.engine.register("chunk", shared_out(self._chunk))
-        if batch.format != "ndjson":
-            return frozenset()
-        found = self.engine.sql(
-            f"select {ROW_ID}, {HASH_OF_KEYS} as {KEYS_HASH} from chunk"  # noqa: S608 - constants
-        ).to_arrow_table()
-        if found.column(ROW_ID) != batch.table.column(ROW_ID):
-            raise AssertionError("DuckDB has changed the order of the lines")
-        self._chunk = batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH))
-        self.engine.register("chunk", shared_out(self._chunk))
-        self._chunk_keys = set(pc.unique(found.column(KEYS_HASH)).drop_null().to_pylist())
-        if len(self._keys) > CACHED_KEY_SETS:
-            self._keys.clear()
-        examples = self.engine.execute(
-            f"""
-            select {KEYS_HASH}, json_keys(line)
-            from (
-                select {KEYS_HASH}, any_value({LINE}) as line
-                from chunk where {KEYS_HASH} in (select unnest(?::ubigint[])) group by all
-            )
-            """,  # noqa: S608 - constants
-            [list(self._chunk_keys - self._keys.keys())],
-        ).fetchall()
-        self._keys.update((keys_hash, frozenset(keys or ())) for keys_hash, keys in examples)
-        return frozenset().union(*(self._keys[keys_hash] for keys_hash in self._chunk_keys))
-
-    def _find_extra(self, source: Source) -> None:
-        """Merge what has no field into one JSON object for the lines that have such keys."""
-        known = {column for key, item in source.fields.items() for column in item.columns(key)}
-        unknown = [keys_hash for keys_hash in self._chunk_keys if not known.issuperset(self._keys[keys_hash])]
-        if unknown:
-            self.typed.update(
-                {EXTRA: f"json_merge_patch({LINE}, ?)"},
-                f"typed join chunk on chunk.{ROW_ID} = typed.row_id"
-                f" where problem is null and {KEYS_HASH} in (select unnest(?::ubigint[]))",
-                [json.dumps(dict.fromkeys(sorted(known))), unknown],
-            )
-
-    def _find_unstorable(self) -> bool:
-        """Ask PostgreSQL about every JSON value of `typed`; remember the rows it refuses."""
-        columns = [row[0] for row in self.engine.execute("describe typed").fetchall() if row[0] in JSON_COLUMNS]
-        refused: list[int] = []
-        for column in columns:
-            rows = self.engine.execute(
-                f"select row_id, {column}::varchar from typed where problem is null and {column} is not null"  # noqa: S608
-            ).fetchall()
-            refused += [row_id for row_id, value in rows if not self._is_storable(value)]
-        if refused:
-            self.engine.executemany("insert into unstorable values (?)", [(row_id,) for row_id in set(refused)])
-        return bool(refused)
-
-    def _is_storable(self, value: str) -> bool:
-        try:
-            row = self._dictionaries.execute("select pg_input_is_valid(%s, 'jsonb')", (value,)).fetchone()
-        except REFUSED:
-            return False
-        return row is not None and bool(row[0])
-
-    def _count(self, target: Target) -> dict[int, Tally]:
-        day = f"case when problem is null then {target.time}::date end" if target.time else "null::date"
-        first_and_last = f"min({target.time}) filter (problem is null), max({target.time}) filter (problem is null)"
-        sums = "".join(f", sum({number}), sum({number}) filter (problem is null)" for number in target.numbers)
-        rows = self.engine.execute(
-            f"""
-            select (row_id >> 32)::integer, {day}, count(*) filter (problem is null), count(problem),
-                coalesce(sum({target.line_hash}) filter (problem is null), 0),
-                {first_and_last if target.time else "null, null"} {sums}
-            from typed group by 1, 2
-            """  # noqa: S608 - names from targets.py
-        ).fetchall()
-        counted: dict[int, Tally] = {}
-        for file_id, happened_on, loaded, quarantined, hash_, first_at, last_at, *totals in rows:
-            part = Tally(
-                loaded, quarantined, int(hash_), Counter({happened_on: loaded} if happened_on else {}),
-                first_at, last_at,
-                {number: totals[2 * i] for i, number in enumerate(target.numbers) if totals[2 * i] is not None},
-                {number: totals[2 * i + 1] for i, number in enumerate(target.numbers) if totals[2 * i + 1] is not None},
-            )  # fmt: skip
-            counted.setdefault(file_id, Tally()).add(part)
-        return counted
-
-    def _quarantine(self, source: str, decoder: Decoder, batch: Batch) -> pa.Table:
-        hidden = self.protection.hidden(decoder.source)
-        raw = "".join(f", {quoted(key)}" for key in hidden)
-        found = []
-        bad = self.engine.sql("select row_id from typed where problem is not null").to_arrow_table().column(0)
-        if len(bad):
-            self.engine.register("chunk", self._chunk.filter(pc.is_in(self._chunk.column(ROW_ID), bad)))
-            found = self.engine.execute(
-                f"select row_id, bad.problem, bad_value, bad_line{raw} from ({decoder.bad_sql}) as bad"  # noqa: S608
-                " join typed using (row_id)"
-            ).fetchall()
-        rows = []
-        for file_id, reject in batch.rejects:
-            # Nobody can say which part of a line that could not be taken apart has to be hidden.
-            kept = None if hidden else self._masked(batch.format, reject.line, ())
-            rows.append((file_id, reject.line_no, reject.field, mask_line(reject.reason), kept))
-        for row_id, number, value, line, *rest in found:
-            problem = decoder.problems[number]
-            shown = f"*{hidden[problem.field]}*" if problem.field in hidden and value else mask_line(value or "")
-            values = zip(hidden.values(), rest, strict=True)
-            kept = None if hidden and problem.field is None else self._masked(batch.format, line, values)
-            rows.append((row_id >> 32, row_id & LINE_NO_MASK, problem.field, problem.sentence(shown), kept))
-        columns = list(zip(*rows, strict=True)) or [()] * 5
-        file_ids, line_nos, fields, reasons, texts = columns
-        return pa.table(
-            {
-                "file_id": pa.array(file_ids, pa.int32()),
-                "line_no": pa.array(line_nos, pa.int64()),
-                "source": pa.array([source] * len(rows), pa.string()),
-                "field": pa.array(fields, pa.string()),
-                "reason": pa.array([reason.replace("\0", "\\x00") for reason in reasons], pa.string()),
-                "line": pa.array([line and line.replace("\0", "\\x00") for line in texts], pa.string()),
-            }
-        )
-
-    def _masked(self, file_format: str, line: str | None, values: Iterable[tuple[str, str | None]]) -> str | None:
-        """A rejected line as it may be kept. Behind a message's header numbers touch each other: none of them is."""
-        if line is None:
-            return None
-        if file_format == "messages" and self.transactions.file is not None:
-            encoding = self.transactions.file.encoding
-            width = length(self.transactions.file.header)
-            header = line.encode(encoding, "replace")[:width].decode(encoding, "ignore")
-            line = header + re.sub("[0-9]", "#", line[len(header) :])
-        return self.protection.line(line, values)
-
-    def _collect_names(self, query: str) -> None:
-        self.engine.execute(
-            f"""
-            create or replace temp table names as
-            select node_id, name, max(last_at) as last_at
-            from (select * from names union all ({query}))
-            group by all
-            """  # noqa: S608 - from targets.py
-        )
+    def _encoded(self, batches: Iterable[Batch]) -> Generator[Encoded]:
+        """The rows of batches in their order; encoders take turns, and none of them waits for a row to be copied."""
+        with ExitStack() as working:
+            workers = [working.enter_context(ThreadPoolExecutor(1)) for _ in self._encoders]
+            coming: deque[Future[Encoded]] = deque()
+            for batch, (worker, encoder) in zip(batches, cycle(zip(workers, self._encoders, strict=True))):
+                coming.append(worker.submit(encoder.encode, batch))
+                if len(coming) > len(workers):
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
 
     # ── third stage: copy, and the ledger ──
 
@@ -712,7 +426,11 @@ class Loader:
 
     def _store_names(self) -> None:
         """Keep when each name of a node was last seen, whatever the order in which files arrive."""
-        rows = self.engine.execute("select node_id, name, last_at from names order by all").fetchall()
+        last: dict[tuple[int, str], datetime] = {}
+        for encoder in self._encoders:
+            for key, seen in encoder.names().items():
+                last[key] = max(seen, last.get(key, seen))
+        rows = [(*key, seen) for key, seen in sorted(last.items())]
         self.warehouse.execute(
             """
             insert into raw.node_name as known (node_id, name, last_at)
@@ -780,11 +498,6 @@ def _without(value: Any, keys: Collection[str]) -> Any:
     if isinstance(value, dict):
         return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
     return [_without(inner, keys) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def words(error: Exception) -> str:
-    """What an error says, on one line and without personal values."""
-    return mask_line(" ".join(str(error).split()))
 
 
 def prefetch(items: Generator[Item]) -> Generator[Item]:

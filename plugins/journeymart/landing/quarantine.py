@@ -8,7 +8,7 @@ quarantine or a row, and a second replay finds nothing left to do.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from psycopg.types.json import Jsonb
 from journeymart.db import connect
 from journeymart.errors import JourneymartError
 from journeymart.landing.archive import Entry
+from journeymart.landing.encode import REFUSED, Tally, words
 from journeymart.landing.files import LandingFile
-from journeymart.landing.load import REFUSED, FileChangedError, Loader, Tally, prefetch, words
+from journeymart.landing.load import FileChangedError, Loader
 from journeymart.landing.readers import LINE_NO, Chunk, FileRejectedError
-from journeymart.landing.targets import TARGETS
 from journeymart.settings import Settings
 
 
@@ -171,30 +171,18 @@ class Replayer(Loader):
             return ReplayResult(file_id, entry.source, entry.path, lines, 0, lines, f"{entry.path} {reason}")
 
     def _replay(self, file_id: int, file: LandingFile, sha256: str, careful: bool = False) -> ReplayResult:
-        source = self.sources.sources[file.source]
-        target = TARGETS[file.source]
-        self.engine.execute(f"set timezone = '{source.time_zone}'")
         with self.warehouse.transaction():
             self.warehouse.execute("select from raw.file where file_id = %s for update", (file_id,))
             self._lines = self._take_out(file_id)
-            self._prepare({file_id: sha256})
             total = Tally()
-            with (
-                closing(prefetch(self._batches({file_id: file}))) as batches,
-                closing(prefetch(self._encode(file.source, batches, careful))) as encoded,
-            ):
-                for copied, counted in encoded:
-                    for table, rows in copied.items():
-                        self._copy(table, rows)
-                    for tally in counted.values():
-                        total.add(tally)
+            for counted in self._rows(file.source, {file_id: file}, {file_id: sha256}, careful):
+                for tally in counted.values():
+                    total.add(tally)
             if total.loaded + total.quarantined != len(self._lines):
                 raise ReplayError(
                     f"has {len(self._lines)} quarantined lines, of which {total.loaded + total.quarantined} are lines"
                     " under the rules of now; send it again as a file that supersedes it"
                 )
-            if target.names:
-                self._store_names()
             self._put_back(file_id, total)
         return ReplayResult(file_id, file.source, file.path, len(self._lines), total.loaded, total.quarantined)
 

@@ -22,6 +22,7 @@ from pyarrow import parquet
 from journeymart.landing.personal import mask_line
 
 CHUNK_BYTES = 64 * 2**20
+SEARCHED_BYTES = 2**18
 UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20
 PARQUET_ROWS = 65_536
@@ -147,13 +148,22 @@ class _Blocks:
                 if self._next_line == 1 and data[:3].tobytes() == BOM:
                     data = data[3:]
                 self.line_no = self._next_line
-                ends = np.flatnonzero(data == NEWLINE) + 1
+                ends = _line_ends(data)
                 cut = int(ends[-1]) if len(ends) else 0
                 self._carry = data[cut : cut + MAX_LINE_BYTES + 1].copy()
                 self._next_line += len(ends)
                 if cut or is_last:
                     starts = np.concatenate([np.zeros(1, dtype=np.int64), ends])
                     yield _Lines(data[:cut], starts, np.arange(self.line_no, self._next_line, dtype=np.int64)), is_last
+
+
+def _line_ends(data: Any) -> Any:
+    """Where lines end, found in portions that stay in the processor's cache."""
+    portions = [
+        np.flatnonzero(data[at : at + SEARCHED_BYTES] == NEWLINE) + (at + 1)
+        for at in range(0, len(data), SEARCHED_BYTES)
+    ]
+    return np.concatenate(portions) if portions else np.empty(0, dtype=np.int64)
 
 
 def _decompressed(raw: Any, compression: str | None) -> Any:
@@ -235,7 +245,7 @@ class _Lines:
         if encoding != UTF8:
             # No character of these encodings holds the byte of a line end, so there are as many lines as before.
             self.data = np.frombuffer(self.data.tobytes().decode(encoding).encode(), dtype=np.uint8)
-            self.starts = np.concatenate([np.zeros(1, dtype=np.int64), np.flatnonzero(self.data == NEWLINE) + 1])
+            self.starts = np.concatenate([np.zeros(1, dtype=np.int64), _line_ends(self.data)])
         return rejects
 
     def _is_text(self, encoding: str) -> bool:

@@ -17,7 +17,9 @@ from journeymart.landing.decode import name
 if TYPE_CHECKING:
     import duckdb
 
-THREAD_ROWS = 4096  # DuckDB's threads take as many rows of an Arrow table at a time
+THREAD_ROWS = (
+    16384  # so many rows of an Arrow table does one of DuckDB's threads take at a time; each time has its price
+)
 
 
 class Typed:

@@ -225,6 +225,8 @@ create or replace function raw.create_event_indexes() returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp
     set maintenance_work_mem = '256MB' as $$ -- beside the loader's own memory; what is sorted grows with the tables
 begin
+    -- one of several loaders builds them; the others wait for it
+    perform pg_advisory_xact_lock(hashtext('journeymart.event_indexes'));
     if to_regclass('raw.event_row') is null then
         create unique index if not exists event_row on raw.event (row_id);
     end if;

@@ -1,0 +1,398 @@
+"""Rows of a batch → the rows of schema raw: typed, checked, masked, with the keys of dictionaries.
+
+An encoder has an engine of its own; a loader has several, which work at the same time on one batch each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Self
+
+import duckdb
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from journeymart.definitions.pages import Pages
+from journeymart.definitions.sources import Sources
+from journeymart.definitions.transactions import Transactions, length
+from journeymart.landing.decode import EXTRA, HASH_OF_KEYS, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder, pairs
+from journeymart.landing.decode import name as quoted
+from journeymart.landing.personal import mask_line
+from journeymart.landing.protection import Protection
+from journeymart.landing.readers import LINE, FileRejectedError, Reject
+from journeymart.landing.targets import JSON_COLUMNS, TARGETS
+from journeymart.landing.typed import Typed, shared_out
+
+CACHED_KEY_SETS = 100_000
+CONTENT_ID_LENGTH = 16
+# The properties of a row as an object, whatever they are.
+PROPERTIES_OBJECT = """case
+    when properties is null then '{}'
+    when json_type(properties) = 'OBJECT' then properties
+    else json_object('properties', properties::json) end"""
+# PostgreSQL refuses a value (NUL characters, JSON it cannot hold), so the file is worth a closer look.
+REFUSED = (
+    psycopg.DataError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
+
+
+@dataclass
+class Tally:
+    """What was counted for one file, or for its part of a batch."""
+
+    loaded: int = 0
+    quarantined: int = 0
+    hash: int = 0  # sum of the line hashes of loaded rows
+    days: Counter[date] = field(default_factory=Counter)  # loaded rows by the day they happened
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    all_totals: dict[str, Decimal] = field(default_factory=dict)  # of every line whose number can be read
+    totals: dict[str, Decimal] = field(default_factory=dict)  # of loaded rows
+
+    def written(self) -> dict[str, str]:
+        """The totals of loaded rows as text, which is exact."""
+        return {number: f"{total.normalize():f}" for number, total in self.totals.items()}
+
+    def add(self, other: Tally) -> None:
+        """Count another part of the same file."""
+        self.loaded += other.loaded
+        self.quarantined += other.quarantined
+        self.hash += other.hash
+        self.days.update(other.days)
+        self.first_at = min(filter(None, (self.first_at, other.first_at)), default=None)
+        self.last_at = max(filter(None, (self.last_at, other.last_at)), default=None)
+        for mine, theirs in ((self.all_totals, other.all_totals), (self.totals, other.totals)):
+            for number, total in theirs.items():
+                mine[number] = mine.get(number, Decimal(0)) + total
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one or several files that have the same columns."""
+
+    format: str
+    table: pa.Table
+    rejects: list[tuple[int, Reject]]
+    bytes: int
+
+    def with_more(self, table: pa.Table, rejects: list[tuple[int, Reject]]) -> Batch:
+        """This batch and a chunk behind it."""
+        return Batch(
+            self.format, pa.concat_tables([self.table, table]), self.rejects + rejects, self.bytes + table.nbytes
+        )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The rows of a batch by table of schema raw, and what was counted by file."""
+
+    rows: dict[str, pa.Table]
+    tallies: dict[int, Tally]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What gives the lines of files their meaning."""
+
+    sources: Sources
+    pages: Pages
+    transactions: Transactions
+    protection: Protection
+
+
+class Encoder:
+    """Makes rows of batches, one batch at a time; use as a context manager, which closes its engine.
+
+    `actions` are the keys of raw.action; `threads` and `memory` (in MB) are what its engine may take.
+    """
+
+    def __init__(self, rules: Rules, actions: Mapping[str, int], threads: int, memory: int) -> None:
+        self._rules = rules
+        self._closing = ExitStack()
+        spill = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="journeymart-"))
+        self._engine = self._closing.enter_context(duckdb.connect())
+        for setting in (
+            f"memory_limit = '{memory}MB'",
+            f"temp_directory = '{spill}'",
+            f"threads = {threads}",
+            "enable_external_access = false",
+            "enable_progress_bar = false",  # standard output belongs to the command line's own result
+        ):
+            self._engine.execute(f"set {setting}")
+        self._typed = Typed(self._engine)
+        self._engine.execute("create table actions (action_id smallint, action_type varchar)")
+        self._engine.executemany("insert into actions values (?, ?)", [(key, name) for name, key in actions.items()])
+        self._keys: dict[int, frozenset[str]] = {}  # NDJSON: hash of the keys of a line → the keys
+        self._chunk = pa.table({})  # what the table `chunk` is made of
+        self._chunk_keys: set[int] = set()  # the hashes that occur in the table `chunk`
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._closing.close()
+
+    def begin(
+        self, source: str, hashes: Mapping[int, str], dictionaries: psycopg.Connection, careful: bool = False
+    ) -> None:
+        """Be ready for batches of files of this source, with these ids and sha256.
+
+        `dictionaries` is a connection in autocommit mode; `careful`: look at every value PostgreSQL may refuse.
+        """
+        self._name = source
+        self._source = self._rules.sources.sources[source]
+        self._target = TARGETS[source]
+        self._dictionaries = dictionaries
+        self._careful = careful
+        self._decoder: Decoder | None = None
+        self._engine.execute(f"set timezone = '{self._source.time_zone}'")
+        contents = pa.array([sha256[:CONTENT_ID_LENGTH] for sha256 in hashes.values()], pa.string())
+        self._engine.register("new", pa.table({"_file_id": pa.array(hashes, pa.int32()), "_content_id": contents}))
+        self._engine.execute("create or replace temp table files as from new")
+        self._engine.unregister("new")
+        self._engine.execute("create or replace temp table unstorable (row_id bigint)")
+        self._engine.execute("create or replace temp table names (node_id integer, name varchar, last_at timestamptz)")
+
+    def encode(self, batch: Batch) -> Encoded:
+        """The rows of a batch. Raises FileRejectedError if a column cannot be converted."""
+        target = self._target
+        decoder = self._decoder_for(batch)
+        self._decode(decoder)
+        if self._careful and self._find_unstorable():
+            self._decode(decoder)
+        protect = self._rules.protection.apply
+        known = target.in_dictionaries
+        protect(self._engine, self._typed, self._source, target.derived, known)
+        if not self._look_up(checked=True):
+            protect(self._engine, self._typed, self._source, target.derived, known, only_known=True)
+            self._look_up(checked=False)
+        self._keep_own()
+        rows = {table: self._engine.sql(query).to_arrow_table() for table, query in target.tables.items()}
+        tallies = self._count()
+        loaded = sum(tally.loaded for tally in tallies.values())
+        for table, found in rows.items():
+            if found.num_rows != loaded:
+                raise AssertionError(f"{found.num_rows} rows for raw.{table} instead of {loaded}")
+        if target.names:
+            self._collect_names(target.names)
+        rows["quarantine"] = self._quarantine(decoder, batch)
+        self._engine.unregister("chunk")
+        for file_id, _ in batch.rejects:
+            tallies.setdefault(file_id, Tally()).quarantined += 1
+        return Encoded(rows, tallies)
+
+    def names(self) -> dict[tuple[int, str], datetime]:
+        """When each name of a node was last seen, in all batches since `begin`."""
+        rows = self._engine.execute("select node_id, name, last_at from names").fetchall()
+        return {(node_id, name): last_at for node_id, name, last_at in rows}
+
+    def _decoder_for(self, batch: Batch) -> Decoder:
+        """The decoder of a batch, which becomes the table `chunk`; usually that of the batch before it."""
+        keys = self._register(batch)
+        decoder, schema = self._decoder, batch.table.schema
+        if decoder is None or decoder.schema != schema or decoder.format != batch.format or keys - decoder.keys:
+            if decoder is not None:
+                keys |= decoder.keys
+            shortened = self._rules.protection.shortened(self._source)
+            decoder = Decoder(self._source, batch.format, schema, self._target.derived, keys, self._careful, shortened)
+            self._decoder = decoder
+        return decoder
+
+    def _look_up(self, checked: bool) -> bool:
+        """Fill the dictionaries; False, and some of them not filled, if one would take up a personal value."""
+        target = self._target
+        for statement in target.prepare(self._rules.pages):
+            self._engine.execute(statement)
+        if target.names and not checked:
+            self._rules.protection.mask_column(self._engine, "places", "code")  # paths change when they are cleaned
+        is_clean = self._rules.protection.is_clean if checked else None
+        return all(
+            dictionary.fill(self._engine, self._dictionaries, values, is_clean)
+            for dictionary, values in target.dictionaries.items()
+        )
+
+    def _decode(self, decoder: Decoder) -> None:
+        """Make `typed`, with columns that are no field merged into its properties."""
+        try:
+            self._typed.fill(decoder.sql)
+        except duckdb.Error as error:
+            if decoder.format != "parquet":
+                raise
+            reason = words(error)[:200]
+            raise FileRejectedError(f"has columns that cannot be converted: {reason}") from error
+        if decoder.format == "ndjson":
+            self._find_extra()
+        self._typed.update(
+            {"properties": f"json_merge_patch({EXTRA}, {PROPERTIES_OBJECT})"},
+            f"typed where {EXTRA} is not null and problem is null",
+        )
+
+    def _keep_own(self) -> None:
+        """Merge the fields that a bank has added to the contract into the properties, typed and masked."""
+        own = {key: f"{quoted(key)}::json" if item.type == "json" else quoted(key)
+               for key, item in self._source.fields.items() if item.is_own}  # fmt: skip
+        if own:
+            # What is null is left out: in a patch it would take a member away.
+            members = f"json_merge_patch('{{}}', to_json({{{pairs(own)}}}))"
+            known = ", ".join(f"{quoted(key)}::varchar" for key in own)
+            self._typed.update(
+                {"properties": f"json_merge_patch({PROPERTIES_OBJECT}, {members})"},
+                f"typed where problem is null and coalesce({known}) is not null",
+            )
+
+    def _register(self, batch: Batch) -> frozenset[str]:
+        """Make the rows of a batch the table `chunk`; NDJSON: the keys in them, which each line gets as a hash."""
+        self._chunk = batch.table
+        self._engine.register("chunk", shared_out(self._chunk))
+        if batch.format != "ndjson":
+            return frozenset()
+        found = self._engine.sql(
+            f"select {ROW_ID}, {HASH_OF_KEYS} as {KEYS_HASH} from chunk"  # noqa: S608 - constants
+        ).to_arrow_table()
+        if found.column(ROW_ID) != batch.table.column(ROW_ID):
+            raise AssertionError("DuckDB has changed the order of the lines")
+        self._chunk = batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH))
+        self._engine.register("chunk", shared_out(self._chunk))
+        self._chunk_keys = set(pc.unique(found.column(KEYS_HASH)).drop_null().to_pylist())
+        if len(self._keys) > CACHED_KEY_SETS:
+            self._keys.clear()
+        examples = self._engine.execute(
+            f"""
+            select {KEYS_HASH}, json_keys(line)
+            from (
+                select {KEYS_HASH}, any_value({LINE}) as line
+                from chunk where {KEYS_HASH} in (select unnest(?::ubigint[])) group by all
+            )
+            """,  # noqa: S608 - constants
+            [list(self._chunk_keys - self._keys.keys())],
+        ).fetchall()
+        self._keys.update((keys_hash, frozenset(keys or ())) for keys_hash, keys in examples)
+        return frozenset().union(*(self._keys[keys_hash] for keys_hash in self._chunk_keys))
+
+    def _find_extra(self) -> None:
+        """Merge what has no field into one JSON object for the lines that have such keys."""
+        known = {column for key, item in self._source.fields.items() for column in item.columns(key)}
+        unknown = [keys_hash for keys_hash in self._chunk_keys if not known.issuperset(self._keys[keys_hash])]
+        if unknown:
+            self._typed.update(
+                {EXTRA: f"json_merge_patch({LINE}, ?)"},
+                f"typed join chunk on chunk.{ROW_ID} = typed.row_id"
+                f" where problem is null and {KEYS_HASH} in (select unnest(?::ubigint[]))",
+                [json.dumps(dict.fromkeys(sorted(known))), unknown],
+            )
+
+    def _find_unstorable(self) -> bool:
+        """Ask PostgreSQL about every JSON value of `typed`; remember the rows it refuses."""
+        columns = [row[0] for row in self._engine.execute("describe typed").fetchall() if row[0] in JSON_COLUMNS]
+        refused: list[int] = []
+        for column in columns:
+            rows = self._engine.execute(
+                f"select row_id, {column}::varchar from typed where problem is null and {column} is not null"  # noqa: S608
+            ).fetchall()
+            refused += [row_id for row_id, value in rows if not self._is_storable(value)]
+        if refused:
+            self._engine.executemany("insert into unstorable values (?)", [(row_id,) for row_id in set(refused)])
+        return bool(refused)
+
+    def _is_storable(self, value: str) -> bool:
+        try:
+            row = self._dictionaries.execute("select pg_input_is_valid(%s, 'jsonb')", (value,)).fetchone()
+        except REFUSED:
+            return False
+        return row is not None and bool(row[0])
+
+    def _count(self) -> dict[int, Tally]:
+        target = self._target
+        day = f"case when problem is null then {target.time}::date end" if target.time else "null::date"
+        first_and_last = f"min({target.time}) filter (problem is null), max({target.time}) filter (problem is null)"
+        sums = "".join(f", sum({number}), sum({number}) filter (problem is null)" for number in target.numbers)
+        rows = self._engine.execute(
+            f"""
+            select (row_id >> 32)::integer, {day}, count(*) filter (problem is null), count(problem),
+                coalesce(sum({target.line_hash}) filter (problem is null), 0),
+                {first_and_last if target.time else "null, null"} {sums}
+            from typed group by 1, 2
+            """  # noqa: S608 - names from targets.py
+        ).fetchall()
+        counted: dict[int, Tally] = {}
+        for file_id, happened_on, loaded, quarantined, hash_, first_at, last_at, *totals in rows:
+            part = Tally(
+                loaded, quarantined, int(hash_), Counter({happened_on: loaded} if happened_on else {}),
+                first_at, last_at,
+                {number: totals[2 * i] for i, number in enumerate(target.numbers) if totals[2 * i] is not None},
+                {number: totals[2 * i + 1] for i, number in enumerate(target.numbers) if totals[2 * i + 1] is not None},
+            )  # fmt: skip
+            counted.setdefault(file_id, Tally()).add(part)
+        return counted
+
+    def _quarantine(self, decoder: Decoder, batch: Batch) -> pa.Table:
+        hidden = self._rules.protection.hidden(self._source)
+        raw = "".join(f", {quoted(key)}" for key in hidden)
+        found = []
+        bad = self._engine.sql("select row_id from typed where problem is not null").to_arrow_table().column(0)
+        if len(bad):
+            self._engine.register("chunk", self._chunk.filter(pc.is_in(self._chunk.column(ROW_ID), bad)))
+            found = self._engine.execute(
+                f"select row_id, bad.problem, bad_value, bad_line{raw} from ({decoder.bad_sql}) as bad"  # noqa: S608
+                " join typed using (row_id)"
+            ).fetchall()
+        rows = []
+        for file_id, reject in batch.rejects:
+            # Nobody can say which part of a line that could not be taken apart has to be hidden.
+            kept = None if hidden else self._masked(batch.format, reject.line, ())
+            rows.append((file_id, reject.line_no, reject.field, mask_line(reject.reason), kept))
+        for row_id, number, value, line, *rest in found:
+            problem = decoder.problems[number]
+            shown = f"*{hidden[problem.field]}*" if problem.field in hidden and value else mask_line(value or "")
+            values = zip(hidden.values(), rest, strict=True)
+            kept = None if hidden and problem.field is None else self._masked(batch.format, line, values)
+            rows.append((row_id >> 32, row_id & LINE_NO_MASK, problem.field, problem.sentence(shown), kept))
+        columns = list(zip(*rows, strict=True)) or [()] * 5
+        file_ids, line_nos, fields, reasons, texts = columns
+        return pa.table(
+            {
+                "file_id": pa.array(file_ids, pa.int32()),
+                "line_no": pa.array(line_nos, pa.int64()),
+                "source": pa.array([self._name] * len(rows), pa.string()),
+                "field": pa.array(fields, pa.string()),
+                "reason": pa.array([reason.replace("\0", "\\x00") for reason in reasons], pa.string()),
+                "line": pa.array([line and line.replace("\0", "\\x00") for line in texts], pa.string()),
+            }
+        )
+
+    def _masked(self, file_format: str, line: str | None, values: Iterable[tuple[str, str | None]]) -> str | None:
+        """A rejected line as it may be kept. Behind a message's header numbers touch each other: none of them is."""
+        if line is None:
+            return None
+        if file_format == "messages" and self._rules.transactions.file is not None:
+            encoding = self._rules.transactions.file.encoding
+            width = length(self._rules.transactions.file.header)
+            header = line.encode(encoding, "replace")[:width].decode(encoding, "ignore")
+            line = header + re.sub("[0-9]", "#", line[len(header) :])
+        return self._rules.protection.line(line, values)
+
+    def _collect_names(self, query: str) -> None:
+        self._engine.execute(
+            f"""
+            create or replace temp table names as
+            select node_id, name, max(last_at) as last_at
+            from (select * from names union all ({query}))
+            group by all
+            """  # noqa: S608 - from targets.py
+        )
+
+
+def words(error: Exception) -> str:
+    """What an error says, on one line and without personal values."""
+    return mask_line(" ".join(str(error).split()))
