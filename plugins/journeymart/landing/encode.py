@@ -187,7 +187,7 @@ class Encoder:
         if target.names:
             self._collect_names(target.names)
         rows["quarantine"] = self._quarantine(decoder, batch)
-        self._engine.unregister("chunk")
+        self._let_go()
         for file_id, _ in batch.rejects:
             tallies.setdefault(file_id, Tally()).quarantined += 1
         return Encoded(rows, tallies)
@@ -196,6 +196,12 @@ class Encoder:
         """When each name of a node was last seen, in all batches since `begin`."""
         rows = self._engine.execute("select node_id, name, last_at from names").fetchall()
         return {(node_id, name): last_at for node_id, name, last_at in rows}
+
+    def _let_go(self) -> None:
+        """Hold the rows of the last batch no longer: memory is what limits how large a batch may be."""
+        self._engine.unregister("chunk")
+        self._chunk = pa.table({})
+        self._typed.clear()
 
     def _decoder_for(self, batch: Batch) -> Decoder:
         """The decoder of a batch, which becomes the table `chunk`; usually that of the batch before it."""

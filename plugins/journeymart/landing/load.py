@@ -61,7 +61,7 @@ from journeymart.settings import Settings
 
 GROUP_BYTES = 256 * 2**20  # landed bytes that share a transaction
 GROUP_FILES = 1000
-BATCH_BYTES = CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
+BATCH_BYTES = 3 * CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
 ENCODERS = 2
 ENGINES_MEMORY = 800  # MB, of all encoders
 COPY_ROWS = 50_000
@@ -343,7 +343,7 @@ class Loader:
             encoder.begin(source, hashes, self._dictionaries, careful)
         with (
             closing(prefetch(self._batches(jobs))) as batches,
-            closing(prefetch(self._encoded(batches))) as encoded,
+            closing(self._encoded(batches)) as encoded,
         ):
             for batch in encoded:
                 for table, rows in batch.rows.items():

@@ -21,7 +21,7 @@ from pyarrow import parquet
 
 from journeymart.landing.personal import mask_line
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 32 * 2**20
 SEARCHED_BYTES = 2**18
 UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20

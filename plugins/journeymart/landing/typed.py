@@ -50,6 +50,11 @@ class Typed:
             rows = rows.set_column(rows.schema.get_field_index(column), column, new)
         self._hold(rows)
 
+    def clear(self) -> None:
+        """Hold no rows, until it is filled again."""
+        self._engine.unregister("typed")
+        self._rows = pa.table({})
+
     def _hold(self, rows: pa.Table) -> None:
         self._rows = rows
         self._engine.register("typed", shared_out(rows))
