@@ -16,7 +16,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -148,6 +148,8 @@ class Loader:
                 opening.enter_context(Encoder(rules, actions, cores // number, ENGINES_MEMORY // number))
                 for _ in range(number)
             ]
+            # A thread each for as long as the loader lives: the memory of a thread that ends is not all given back.
+            self._workers = [opening.enter_context(ThreadPoolExecutor(1)) for _ in self._encoders]
             self._closing = opening.pop_all()
         return self
 
@@ -390,15 +392,16 @@ class Loader:
 
     def _encoded(self, batches: Iterable[Batch]) -> Generator[Encoded]:
         """The rows of batches in their order; encoders take turns, and none of them waits for a row to be copied."""
-        with ExitStack() as working:
-            workers = [working.enter_context(ThreadPoolExecutor(1)) for _ in self._encoders]
-            coming: deque[Future[Encoded]] = deque()
-            for batch, (worker, encoder) in zip(batches, cycle(zip(workers, self._encoders, strict=True))):
+        coming: deque[Future[Encoded]] = deque()
+        try:
+            for batch, (worker, encoder) in zip(batches, cycle(zip(self._workers, self._encoders, strict=True))):
                 coming.append(worker.submit(encoder.encode, batch))
-                if len(coming) > len(workers):
+                if len(coming) > len(self._workers):
                     yield coming.popleft().result()
             while coming:
                 yield coming.popleft().result()
+        finally:
+            wait([future for future in coming if not future.cancel()])
 
     # ── third stage: copy, and the ledger ──
 
