@@ -14,11 +14,15 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 from tests.pipeline.zone import Zone, event
 
 from journeymart.db import DatabaseUnreachableError, connect
@@ -35,6 +39,13 @@ GOOD = json.dumps(event(1))
 
 def lines_of(zone: Zone) -> list[int]:
     return [line_no for (line_no,) in zone.query("select row_id & 4294967295 from raw.event order by row_id")]
+
+
+def own_fields(**types: str) -> str:
+    """A plan with fields of the bank's own."""
+    named = {"ko": "x", "en": "x"}
+    fields = {key: {"type": kind, "label": named, "description": named} for key, kind in types.items()}
+    return json.dumps({"sources": {"clickstream": {"fields": fields}}})
 
 
 def csv_text(rows: list[dict[str, Any]], columns: list[str]) -> str:
@@ -274,13 +285,154 @@ def test_a_server_that_stays_away_stops_the_load_with_its_reason(zone: Zone, mon
     assert zone.statuses() == []
 
 
+@pytest.mark.parametrize(
+    "done", ['{"rows": NaN}', '{"totals": {"amount": Infinity}}', r'{"supersedes": "\u0000"}', r'{"sha256": "\ud800"}']
+)
+def test_a_declaration_that_postgres_cannot_hold_rejects_only_its_file(zone: Zone, done: str):
+    zone.put("clickstream/a.ndjson", [event(1)], done)
+    zone.put("clickstream/b.ndjson", [event(2)])
+    first, second = zone.land()
+    assert (first.status, second.status) == ("rejected", "loaded")
+    assert "cannot be checked against its .done" in (first.error or "")
+    assert zone.land() == []
+
+
+def test_a_csv_whose_header_is_no_text_is_rejected(zone: Zone):
+    """Its first line of data is no header either, and its values are told to nobody."""
+    text = "event_id,event_time,visitor_id\ne1,2025-06-01,C0001\n"
+    zone.put("clickstream/a.csv", text.encode("utf-16"))
+    zone.put("clickstream/b.csv", "화면,방문자\nP1,홍길동\n".encode("cp949"))
+    zone.put("clickstream/c.csv", "e1,2025-06-01,홍길동\ne2,2025-06-01,홍길동\n")
+    assert [(result.status, result.error) for result in zone.land()] == [
+        ("rejected", "clickstream/a.csv has no header: line 1: The line contains a NUL byte."),
+        ("rejected", "clickstream/b.csv has no header: line 1: The line is not UTF-8 at byte 3."),
+        (
+            "rejected",
+            "clickstream/c.csv has no column for the required field 'event_id' (looked for 'event_id'; of its 3"
+            " columns 0 have a name that is known: none)",
+        ),
+    ]
+
+
+def test_a_type_that_cannot_be_read_rejects_only_its_file(zone: Zone):
+    columns = ["event_id", "event_time", "visitor_id", "page_code"]
+    rows = pa.table({column: [event(1)[column]] for column in columns})
+    wide = rows.append_column("much", pa.array([Decimal(10**70)], pa.decimal256(76, 0)))
+    for name, table in (("a", wide), ("b", rows)):
+        file = zone.put(f"clickstream/{name}.parquet", b"")
+        parquet.write_table(table, file)
+    first, second = zone.land()
+    assert (first.status, second.status) == ("rejected", "loaded")
+    assert (first.error or "").startswith("clickstream/a.parquet has columns or values that cannot be read: ")
+
+
+def test_lines_of_a_megabyte_fit_into_memory(zone: Zone):
+    """DuckDB holds two thousand lines at a time while it reads JSON."""
+    items = [{"item": f"x{number}", "price": number * 3} for number in range(15_000)]
+    zone.put("clickstream/a.ndjson", [event(number, click_text="송금 " * 60_000, cart=items) for number in range(80)])
+    [result] = zone.land()
+    assert (result.status, result.rows_loaded) == ("loaded", 80)
+    assert (
+        zone.value("select count(*) from raw.clickstream where jsonb_array_length(properties -> 'cart') = 15000") == 80
+    )
+
+
+def test_more_keys_than_lines(zone: Zone):
+    zone.put("clickstream/a.ndjson", [event(number, **{f"id-{number}": number}) for number in range(300)])
+    assert zone.land()[0].rows_loaded == 300
+    assert zone.value("select properties ->> 'id-299' from raw.clickstream where event_id = 'e299'") == "299"
+
+
+def test_numbers_and_times_are_read_as_written_or_not_at_all(zone: Zone):
+    own = zone.define(own_fields(age="integer", price="decimal"))
+    values = [
+        {"age": "41"}, {"age": "41.0"}, {"age": "41.7"}, {"age": "1e3"}, {"age": "0x1F"},
+        {"price": "1000.5"}, {"price": "1_000"}, {"event_time": "epoch"},
+    ]  # fmt: skip
+    zone.put("clickstream/a.ndjson", [event(number, **value) for number, value in enumerate(values)])
+    zone.land(definitions=own)
+    assert zone.query("select properties from raw.clickstream where properties is not null order by row_id") == [
+        ({"age": 41},),
+        ({"age": 41},),
+        ({"price": 1000.5},),
+    ]
+    assert [(line_no, field) for line_no, field, _ in zone.quarantine()] == [
+        (3, "age"),
+        (4, "age"),
+        (5, "age"),
+        (7, "price"),
+        (8, "event_time"),
+    ]
+
+
+def test_nul_inside_json_of_a_field_of_the_banks_own_costs_only_its_line(zone: Zone):
+    own = zone.define(own_fields(cart="json"))
+    zone.put("clickstream/a.ndjson", [event(1, cart=["\0"]), event(2, cart=["x"])])
+    assert zone.land(definitions=own)[0].rows_loaded == 1
+    assert zone.quarantine() == [(1, "cart", "cart cannot be stored as JSON.")]
+
+
+def test_a_compressed_file_that_grows_while_it_is_read_is_no_broken_one(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    whole = gzip.compress("".join(json.dumps(event(number)) + "\n" for number in range(50)).encode())
+    file = zone.put("clickstream/a.ndjson.gz", "")
+    file.write_bytes(whole[:-100])
+    copy = archive.Archive.copy
+
+    def copied(kept: archive.Archive, found: LandingFile) -> archive.Copy:
+        made = copy(kept, found)
+        file.write_bytes(whole[:-50])  # the sender goes on
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(archive.Archive, "copy", copied)
+        assert [result.status for result in zone.land()] == ["postponed"]
+    assert zone.statuses() == []
+    file.write_bytes(whole)
+    assert [result.rows_loaded for result in zone.land()] == [50]
+
+
+def test_a_statement_that_is_ended_fails_one_file(zone: Zone):
+    """Not only a lost connection: an administrator, or the server itself, ends a statement."""
+    zone.put("clickstream/a.ndjson", [event(1, click_text="end me")])
+    zone.put("clickstream/b.ndjson", [event(2)])
+    with connect("jm_admin", settings=zone.settings) as warehouse:
+        warehouse.execute(
+            """
+            create function raw.ended() returns trigger language plpgsql as $$
+            begin raise exception 'canceling statement' using errcode = '57014'; end $$;
+            create trigger ended before insert on raw.clickstream for each row
+                when (new.click_text = 'end me') execute function raw.ended()
+            """
+        )
+    first, second = zone.land()
+    assert (first.status, second.status) == ("failed", "loaded")
+    assert (first.error or "").endswith("nothing of it is loaded, it is taken again by the next run")
+    with connect("jm_admin", settings=zone.settings) as warehouse:
+        warehouse.execute("drop function raw.ended() cascade")
+    assert [result.status for result in zone.land()] == ["loaded"]
+
+
+def test_copies_that_another_loader_takes_away_disturb_nobody(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    incoming = zone.settings.archive / archive.INCOMING
+    incoming.mkdir(parents=True, exist_ok=True)
+    part = incoming / "part"
+    part.touch()
+
+    def listed(_directory: Path, _pattern: str) -> list[Path]:
+        part.unlink(missing_ok=True)
+        return [part]
+
+    monkeypatch.setattr(Path, "glob", listed)
+    archive.Archive(zone.settings.archive).clear()
+
+
 MEMORY = """
 import sys
 from pathlib import Path
 from journeymart.landing import land, load, readers
 from journeymart.settings import Settings
 load.CHUNK_BYTES = readers.CHUNK_BYTES = int(sys.argv[2])
-load.BATCH_BYTES = load.CHUNK_BYTES
+load.BATCH_BYTES = 3 * load.CHUNK_BYTES
 [result] = land(Path(sys.argv[1]), "memory", settings=Settings.load())
 assert result.status == "loaded", result
 """

@@ -126,7 +126,8 @@ def test_a_damaged_archive_is_rejected_as_a_whole(tmp_path: Path, compression: s
 
 
 @pytest.mark.parametrize(
-    ("header", "message"), [("a,A", "two columns named 'a'"), ("a,", "without a name"), ("a,_line", "reserved")]
+    ("header", "message"),
+    [("a,A", "the same name for its columns 1 and 2"), ("a,", "without a name"), ("a,_line", "reserved")],
 )
 def test_an_ambiguous_header_is_rejected(tmp_path: Path, header: str, message: str):
     file = tmp_path / "x.csv"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from journeymart.landing.archive import Entry
@@ -52,8 +53,10 @@ class AgainLoader(Loader):
             try:
                 return self._load([file])[0]
             except REFUSED:
-                return self._load([file], careful=True)[0]
-        except (*REFUSED, *NO_ROOM, FileRejectedError, FileChangedError) as error:
+                pass  # once more, with a look at every value
+            return self._load([file], careful=True)[0]
+        except (*REFUSED, *NO_ROOM, FileRejectedError, FileChangedError, psycopg.OperationalError) as error:
+            self._reconnect()
             reason = words(error) or "is being landed by another process"
             return FileResult(entry.source, entry.path, "failed", error=f"{entry.path} {reason}; it stays as it was")
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -69,6 +69,11 @@ class Copy:
         with self.part.open("rb") as written:
             os.fsync(written.fileno())
         self.part.rename(self.place)
+        directory = os.open(self.place.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
     def discard(self) -> None:
         """Forget the copy unless it was kept."""
@@ -115,8 +120,9 @@ class Archive:
     def clear(self) -> None:
         """Remove the copies that killed loaders have left half-made."""
         for part in (self.directory / INCOMING).glob("*"):
-            if part.stat().st_mtime < time.time() - STALE_SECONDS:
-                part.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another loader has just kept or forgotten its copy
+                if part.stat().st_mtime < time.time() - STALE_SECONDS:
+                    part.unlink()
 
     def original(self, sources: Sources, landing: Path, entry: Entry) -> LandingFile:
         """A file of the ledger to be read again: from here or, if it was landed before there was an archive, from the

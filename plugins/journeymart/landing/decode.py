@@ -29,6 +29,7 @@ KEYS_HASH = "_keys_hash"  # NDJSON: tells lines with other keys apart; null for 
 # cost as much again as their keys.
 HASH_OF_KEYS = f"try(hash(json_keys({LINE})))"
 LINE_NO_MASK = 2**32 - 1
+WHOLE_NUMBER = r"\s*[-+]?[0-9]+(?:\.0*)?\s*"
 UNSHORTENED = "?"  # begins what short_ip cannot shorten
 # Times and dates outside are mistakes of the sender, and PostgreSQL or Arrow could not hold all of them.
 FIRST_TIME, END_TIME = "1970-01-01", "2200-01-01"
@@ -132,7 +133,7 @@ class Decoder:
         nested = {
             column: _nested_value(column, f"case when r is not null then {LINE} end")
             for column in self._nested()
-            if _outermost(column) in self.keys
+            if outermost(column) in self.keys
         }
         return self._select(parsed, {**values, **exact, **nested}, set(), guards)
 
@@ -159,15 +160,18 @@ class Decoder:
         inside = {
             column: _nested_value(column, f"json_object({text(outer)}, {_as_json(outer, self.schema)})")
             for column in self._nested()
-            if (outer := _outermost(column)) in values
+            if (outer := outermost(column)) in values
         }
         values |= inside
         for key, item in self.source.fields.items():
             found = any(column in values for column in item.columns(key))
             if item.required and not found and item.columns(key):
+                # A file without a header has a customer's values in its place.
+                known = [column for each, other in self.source.fields.items() for column in other.columns(each)]
+                named = [column for column in values if column in known]
                 raise FileRejectedError(
-                    f"has no column for the required field '{key}' (looked for {_listed(item.columns(key))}; "
-                    f"the file has {_listed(values)})"
+                    f"has no column for the required field '{key}' (looked for {_listed(item.columns(key))}; of its "
+                    f"{len(values)} columns {len(named)} have a name that is known: {_listed(named) or 'none'})"
                 )
         nested = {column.name for column in self.schema if pa.types.is_nested(column.type)}
         values |= {column: f"to_json({name(column)})::varchar" for column in nested}
@@ -205,13 +209,15 @@ class Decoder:
             raw.append(f"{_origin(key, item, values, typed)} as {column}")
             value = short_ip(column) if key in self.shortened else self._cast(item, column)
             cast.append(f"{value} as {name(key)}")
-            checks += self._checks(key, item, column)
+            checks += self._checks(key, item, column, not typed.isdisjoint(item.columns(key)))
         extras = {column: value for column, value in values.items() if column not in used} if extra else {}
         extra_sql = f"json_merge_patch('{{}}', to_json({{{pairs(extras)}}}))::varchar" if extras else "null::varchar"
         if self.careful:
-            checks.append(
-                (Problem("properties", "The value cannot be stored as JSON."), "unstorable.row_id is not null", "null")
-            )
+            checks += [
+                (Problem(key, f"{key} cannot be stored as JSON."), f"unstorable.field = {text(key)}", "null")
+                for key, item in self.source.fields.items()
+                if item.type == "json"
+            ]
         number = "case " + " ".join(f"when {check} then {i}" for i, (_, check, _) in enumerate(checks)) + " end"
         self.problems = [problem for problem, _, _ in checks]
         fields = ", ".join(name(key) for key in self.source.fields)
@@ -253,7 +259,7 @@ class Decoder:
                 return f"case when try(json_valid({raw})) then {raw} end"
         return raw
 
-    def _checks(self, key: str, item: Field, raw: str) -> list[tuple[Problem, str, str]]:
+    def _checks(self, key: str, item: Field, raw: str, is_typed: bool) -> list[tuple[Problem, str, str]]:
         checks = []
         column = name(key)
 
@@ -277,6 +283,15 @@ class Decoder:
             )
         if item.type not in ("text", "key"):
             check(f"{column} is null and {raw} is not null", f"{key} is not {_KINDS[item.type]}: {{}}.")
+        if item.type == "integer":
+            # DuckDB rounds, and reads other ways of writing numbers.
+            check(f"not regexp_full_match({raw}, '{WHOLE_NUMBER}')", f"{key} is not {_KINDS['integer']}: {{}}.")
+        if item.type in ("time", "date") and not is_typed:
+            # DuckDB knows words for times, as `epoch`.
+            check(
+                f"({raw} < '0' or {raw} >= ':') and not regexp_matches({raw}, '^\\s*[0-9]')",
+                f"{key} is not {_KINDS[item.type]}: {{}}.",
+            )
         if item.type == "time":
             check(
                 f"{column} < timestamptz '{FIRST_TIME} 00:00Z' or {column} >= timestamptz '{END_TIME} 00:00Z'",
@@ -291,6 +306,7 @@ class Decoder:
             check(f"{column} <> try_cast({raw} as decimal(38, 16))", f"{key} has more than 4 decimals: {{}}.")
             # Who writes so has most often rounded: 1.23457e9 is what is left of 1234567890.12.
             check(f"contains(lower({raw}), 'e')", f"{key} is in scientific notation: {{}}.")
+            check(f"contains({raw}, '_')", f"{key} is not {_KINDS['decimal']}: {{}}.")
         if item.allowed is not None:
             values = ", ".join(text(value) for value in item.allowed)
             check(f"{column} not in ({values})", f"{key} is not one of {', '.join(item.allowed)}: {{}}.")
@@ -329,9 +345,9 @@ def _translated(values: dict[str, str], raw: str) -> str:
     return f"case {raw} {cases} else {other} end" if cases else other
 
 
-def _outermost(place: str) -> str:
-    """The column of the file in which a nested place lies."""
-    return re.split(r"[.\[]", place, maxsplit=2)[1]
+def outermost(column: str) -> str:
+    """The column of the file in which a place ($.a.b) lies; any other is one itself."""
+    return re.split(r"[.\[]", column, maxsplit=2)[1] if column.startswith("$") else column
 
 
 def _as_json(column: str, schema: pa.Schema) -> str:
@@ -366,7 +382,7 @@ def _time(item: Field, raw: str, file_format: str) -> str:
     """A timestamptz; times without an offset are in the session's zone, which is the source's."""
     if isinstance(item.time, DatePlus):
         date, milliseconds = (f"split_part({raw}, ' + ', {part})" for part in (1, 2))
-        return f"try_cast({date} as timestamptz) + to_milliseconds(try_cast({milliseconds} as integer))"
+        return f"try(try_cast({date} as timestamptz) + to_milliseconds(try_cast({milliseconds} as integer)))"
     if item.time in EPOCHS:
         microseconds = f"(try_cast({raw} as decimal(28, 6)) * {EPOCHS[item.time]})::bigint"
         return f"timezone('UTC', try(make_timestamp({microseconds})))"

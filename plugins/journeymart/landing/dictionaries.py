@@ -63,6 +63,10 @@ class Dictionary:
         engine.unregister("filled")
         return True
 
+    def forget(self, engine: duckdb.DuckDBPyConnection) -> None:
+        """Know no key any more."""
+        engine.execute(f"drop table if exists {self.table}_keys")
+
     def _keys(self, warehouse: psycopg.Connection, found: pa.Table) -> list[int | None]:
         """The key of every row, after adding those that are missing."""
         keys: list[int | None] = [None] * found.num_rows
@@ -131,3 +135,4 @@ def _fingerprinted(table: str, columns: tuple[str, ...]) -> Dictionary:
 AGENT = _fingerprinted("agent", AGENT_COLUMNS)
 INFLOW = _fingerprinted("inflow", INFLOW_COLUMNS)
 ERROR = _fingerprinted("error", ERROR_COLUMNS)
+DICTIONARIES = (VISITOR, CUSTOMER, NODE, AGENT, INFLOW, ERROR)

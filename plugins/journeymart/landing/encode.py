@@ -24,12 +24,22 @@ import pyarrow.compute as pc
 from journeymart.definitions.pages import Pages
 from journeymart.definitions.sources import Sources
 from journeymart.definitions.transactions import Transactions, length
-from journeymart.landing.decode import EXTRA, HASH_OF_KEYS, KEYS_HASH, LINE_NO_MASK, ROW_ID, Decoder, pairs
+from journeymart.landing.decode import (
+    EXTRA,
+    HASH_OF_KEYS,
+    KEYS_HASH,
+    LINE_NO_MASK,
+    ROW_ID,
+    Decoder,
+    outermost,
+    pairs,
+)
 from journeymart.landing.decode import name as quoted
+from journeymart.landing.dictionaries import DICTIONARIES
 from journeymart.landing.personal import mask_line
 from journeymart.landing.protection import Protection
 from journeymart.landing.readers import LINE, FileRejectedError, Reject
-from journeymart.landing.targets import JSON_COLUMNS, TARGETS
+from journeymart.landing.targets import TARGETS
 from journeymart.landing.typed import Typed, shared_out
 
 CACHED_KEY_SETS = 100_000
@@ -153,6 +163,7 @@ class Encoder:
         self._name = source
         self._source = self._rules.sources.sources[source]
         self._target = TARGETS[source]
+        self._known = {outermost(column) for key, item in self._source.fields.items() for column in item.columns(key)}
         self._dictionaries = dictionaries
         self._careful = careful
         self._decoder: Decoder | None = None
@@ -161,11 +172,19 @@ class Encoder:
         self._engine.register("new", pa.table({"_file_id": pa.array(hashes, pa.int32()), "_content_id": contents}))
         self._engine.execute("create or replace temp table files as from new")
         self._engine.unregister("new")
-        self._engine.execute("create or replace temp table unstorable (row_id bigint)")
+        self._engine.execute("create or replace temp table unstorable (row_id bigint, field varchar)")
         self._engine.execute("create or replace temp table names (node_id integer, name varchar, last_at timestamptz)")
 
     def encode(self, batch: Batch) -> Encoded:
-        """The rows of a batch. Raises FileRejectedError if a column cannot be converted."""
+        """The rows of a batch. Raises FileRejectedError if there is something in it that the engine cannot read."""
+        try:
+            return self._encode(batch)
+        except (duckdb.DataError, duckdb.NotSupportedError, duckdb.InvalidInputException) as error:
+            raise FileRejectedError(f"has columns or values that cannot be read: {words(error)[:200]}") from error
+        finally:
+            self._let_go()
+
+    def _encode(self, batch: Batch) -> Encoded:
         target = self._target
         decoder = self._decoder_for(batch)
         self._decode(decoder)
@@ -187,7 +206,6 @@ class Encoder:
         if target.names:
             self._collect_names(target.names)
         rows["quarantine"] = self._quarantine(decoder, batch)
-        self._let_go()
         for file_id, _ in batch.rejects:
             tallies.setdefault(file_id, Tally()).quarantined += 1
         return Encoded(rows, tallies)
@@ -197,6 +215,11 @@ class Encoder:
         rows = self._engine.execute("select node_id, name, last_at from names").fetchall()
         return {(node_id, name): last_at for node_id, name, last_at in rows}
 
+    def forget(self) -> None:
+        """Ask for the keys of dictionaries anew: a server that broke down may have lost the last ones."""
+        for dictionary in DICTIONARIES:
+            dictionary.forget(self._engine)
+
     def _let_go(self) -> None:
         """Hold the rows of the last batch no longer: memory is what limits how large a batch may be."""
         self._engine.unregister("chunk")
@@ -205,7 +228,7 @@ class Encoder:
 
     def _decoder_for(self, batch: Batch) -> Decoder:
         """The decoder of a batch, which becomes the table `chunk`; usually that of the batch before it."""
-        keys = self._register(batch)
+        keys = self._register(batch) & self._known
         decoder, schema = self._decoder, batch.table.schema
         if decoder is None or decoder.schema != schema or decoder.format != batch.format or keys - decoder.keys:
             if decoder is not None:
@@ -230,13 +253,7 @@ class Encoder:
 
     def _decode(self, decoder: Decoder) -> None:
         """Make `typed`, with columns that are no field merged into its properties."""
-        try:
-            self._typed.fill(decoder.sql)
-        except duckdb.Error as error:
-            if decoder.format != "parquet":
-                raise
-            reason = words(error)[:200]
-            raise FileRejectedError(f"has columns that cannot be converted: {reason}") from error
+        self._typed.fill(decoder.sql)
         if decoder.format == "ndjson":
             self._find_extra()
         self._typed.update(
@@ -300,15 +317,15 @@ class Encoder:
 
     def _find_unstorable(self) -> bool:
         """Ask PostgreSQL about every JSON value of `typed`; remember the rows it refuses."""
-        columns = [row[0] for row in self._engine.execute("describe typed").fetchall() if row[0] in JSON_COLUMNS]
-        refused: list[int] = []
-        for column in columns:
+        refused: dict[int, str] = {}
+        for column in (key for key, item in self._source.fields.items() if item.type == "json"):
             rows = self._engine.execute(
-                f"select row_id, {column}::varchar from typed where problem is null and {column} is not null"  # noqa: S608
+                f"select row_id, {quoted(column)}::varchar from typed"  # noqa: S608 - a quoted name
+                f" where problem is null and {quoted(column)} is not null"
             ).fetchall()
-            refused += [row_id for row_id, value in rows if not self._is_storable(value)]
+            refused.update((row_id, column) for row_id, value in rows if not self._is_storable(value))
         if refused:
-            self._engine.executemany("insert into unstorable values (?)", [(row_id,) for row_id in set(refused)])
+            self._engine.executemany("insert into unstorable values (?, ?)", list(refused.items()))
         return bool(refused)
 
     def _is_storable(self, value: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ DONE = ".done"
 UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp")
 MAX_DONE_BYTES = 65_536
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class LandingFile:
         except OSError as error:
             return f"cannot be read: {error.strerror}"
         try:
-            return json.loads(content, parse_float=str) if content else None
+            return _storable(json.loads(content, parse_float=str, parse_constant=_no_number)) if content else None
         except (ValueError, RecursionError):
             return content
 
@@ -106,6 +108,17 @@ class Declaration(DefinitionModel):
             if field not in numbers:
                 raise FileRejectedError(f"has a .done with a total of '{field[:80]}', which this source has no sums of")
         return declared
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _storable(value: Any) -> Any:
+    """The value, if PostgreSQL can hold it as JSON. Raises ValueError if not: NUL, or half of a surrogate pair."""
+    if "\\u0000" in json.dumps(value, ensure_ascii=False).encode().decode():
+        raise ValueError("a text contains NUL")
+    return value
 
 
 def supersedes(declared: Any) -> str | None:
@@ -175,8 +188,13 @@ def _scan(landing: Path, name: str, source: Source) -> Iterator[LandingFile]:
     """All complete files of one source, in no particular order."""
     pending = [landing / name] if (landing / name).is_dir() else []
     while pending:
-        with os.scandir(pending.pop()) as entries:
-            listed = list(entries)
+        directory = pending.pop()
+        try:
+            with os.scandir(directory) as entries:
+                listed = list(entries)
+        except OSError as error:  # gone meanwhile, or not ours to read: the others are landed
+            log.warning("%s cannot be read: %s", directory, error.strerror)
+            continue
         names = {entry.name for entry in listed}
         for entry in listed:
             if entry.name.startswith((".", "_")) or entry.name.lower().endswith((*UNFINISHED, DONE)):
@@ -184,7 +202,9 @@ def _scan(landing: Path, name: str, source: Source) -> Iterator[LandingFile]:
             if entry.is_dir(follow_symlinks=False):
                 pending.append(Path(entry.path))
             elif not source.require_done or entry.name + DONE in names:
-                yield _landing_file(landing, name, source, Path(entry.path), entry.stat(follow_symlinks=False))
+                file = landed_as(landing, name, source, Path(entry.path))
+                if file is not None:  # it may have been taken away meanwhile
+                    yield file
 
 
 def landed_as(landing: Path, name: str, source: Source, location: Path) -> LandingFile | None:

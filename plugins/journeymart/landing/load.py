@@ -4,8 +4,8 @@ The ledger row of a file, its rows and its quarantine are one transaction: where
 of them are there or none. A unique index on (source, sha256) makes a second loader of the same content wait for the
 first one and then record a repeat. Small files share a transaction; if one of them is rejected each half has its own.
 
-Work is a pipeline of threads that each wait for the next chunk: one reads and cuts, two encode (two engines of one
-thread each take less than one of two threads, and neither waits for the other), one copies.
+Work is a pipeline of threads that each wait for the next chunk: one reads and cuts, two encode in turn (two engines
+of one thread each take less than one of two threads, and leave less of two cores idle), one copies.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from journeymart.landing.readers import (
     LINE_NO,
     Chunk,
     FileRejectedError,
+    portions,
     read_csv,
     read_lines,
     read_parquet,
@@ -62,6 +63,9 @@ from journeymart.settings import Settings
 GROUP_BYTES = 256 * 2**20  # landed bytes that share a transaction
 GROUP_FILES = 1000
 BATCH_BYTES = 3 * CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
+BATCH_ROWS = 250_000  # of a batch, however short they are
+# DuckDB needs many times the memory of the text that its functions for JSON are given at a time, which is 2048 lines.
+WIDE_LINE_BYTES, WIDE_BATCH_BYTES = 16 * 2**10, 16 * 2**20
 ENCODERS = 2
 ENGINES_MEMORY = 800  # MB, of all encoders
 COPY_ROWS = 50_000
@@ -162,6 +166,17 @@ class Loader:
         self.warehouse = connect("jm_loader", autocommit=True, settings=self._settings)
         self._dictionaries = connect("jm_loader", autocommit=True, settings=self._settings)
 
+    def _is_disconnected(self) -> bool:
+        return self.warehouse.broken or self._dictionaries.broken
+
+    def _reconnect(self) -> None:
+        """Connect again if a connection is lost."""
+        if self._is_disconnected():
+            self._disconnect()
+            self._connect()
+            for encoder in self._encoders:
+                encoder.forget()
+
     def _disconnect(self) -> None:
         for connection in (self.warehouse, self._dictionaries):
             connection.close()
@@ -185,46 +200,56 @@ class Loader:
         if len(group) == 1:
             yield self._land_one(group[0])
             return
+        # Nothing is tried again inside an `except`: the error holds what was in memory when it happened.
         try:
-            yield from self._load(group)
+            results = self._load(group)
         except (*REFUSED, FileRejectedError, FileChangedError, psycopg.OperationalError, *NO_ROOM) as error:
             log.debug("%d files cannot be loaded together (%s); loading each half", len(group), words(error))
             middle = len(group) // 2
-            yield from self._land_group(group[:middle])
-            yield from self._land_group(group[middle:])
+        else:
+            yield from results
+            return
+        yield from self._land_group(group[:middle])
+        yield from self._land_group(group[middle:])
 
     def _land_one(self, file: LandingFile) -> FileResult:
-        """Load one file; if PostgreSQL refuses a value, once more with a look at every value.
+        """Load one file, whatever comes in between. Raises DatabaseUnreachableError if the server stays away."""
+        try:
+            return self._load_or_reject(file)
+        except (*NO_ROOM, psycopg.OperationalError) as error:
+            reason = f"{words(error)[:200]}; nothing of it is loaded, it is taken again by the next run"
+        self._reconnect()
+        return FileResult(file.source, file.path, "failed", error=f"{file.path} could not be loaded: {reason}")
 
-        A lost connection is made again once. Raises DatabaseUnreachableError if that fails.
-        """
+    def _load_or_reject(self, file: LandingFile) -> FileResult:
+        """Load one file; if PostgreSQL refuses a value, once more with a look at every value."""
         try:
             try:
                 return self._load_connected(file)
             except REFUSED as error:
                 log.debug("%s: %s; looking at every value", file.path, words(error))
-                return self._load([file], careful=True)[0]
+            return self._load([file], careful=True)[0]
         except FileChangedError:
-            return FileResult(file.source, file.path, "postponed", error=f"{file.path} changed while it was read")
+            reason = None
         except FileRejectedError as error:
-            return self._reject(file, str(error))
+            reason = str(error)
         except REFUSED as error:
-            return self._reject(file, f"cannot be stored: {words(error)[:200]}")
-        except NO_ROOM as error:
-            reason = f"{words(error)[:200]}; nothing of it is loaded, it is taken again by the next run"
-            return FileResult(file.source, file.path, "failed", error=f"{file.path} could not be loaded: {reason}")
+            reason = f"cannot be stored: {words(error)[:200]}"
+        # What grows while it is read is not what it will be.
+        if reason is None or (file.problem is None and not file.is_unchanged()):
+            return FileResult(file.source, file.path, "postponed", error=f"{file.path} changed while it was read")
+        return self._reject(file, reason)
 
     def _load_connected(self, file: LandingFile) -> FileResult:
         """Load one file; once more if the connection is lost, which leaves nothing of it or all of it."""
         try:
             return self._load([file])[0]
         except psycopg.OperationalError as error:
-            if not (self.warehouse.broken or self._dictionaries.broken):
+            if not self._is_disconnected():
                 raise
             log.warning("%s: connection lost (%s); connecting again", file.path, words(error))
-            self._disconnect()
-            self._connect()
-            return self._load([file])[0]
+        self._reconnect()
+        return self._load([file])[0]
 
     def _reject(self, file: LandingFile, reason: str) -> FileResult:
         message = f"{file.path} {mask_line(reason)}"
@@ -359,7 +384,7 @@ class Loader:
         """Chunks with row ids; those of small files with the same columns together."""
         batch: Batch | None = None
         for file_id, file in jobs.items():
-            for chunk in self._chunks(file):
+            for chunk in portions(self._chunks(file), fitting_rows):
                 row_ids = (np.int64(file_id) << 32) + chunk.table.column(LINE_NO).to_numpy()
                 table = chunk.table.drop_columns(LINE_NO).add_column(0, ROW_ID, pa.array(row_ids, pa.int64()))
                 rejects = [(file_id, reject) for reject in chunk.rejects]
@@ -367,6 +392,7 @@ class Loader:
                     batch.table.schema != table.schema
                     or batch.format != file.format
                     or batch.bytes + table.nbytes > BATCH_BYTES
+                    or batch.table.num_rows + table.num_rows > min(fitting_rows(batch.table), fitting_rows(table))
                 ):
                     yield batch
                     batch = None
@@ -391,7 +417,7 @@ class Loader:
     # ── second stage: type and encode ──
 
     def _encoded(self, batches: Iterable[Batch]) -> Generator[Encoded]:
-        """The rows of batches in their order; encoders take turns, and none of them waits for a row to be copied."""
+        """The rows of batches in their order; encoders take turns, and have work while a batch is copied."""
         coming: deque[Future[Encoded]] = deque()
         try:
             for batch, (worker, encoder) in zip(batches, cycle(zip(self._workers, self._encoders, strict=True))):
@@ -494,6 +520,12 @@ class Loader:
             raise FileRejectedError(
                 f"has a .done that supersedes '{other[:300]}', which is no loaded file of its source"
             )
+
+
+def fitting_rows(table: pa.Table) -> int:
+    """How many rows like these make a batch."""
+    is_wide = table.nbytes > WIDE_LINE_BYTES * table.num_rows
+    return max(1, WIDE_BATCH_BYTES * table.num_rows // table.nbytes) if is_wide else BATCH_ROWS
 
 
 def _without(value: Any, keys: Collection[str]) -> Any:

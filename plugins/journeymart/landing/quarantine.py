@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -22,7 +23,7 @@ from journeymart.errors import JourneymartError
 from journeymart.landing.archive import Entry
 from journeymart.landing.encode import REFUSED, Tally, words
 from journeymart.landing.files import LandingFile
-from journeymart.landing.load import FileChangedError, Loader
+from journeymart.landing.load import NO_ROOM, FileChangedError, Loader
 from journeymart.landing.readers import LINE_NO, Chunk, FileRejectedError
 from journeymart.settings import Settings
 
@@ -165,8 +166,18 @@ class Replayer(Loader):
             try:
                 return self._replay(file_id, file, entry.sha256)
             except REFUSED:
-                return self._replay(file_id, file, entry.sha256, careful=True)
-        except (*REFUSED, FileRejectedError, ReplayError, FileChangedError) as error:
+                pass  # once more, with a look at every value
+            return self._replay(file_id, file, entry.sha256, careful=True)
+        except (
+            *REFUSED,
+            *NO_ROOM,
+            FileRejectedError,
+            FileChangedError,
+            ReplayError,
+            psycopg.OperationalError,
+        ) as error:
+            if self._is_disconnected():  # and the lock that kept builds away is gone
+                raise ReplayError(f"the connection is lost: {words(error)}") from None
             reason = words(error) or "changed while it was read"
             return ReplayResult(file_id, entry.source, entry.path, lines, 0, lines, f"{entry.path} {reason}")
 

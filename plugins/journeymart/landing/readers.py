@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 from pyarrow import parquet
-
-from journeymart.landing.personal import mask_line
 
 CHUNK_BYTES = 32 * 2**20
 SEARCHED_BYTES = 2**18
@@ -57,6 +57,15 @@ class Chunk:
     rejects: list[Reject] = field(default_factory=list)
 
 
+def portions(chunks: Iterator[Chunk], fitting: Callable[[pa.Table], int]) -> Iterator[Chunk]:
+    """The same rows in chunks of no more than is `fitting`."""
+    for chunk in chunks:
+        rows = fitting(chunk.table)
+        yield Chunk(chunk.table.slice(0, rows), chunk.rejects)
+        for start in range(rows, chunk.table.num_rows, rows):
+            yield Chunk(chunk.table.slice(start, rows))
+
+
 def read_lines(path: Path, compression: str | None, encoding: str = UTF8) -> Iterator[Chunk]:
     """A text file as its lines: columns _line_no, _line (line ends included). Blank lines are left out."""
     for lines, _ in _Blocks(path, compression):
@@ -79,7 +88,9 @@ def read_csv(
         first_line, data, starts = blocks.line_no, lines.data, lines.starts
         rejects = lines.drop_unusable(encoding)
         if columns is None:
-            header = lines.take_first()
+            header_line, header = lines.take_first()
+            if rejects and rejects[0].line_no < header_line:
+                raise FileRejectedError(f"has no header: line {rejects[0].line_no}: {rejects[0].reason}")
             if header is None:
                 continue
             columns = _header(header, delimiter)
@@ -98,11 +109,13 @@ def read_parquet(path: Path) -> Iterator[Chunk]:
         names = file.schema_arrow.names
         _check_names(names)
         row = 1
-        for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        widest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+        for batch in file.iter_batches(batch_size=min(PARQUET_ROWS, CHUNK_BYTES // max(widest, 1) + 1)):
             numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
             row += batch.num_rows
             yield Chunk(pa.Table.from_batches([batch]).add_column(0, LINE_NO, numbers))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejectedError(f"is not readable as Parquet: {_reason(error)}") from error
 
 
@@ -212,14 +225,14 @@ class _Lines:
         if blank.any():
             self.keep(~blank)
 
-    def take_first(self) -> str | None:
-        """Remove everything up to the first line with content and return that; None if there is none."""
+    def take_first(self) -> tuple[float, str | None]:
+        """Remove everything up to the first line with content; its number and text, or infinity and None."""
         content = np.flatnonzero(~self.blank())
         if not len(content):
-            return None
-        first = self.raw(content[0]).decode()
+            return math.inf, None
+        number, first = int(self.numbers[content[0]]), self.raw(content[0]).decode()
         self.keep(np.arange(len(self.numbers)) > content[0])
-        return first
+        return number, first
 
     def drop_unusable(self, encoding: str) -> list[Reject]:
         """Leave out and return the lines that are too long, hold NUL bytes or are not text; the others become UTF-8."""
@@ -322,7 +335,8 @@ def _check_names(names: list[str]) -> None:
         if not name:
             raise FileRejectedError("has a column without a name")
         if lower.count(name) > 1:
-            raise FileRejectedError(f"has two columns named '{mask_line(name)[:80]}'")
+            places = [number for number, other in enumerate(lower, 1) if other == name]
+            raise FileRejectedError(f"has the same name for its columns {places[0]} and {places[1]}")
         if name in RESERVED:
             raise FileRejectedError(f"has a column named '{name}', which is reserved")
 
@@ -338,14 +352,15 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
 
     table = pa.table({name: pa.array([], pa.string()) for name in columns})
     if count:
-        table = arrow_csv.read_csv(
-            pa.BufferReader(pa.py_buffer(lines.data)),
-            arrow_csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(lines.data) + 1),
-            arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
-            ),
-            arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
-        )
+        with suppress(pa.ArrowInvalid):  # which record it was is found one by one
+            table = arrow_csv.read_csv(
+                pa.BufferReader(pa.py_buffer(lines.data)),
+                arrow_csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(lines.data) + 1),
+                arrow_csv.ParseOptions(
+                    delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
+                ),
+                arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
+            )
     good = np.ones(count, dtype=bool)
     if table.num_rows + len(wrong) == count:
         good[list(wrong)] = False

@@ -17,9 +17,8 @@ from journeymart.landing.decode import name
 if TYPE_CHECKING:
     import duckdb
 
-THREAD_ROWS = (
-    16384  # so many rows of an Arrow table does one of DuckDB's threads take at a time; each time has its price
-)
+# So much of an Arrow table does one of DuckDB's threads take at a time; each time has its price.
+THREAD_ROWS = 16384
 
 
 class Typed:
