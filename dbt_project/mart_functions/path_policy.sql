@@ -1,4 +1,4 @@
--- What definitions/sessions.yml says of paths.
+-- What definitions/sessions.yml says of paths, as it was when the mart was published.
 
 -- How deep mart.path_edge goes; null means all the way.
 create or replace function mart.path_depth()
@@ -6,8 +6,9 @@ returns integer
 language sql stable parallel safe security definer set search_path = ''
 as $$
     select (d.content ->> 'path_depth')::integer
-    from config.definition as d
-    where d.kind = 'sessions' and d.retired_at is null
+    from mart.definition as p
+    inner join config.definition as d using (kind, definition_id, version)
+    where p.kind = 'sessions'
 $$;
 revoke execute on function mart.path_depth() from public;
 
@@ -17,7 +18,8 @@ returns boolean
 language sql stable parallel safe security definer set search_path = ''
 as $$
     select (d.content ->> 'collapse_repeats')::boolean
-    from config.definition as d
-    where d.kind = 'sessions' and d.retired_at is null
+    from mart.definition as p
+    inner join config.definition as d using (kind, definition_id, version)
+    where p.kind = 'sessions'
 $$;
 revoke execute on function mart.repeats_collapsed() from public;

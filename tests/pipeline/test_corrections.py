@@ -323,3 +323,38 @@ def spoiled(rows: list[dict[str, Any]], others: list[dict[str, Any]], chance: ra
             moved["page_name"] = "a wrong name"
         found.append(moved)
     return found + chance.sample(others, min(5, len(others)))
+
+
+def test_definitions_count_for_readers_once_they_are_published(zone: Zone):
+    """A build that fails, or has not ended, has applied them already."""
+    shared = {"label": {"ko": "x", "en": "x"}, "owner": "tests"}
+
+    def at(page: str) -> dict[str, Any]:
+        return {"source": "screen", "where": {"page_code": page}}
+
+    def cohorts(page: str) -> str:
+        cohort = {"id": "CH-X", **shared, "period": "day", "ages": 2, "start": at(page), "return": {"source": "screen"}}
+        return json.dumps({"cohorts": [cohort]})
+
+    segment = {"id": "SG-X", **shared, "all_of": [{"did": at("A"), "within": "9d"}]}
+    zone.put("clickstream/a.ndjson", [event(1, page_code="A", customer_id="c1", visitor_id="v")])
+    zone.define(json.dumps({"segments": [segment]}), "segments")
+    pipeline.run(zone.settings, zone.directory, definitions=zone.define(cohorts("A"), "cohorts"))
+    reads = (
+        "select cohort_id, version, size from mart.retention where age = 0",
+        "select size, returned from mart.retention_cells('CH-X', null, null, null, segment => 'SG-X')",
+        "select segment_id, members from mart.segment",
+        "select mart.path_depth()",
+    )
+    before = [zone.query(read) for read in reads]
+    assert before[0] == [("CH-X", 1, 1)]
+    assert before[2] == [("SG-X", 1)]
+    zone.define("segments: []", "segments")
+    zone.define("sessions: {path_depth: 3}", "sessions")
+    changed = zone.define(cohorts("B"), "cohorts")
+    pipeline.build(zone.settings, "not-published", definitions=changed)
+    assert [zone.query(read) for read in reads] == before
+    pipeline.run(zone.settings, zone.directory, definitions=changed)
+    assert zone.query(reads[0]) == []
+    assert zone.query(reads[2]) == []
+    assert zone.query(reads[3]) == [(3,)]

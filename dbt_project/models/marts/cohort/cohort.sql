@@ -1,16 +1,18 @@
 {{ config(materialized='mart_view') }}
 select
-    definition_id as cohort_id,
-    version,
-    content #>> '{label,ko}' as name_ko,
-    content #>> '{label,en}' as name_en,
-    content ->> 'owner' as owner,
-    content ->> 'start' as start_condition_id,
-    content ->> 'return' as return_condition_id,
-    content ->> 'entry' as entry,
-    content ->> 'period' as period,
-    content ->> 'mode' as mode,
-    (content ->> 'ages')::integer as ages,
-    array(select b::integer from jsonb_array_elements_text(content -> 'brackets') as b) as brackets
-from {{ source('config', 'definition') }}
-where kind = 'cohorts' and retired_at is null
+    d.definition_id as cohort_id,
+    d.version,
+    d.content #>> '{label,ko}' as name_ko,
+    d.content #>> '{label,en}' as name_en,
+    d.content ->> 'owner' as owner,
+    d.content ->> 'start' as start_condition_id,
+    d.content ->> 'return' as return_condition_id,
+    d.content ->> 'entry' as entry,
+    d.content ->> 'period' as period,
+    d.content ->> 'mode' as mode,
+    (d.content ->> 'ages')::integer as ages,
+    array(select b::integer from jsonb_array_elements_text(d.content -> 'brackets') as b) as brackets
+from {{ ref('definition') }} as p
+inner join {{ source('config', 'definition') }} as d
+    on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
+where p.kind = 'cohorts'

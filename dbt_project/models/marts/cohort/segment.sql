@@ -10,5 +10,7 @@ select
         from {{ ref('segment_member') }} as m
         where m.segment_id = d.definition_id and m.valid_to is null
     ) as members
-from {{ source('config', 'definition') }} as d
-where d.kind = 'segments' and d.retired_at is null
+from {{ ref('definition') }} as p
+inner join {{ source('config', 'definition') }} as d
+    on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
+where p.kind = 'segments'

@@ -1,5 +1,5 @@
 {{ config(materialized='mart_view') }}
--- What is applied now: names for reports, which show the numbers of the current version.
+-- As published: names for reports, which show the numbers of that version.
 select
     d.definition_id as funnel_id,
     d.version,
@@ -22,5 +22,7 @@ select
         order by s.step_no
     ) as step_names_en,
     (d.content ->> 'window_seconds')::double precision / 86400 as window_days
-from {{ source('config', 'definition') }} as d
-where d.kind = 'funnels' and d.retired_at is null
+from {{ ref('definition') }} as p
+inner join {{ source('config', 'definition') }} as d
+    on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
+where p.kind = 'funnels'

@@ -7,9 +7,11 @@ with matched as (
         n.match_date,
         coalesce(sum(n.matches) filter (where n.condition_id = d.content ->> 'count'), 0)::bigint as value,
         (sum(n.matches) filter (where n.condition_id = d.content ->> 'per'))::bigint as base
-    from {{ source('config', 'definition') }} as d
+    from {{ ref('definition') }} as p
+    inner join {{ source('config', 'definition') }} as d
+        on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
     inner join {{ ref('step_daily') }} as n on n.condition_id in (d.content ->> 'count', d.content ->> 'per')
-    where d.kind = 'kpis' and d.retired_at is null
+    where p.kind = 'kpis'
     group by d.definition_id, d.version, d.content, n.match_date
 )
 
