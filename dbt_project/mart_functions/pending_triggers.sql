@@ -14,7 +14,7 @@ set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    looked_at constant timestamptz := coalesce(moment, (select max(p.watermark_at) from ops.publication as p));
+    looked_at constant timestamptz := coalesce(moment, (select w.watermark_at from mart.watermark as w));
     business_time constant time := (looked_at at time zone (
         select d.content ->> 'time_zone' from config.definition as d
         where d.kind = 'sessions' and d.retired_at is null

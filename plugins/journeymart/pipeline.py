@@ -284,7 +284,8 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             insert into build.run_scope
             select %(run_id)s, %(is_full)s, %(digest)s, greatest(
                 (
-                    select max(watermark_at) from ops.publication where not %(is_full)s
+                    -- of what is published now: a correction may have made it earlier than it was before
+                    select watermark_at from ops.publication where not %(is_full)s order by publication_id desc limit 1
                 ),
                 (
                     select max(f.last_event_at) from raw.file as f
@@ -507,7 +508,7 @@ def _watermark_falls(connection: psycopg.Connection) -> bool:
         """
         select
             exists (select from raw.file where status = 'superseded' and removed_id is null)
-            and (select max(watermark_at) from ops.publication)
+            and (select watermark_at from ops.publication order by publication_id desc limit 1)
             > coalesce((
                 select max(last_event_at) from raw.file where status = 'loaded' and source <> 'consents'
             ), '-infinity')

@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -131,6 +132,21 @@ def test_a_file_that_is_nowhere_any_more_stays_as_it_was(zone: Zone):
     assert result.status == "failed"
     assert "customers/a.ndjson is not in the archive" in (result.error or "")
     assert zone.query("select status from raw.file") == [("loaded",)]
+
+
+@pytest.mark.slow
+def test_a_time_far_ahead_goes_with_the_file_that_had_it(new_warehouse: Callable[[], Settings], tmp_path: Path):
+    zone = Zone(tmp_path / "landing", new_warehouse())
+    zone.put("clickstream/1.ndjson", [event(1)])
+    zone.put("clickstream/2.ndjson", [event(2, event_time="2031-01-01T00:00:00Z")])
+    pipeline.run(zone.settings, zone.directory)
+    zone.put("clickstream/3.ndjson", [event(3)], {"supersedes": "clickstream/2.ndjson"})
+    assert pipeline.run(zone.settings, zone.directory).build.scope == "all"
+    zone.put("clickstream/4.ndjson", [event(4)])
+    assert pipeline.run(zone.settings, zone.directory).build.scope == "changes"
+    last = datetime.fromisoformat(event(4)["event_time"])
+    assert zone.query("select watermark_at from mart.watermark") == [(last,)]
+    assert zone.query("select watermark_at from mart.publication_latest") == [(last,)]
 
 
 @pytest.mark.slow

@@ -398,7 +398,7 @@ def _renderer(
             "leaves": [{"predicate": None, **leaf} for leaf in definition.content().get("leaves", ())],
         },
         is_published=lambda _name: False,
-        watermark=lambda: "(select max(p.watermark_at) from ops.publication as p)",
+        watermark=lambda: "(select w.watermark_at from mart.watermark as w)",
         **{"return": lambda value: value},
     )
     macros = "".join((project / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in _MACROS)

@@ -16,7 +16,7 @@ select
     t.message_version
 from {{ ref('trigger') }} as t
 where
-    t.expires_at > (select max(p.watermark_at) from {{ source('ops', 'publication') }} as p)
+    t.expires_at > (select w.watermark_at from {{ ref('watermark') }} as w)
     and not exists (select from {{ source('export', 'ack') }} as a where a.trigger_id = t.trigger_id)
     and (
         t.purpose is null
