@@ -150,6 +150,24 @@ def test_a_time_far_ahead_goes_with_the_file_that_had_it(new_warehouse: Callable
 
 
 @pytest.mark.slow
+def test_a_customer_of_whom_nothing_is_left_leaves_their_segments(
+    new_warehouse: Callable[[], Settings], tmp_path: Path
+):
+    zone = Zone(tmp_path / "landing", new_warehouse())
+    definitions = zone.define(
+        "segments: [{id: SG-VIP, label: {ko: 우수, en: VIP}, owner: tests, all_of: [{customer: {grade: VIP}}]}]",
+        "segments",
+    )
+    zone.put("clickstream/1.ndjson", [event(1)])  # there is a watermark
+    zone.put("customers/1.ndjson", [{"customer_id": "c1", "grade": "VIP"}])
+    pipeline.run(zone.settings, zone.directory, definitions=definitions)
+    assert zone.query("select customer_id from mart.segment_member") == [("c1",)]
+    zone.put("customers/2.ndjson", [{"customer_id": "c2"}], {"supersedes": "customers/1.ndjson"})
+    assert pipeline.run(zone.settings, zone.directory, definitions=definitions).build.scope == "changes"
+    assert zone.query("select customer_id from mart.segment_member") == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3])
 def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     new_warehouse: Callable[[], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int

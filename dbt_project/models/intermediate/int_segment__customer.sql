@@ -14,6 +14,9 @@ with touched as (
     union
     select customer_key from {{ computed('customer') }}
     union
+    -- of whom nothing is known any more
+    select customer_key from {{ replaced('customer', 'customer_key') }} as gone
+    union
     select p.person_key
     from (
         select
