@@ -6,7 +6,7 @@ select
     s.row_id,
     s.customer_key,
     c.customer_id,
-    coalesce(s.effective_date, date '1900-01-01') as valid_from,
+    coalesce(s.effective_date, date '1800-01-01') as valid_from,
     lead(s.effective_date, 1, date '9999-12-31') over (
         partition by s.customer_key order by s.effective_date nulls first
     ) as valid_to,

@@ -44,7 +44,7 @@ where row_id <> of_row_id
 union all
 {{ duplicates('transactions', 'transaction_id', 'transacted_at') }}
 union all
-{{ duplicates('customers', "customer_key, coalesce(effective_date, date '1900-01-01')") }}
+{{ duplicates('customers', "customer_key, coalesce(effective_date, date '1800-01-01')") }}
 union all
 {{ duplicates('consultations', 'consultation_id', 'consulted_at') }}
 union all

@@ -1,0 +1,44 @@
+"""What landing accepts stops no run, however long or large it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+from tests.pipeline.zone import Zone, event
+
+from journeymart import pipeline
+from journeymart.settings import Settings
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+DEFINITIONS = {
+    "segments": """
+segments:
+  - {id: SG-VIP, label: {ko: 우수, en: VIP}, owner: tests, all_of: [{customer: {grade: VIP}}]}
+""",
+}
+UNDATED = [
+    {"customer_id": "undated", "grade": "VIP"},
+    {"customer_id": "undated", "effective_date": "1899-12-30", "grade": "GOLD"},  # day 0 of a spreadsheet
+]
+
+
+@pytest.fixture(scope="module")
+def mart(new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory) -> Zone:
+    zone = Zone(tmp_path_factory.mktemp("limits") / "landing", new_warehouse())
+    definitions = [zone.define(text, kind) for kind, text in DEFINITIONS.items()]
+    zone.put("clickstream/1.ndjson", [event(1, event_time="2025-06-01T00:00:00Z")])
+    zone.put("customers/1.ndjson", UNDATED)
+    pipeline.run(zone.settings, zone.directory, definitions=definitions[0])
+    return zone
+
+
+def test_a_line_without_date_comes_before_every_date(mart: Zone):
+    assert mart.query("select valid_from::text, valid_to::text, grade from mart.customer order by 1") == [
+        ("1800-01-01", "1899-12-30", "VIP"),
+        ("1899-12-30", "9999-12-31", "GOLD"),
+    ]
+    [(valid_to,)] = mart.query("select valid_to from mart.segment_member")
+    assert valid_to.date() == datetime.fromisoformat("1899-12-30").date()
