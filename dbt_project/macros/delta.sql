@@ -174,7 +174,7 @@
         {%- endfor %}
         {%- for counter in counters %}
         (c.{{ counter }}{{ '' if full else ' + coalesce(m.' ~ counter ~ ', 0)' }})
-            {{- '::numeric(20, 2)' if counter in decimals else '::bigint' }} as {{ counter }}{{ ',' if not loop.last }}
+            {{- '::numeric(38, 2)' if counter in decimals else '::bigint' }} as {{ counter }}{{ ',' if not loop.last }}
         {%- endfor %}
     from (
         select

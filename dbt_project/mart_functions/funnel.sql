@@ -9,7 +9,7 @@ create or replace function mart.funnel(
 returns table (
     breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
     from_previous double precision, from_first double precision, median_seconds double precision,
-    amount_krw numeric(20, 2)
+    amount_krw numeric(38, 2)
 )
 language plpgsql stable security definer rows 20
 set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'

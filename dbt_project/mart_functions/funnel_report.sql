@@ -11,7 +11,7 @@ create or replace function mart.funnel_report(
 returns table (
     breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
     from_previous double precision, from_first double precision, median_seconds double precision,
-    amount_krw numeric(20, 2)
+    amount_krw numeric(38, 2)
 )
 language plpgsql stable
 set search_path = ''
@@ -186,7 +186,7 @@ begin
             c.entered / nullif(first_value(c.entered) over (partition by c.breakdown order by c.step_no), 0)
                 ::double precision,
             c.median_seconds::double precision,
-            c.amount_krw::numeric(20, 2)
+            c.amount_krw::numeric(38, 2)
         from counted as c
         order by c.breakdown, c.step_no
     $sql$, entries) using

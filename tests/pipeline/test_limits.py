@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 import pytest
-from tests.pipeline.zone import Zone, event
+from tests.pipeline.zone import Zone, event, transaction
 
 from journeymart import pipeline
 from journeymart.settings import Settings
@@ -23,6 +24,7 @@ UNDATED = [
     {"customer_id": "undated", "grade": "VIP"},
     {"customer_id": "undated", "effective_date": "1899-12-30", "grade": "GOLD"},  # day 0 of a spreadsheet
 ]
+LARGE = [transaction(n, amount="1000000000000000", currency="USD", visitor_id="v1", channel="web") for n in (1, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,7 @@ def mart(new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPat
     definitions = [zone.define(text, kind) for kind, text in DEFINITIONS.items()]
     zone.put("clickstream/1.ndjson", [event(1, event_time="2025-06-01T00:00:00Z")])
     zone.put("customers/1.ndjson", UNDATED)
+    zone.put("transactions/1.ndjson", LARGE)
     pipeline.run(zone.settings, zone.directory, definitions=definitions[0])
     return zone
 
@@ -42,3 +45,10 @@ def test_a_line_without_date_comes_before_every_date(mart: Zone):
     ]
     [(valid_to,)] = mart.query("select valid_to from mart.segment_member")
     assert valid_to.date() == datetime.fromisoformat("1899-12-30").date()
+
+
+def test_large_amounts_are_converted_and_added_up(mart: Zone):
+    each = Decimal(10**15 * 1350)
+    assert mart.query("select amount_krw from mart.transaction") == [(each,), (each,)]
+    for table in ("session", "session_daily", "channel_daily", "transaction_daily"):
+        assert (table, mart.value(f"select sum(amount_krw) from mart.{table}")) == (table, 2 * each)  # noqa: S608

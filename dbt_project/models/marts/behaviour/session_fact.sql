@@ -141,7 +141,7 @@ complete as (
     select
         s.*,
         coalesce(t.transactions, 0) as transactions,
-        coalesce(t.amount_krw, 0)::numeric(20, 2) as amount_krw,
+        coalesce(t.amount_krw, 0)::numeric(38, 2) as amount_krw,
         coalesce(p.path, s.path) as full_path,
         coalesce(p.path_times, s.path_times) as full_path_times,
         p.error_keys,

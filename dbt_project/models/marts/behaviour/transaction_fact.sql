@@ -55,7 +55,7 @@ select
     d.result_code,
     d.amount,
     d.currency,
-    round(d.amount * x.krw_per_unit, 2)::numeric(20, 2) as amount_krw,
+    round(d.amount * x.krw_per_unit, 2)::numeric(38, 2) as amount_krw,
     o.visitor_key as session_visitor_key,
     o.started_at
 from decided as d

@@ -54,6 +54,6 @@ select
         array_agg(t.seconds::double precision order by t.seconds) filter (where t.is_taken and t.seconds is not null),
         '{}'
     ) as step_seconds,
-    coalesce(sum(t.amount_krw) filter (where t.is_taken), 0)::numeric(20, 2) as amount_krw
+    coalesce(sum(t.amount_krw) filter (where t.is_taken), 0)::numeric(38, 2) as amount_krw
 from taken as t
 group by t.funnel_id, t.version, t.entry_date, t.breakdown, t.step_no, t.step_name

@@ -7,7 +7,7 @@ select
     concat_ws(' · ', t.action_type, coalesce(d.click_text, d.popup_name, d.tab_name), r.error_code) as detail,
     s.session_id,
     a.channel,
-    null::numeric(20, 2) as amount_krw,
+    null::numeric(38, 2) as amount_krw,
     e.error_key is not null as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('session_fact') }} as s on c.customer_key = s.customer_key
@@ -47,7 +47,7 @@ select
     concat_ws(' · ', o.result, o.agent_team) as detail,
     null::uuid as session_id,
     o.channel,
-    null::numeric(20, 2) as amount_krw,
+    null::numeric(38, 2) as amount_krw,
     false as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('consultation') }} as o on c.customer_key = o.customer_key
@@ -60,7 +60,7 @@ select
     concat_ws(' · ', m.message_id, m.result) as detail,
     null::uuid as session_id,
     m.channel,
-    null::numeric(20, 2) as amount_krw,
+    null::numeric(38, 2) as amount_krw,
     false as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('campaign_send') }} as m on c.customer_key = m.customer_key
@@ -73,7 +73,7 @@ select
     concat_ws(' · ', '가입', s.status) as detail,
     null::uuid as session_id,
     s.channel,
-    null::numeric(20, 2) as amount_krw,
+    null::numeric(38, 2) as amount_krw,
     false as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('subscription') }} as s on c.customer_key = s.customer_key
@@ -86,7 +86,7 @@ select
     concat_ws(' · ', '해지', s.status) as detail,
     null::uuid as session_id,
     s.channel,
-    null::numeric(20, 2) as amount_krw,
+    null::numeric(38, 2) as amount_krw,
     false as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('subscription') }} as s on c.customer_key = s.customer_key
@@ -100,7 +100,7 @@ select
     v.answers::text as detail,
     null::uuid as session_id,
     null as channel,
-    null::numeric(20, 2) as amount_krw,
+    null::numeric(38, 2) as amount_krw,
     false as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('survey_response') }} as v on c.customer_key = v.customer_key
