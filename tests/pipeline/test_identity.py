@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.pipeline.comparison import differences, mart_by_name
-from tests.pipeline.zone import Zone, event
+from tests.pipeline.zone import Zone, event, transaction
 
 from journeymart import pipeline
 from journeymart.db import connect
@@ -79,6 +79,48 @@ def test_sessions_find_their_customer_and_lose_them_again(
     link(settings, "kiosk")
     pipeline.run(settings, zone.directory)
     assert set(differences(mart_by_name(settings), earlier)) == {"unlinked_device"}, "all but the decision itself"
+
+
+def test_transactions_find_the_session_that_becomes_their_customers(
+    new_warehouse: Callable[[], Settings], tmp_path: Path
+) -> None:
+    """At its other end, hours away from what a run changes."""
+    settings = new_warehouse()
+    zone = Zone(tmp_path / "landing", settings)
+    times = ("10:00", "10:25", "10:50", "11:15", "11:40")
+
+    def view(device: str, time: str, customer: str | None = None) -> dict[str, Any]:
+        at = f"2026-03-10T{time}:00+09:00"
+        return event(1, event_id=f"{device} {time}", event_time=at, visitor_id=device, customer_id=customer)
+
+    zone.put(
+        "clickstream/1.ndjson",
+        [view("late login", time) for time in times]
+        + [view("one login less", time, "C2" if time == "10:00" else None) for time in times if time != "10:25"]
+        + [view("bridged", time, "C3" if time == "11:40" else None) for time in times if time != "10:50"]
+        + [view("bridged", "20:00", "another")],  # else its first session were C3's by the device
+    )
+    zone.put("clickstream/2.ndjson", [view("one login less", "10:25", "another")])
+    zone.put(
+        "transactions/1.ndjson",
+        [
+            transaction(n, transaction_time=f"2026-03-10T{time}:00+09:00", customer_id=f"C{n}", channel="web")
+            for n, time in ((1, "11:45"), (2, "11:45"), (3, "10:30"))
+        ],
+    )
+    pipeline.run(settings, zone.directory)
+    assert zone.query("select transaction_id from mart.transaction where session_id is not null") == []
+
+    zone.put("clickstream/3.ndjson", [view("late login", "10:05", "C1"), view("bridged", "10:50")])
+    zone.put("clickstream/4.ndjson", [view("one login less", "10:25")], {"supersedes": "clickstream/2.ndjson"})
+    assert pipeline.run(settings, zone.directory).build.scope == "changes"
+    assert zone.query(
+        "select t.transaction_id, s.visitor_id from mart.transaction as t"
+        " inner join mart.session as s using (session_id) order by 1"
+    ) == [("t1", "late login"), ("t2", "one login less"), ("t3", "bridged")]
+    changed = mart_by_name(settings)
+    pipeline.run(settings, zone.directory, full=True)
+    assert differences(mart_by_name(settings), changed) == {}
 
 
 def test_what_cannot_be_decided(server: Settings) -> None:

@@ -8,13 +8,19 @@ select t.row_id
 from {{ landed('transactions') }} as t
 where not exists (select from {{ ref('line_duplicate') }} as d where d.row_id = t.row_id)
 {%- else -%}
-with around as (
+with part as (
     select
-        visitor_key,
-        customer_key,
-        started_at - {{ gap }} as from_at,
-        ended_at + {{ gap }} + {{ reach }} as to_at
-    from {{ ref('int_session__near') }}
+        n.visitor_key,
+        e.customer_key,
+        n.started_at - {{ gap }} as from_at,
+        n.ended_at + {{ gap }} + {{ reach }} as to_at
+    from {{ ref('int_session__near') }} as n
+    left join {{ published('session_event') }} as e
+        on
+            n.visitor_key = e.visitor_key
+            and n.started_at = e.started_at
+            and e.event_at between n.started_at and n.ended_at
+            and e.customer_key is not null
     union
     select
         visitor_key,
@@ -22,6 +28,30 @@ with around as (
         event_at - {{ gap }} as from_at,
         event_at + {{ gap }} + {{ reach }} as to_at
     from {{ ref('int_run__point') }}
+),
+
+-- Parts that touch may become one session, or have been one: whoever logged in in any of them may own all of it.
+placed as (
+    select
+        *,
+        count(*) filter (where is_apart) over (partition by visitor_key order by from_at) as place
+    from (
+        select
+            *,
+            from_at > max(to_at) over (
+                partition by visitor_key order by from_at rows between unbounded preceding and 1 preceding
+            ) as is_apart
+        from part
+    ) as p
+),
+
+around as (
+    select distinct
+        visitor_key,
+        customer_key,
+        min(from_at) over (partition by visitor_key, place) as from_at,
+        max(to_at) over (partition by visitor_key, place) as to_at
+    from placed
 ),
 
 found as (
@@ -35,7 +65,13 @@ found as (
     where {{ is_visible('t.row_id') }}
     union
     select t.row_id
-    from around as a
+    from (
+        select distinct
+            visitor_key,
+            from_at,
+            to_at
+        from around
+    ) as a
     inner join {{ source('raw', 'transactions') }} as t
         on a.visitor_key = t.visitor_key and t.transacted_at between a.from_at and a.to_at
     where {{ is_visible('t.row_id') }}

@@ -3,7 +3,6 @@
 {% if is_full() -%}
 select
     visitor_key,
-    customer_key,
     now() as started_at,
     now() as ended_at
 from {{ ref('int_run__point') }}
@@ -11,7 +10,6 @@ where false
 {%- else -%}
 select distinct
     s.visitor_key,
-    s.customer_key,
     s.started_at,
     s.ended_at
 from {{ ref('int_run__point') }} as p
@@ -21,7 +19,6 @@ cross join lateral (
     (
         select
             f.visitor_key,
-            f.customer_key,
             f.started_at,
             f.ended_at
         from {{ published('session_fact') }} as f
@@ -32,7 +29,6 @@ cross join lateral (
     union all
     select
         f.visitor_key,
-        f.customer_key,
         f.started_at,
         f.ended_at
     from {{ published('session_fact') }} as f
