@@ -96,7 +96,7 @@
         {{ visitor }} as visitor_key,
         {{ alias ~ '.started_at' if of.name in ['screen', 'transaction'] else 'null::timestamptz as started_at' }},
         {{ kept(found, 2) }} as hold_value,
-        {{ kept(found, 3) }} as breakdown_value
+        left({{ kept(found, 3) }}, 256) as breakdown_value  -- part of a key, and an index takes no more
     from {{ relation }} as {{ alias }}
     cross join (select '{{ session_policy().time_zone }}' as time_zone) as z
     {%- if is_screen %}

@@ -264,8 +264,9 @@ begin
         where
             behaviour_customers.kind = 'error'
             and s.errors > 0
-            and coalesce(r.error_page, n.code) = behaviour_customers.code
-            and coalesce(r.error_code, '(none)') = behaviour_customers.error_code
+            -- cut as in mart.error_page, from which they are chosen
+            and left(coalesce(r.error_page, n.code), 256) = behaviour_customers.code
+            and left(coalesce(r.error_code, '(none)'), 256) = behaviour_customers.error_code
             and s.customer_key is not null
             and (behaviour_customers.channels is null or a.channel = any(behaviour_customers.channels))
             and (behaviour_customers.domains is null or a.domain = any(behaviour_customers.domains))

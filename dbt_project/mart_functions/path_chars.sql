@@ -1,5 +1,6 @@
 -- The characters by which a path names a node: one, unless nodes of several kinds share the code. Null for an error,
--- which is no node. kind: page (also cleaned URL paths), transaction, error, or null for any node.
+-- which is no node; 256 characters of its code or page count, as in mart.error_page. kind: page (also cleaned URL
+-- paths), transaction, error, or null for any node.
 create or replace function mart.path_chars(node text, kind text)
 returns text
 language plpgsql stable parallel safe security definer set search_path = ''
@@ -8,7 +9,7 @@ declare
     chars text;
 begin
     if path_chars.kind = 'error' then
-        if not exists (select from raw.error as r where path_chars.node in (r.error_code, r.error_page)) then
+        if not exists (select from raw.error as r where left(path_chars.node, 256) in (left(r.error_code, 256), left(r.error_page, 256))) then
             raise exception 'no error has the code or page %', quote_nullable(path_chars.node) using errcode = '22023';
         end if;
         return null;

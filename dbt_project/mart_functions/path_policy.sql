@@ -1,11 +1,11 @@
 -- What definitions/sessions.yml says of paths, as it was when the mart was published.
 
--- How deep mart.path_edge goes; null means all the way.
+-- How deep mart.path_edge goes.
 create or replace function mart.path_depth()
 returns integer
 language sql stable parallel safe security definer set search_path = ''
 as $$
-    select (d.content ->> 'path_depth')::integer
+    select least((d.content ->> 'path_depth')::integer, 100)
     from mart.definition as p
     inner join config.definition as d using (kind, definition_id, version)
     where p.kind = 'sessions'

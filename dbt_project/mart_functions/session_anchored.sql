@@ -63,7 +63,7 @@ as $$
             where t.error_key = any(array(
                 select r.error_key
                 from raw.error as r
-                where session_anchored.error in (r.error_code, r.error_page)
+                where left(session_anchored.error, 256) in (left(r.error_code, 256), left(r.error_page, 256))
             ))
         ) as p
     ) as w
@@ -72,7 +72,7 @@ as $$
         and s.error_keys && array(
             select r.error_key
             from raw.error as r
-            where session_anchored.error in (r.error_code, r.error_page)
+            where left(session_anchored.error, 256) in (left(r.error_code, 256), left(r.error_page, 256))
         )
         and case session_anchored.occurrence when 'first' then w.from_first when 'last' then w.from_last else 1 end = 1
 $$;

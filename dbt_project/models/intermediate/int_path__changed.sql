@@ -1,10 +1,10 @@
 -- Change in the number of sessions by the beginning of their path, one node deeper than shown so that
--- the last shown step knows where it leads.
-{% set depth = session_policy().path_depth %}
+-- the last shown step knows where it leads. Never deeper than 100 steps: a path is a key, and an index takes no more.
+{% set depth = [session_policy().path_depth or 100, 100] | min %}
 select
     session_date,
     channel,
-    {{ 'left(path, ' ~ (depth + 1) ~ ')' if depth else "path || ''" }} as path,
+    left(path, {{ depth + 1 }}) as path,
     sum(sign)::bigint as sessions
 from {{ ref('int_session__changed') }}
 group by 1, 2, 3

@@ -1,11 +1,12 @@
 {{ config(key=['session_date', 'channel', 'error_page', 'error_code'], keep='b.errors > 0') }}
+-- Page and code are part of the key, and an index takes no more.
 {% set columns = 'visitor_key, started_at, agent_key, node_id, error_key' %}
 {% set signed %}(
     select
         {{ business_date('e.started_at') }} as session_date,
         a.channel,
-        coalesce(r.error_page, n.code) as error_page,
-        coalesce(r.error_code, '(none)') as error_code,
+        left(coalesce(r.error_page, n.code), 256) as error_page,
+        left(coalesce(r.error_code, '(none)'), 256) as error_code,
         e.sign * count(*) as errors,
         e.sign as sessions
     from (

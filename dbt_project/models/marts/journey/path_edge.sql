@@ -1,5 +1,5 @@
 {{ config(key=['session_date', 'channel', 'step_no', 'from_node', 'to_node'], keep='b.sessions > 0') }}
-{% set depth = session_policy().path_depth %}
+{% set depth = [session_policy().path_depth or 100, 100] | min %}
 {# Counted by character first: the codes are looked up for the few kinds of edge, not for every path. #}
 {% set expanded %}(
     select
@@ -18,8 +18,7 @@
             substr(p.path, g.step_no + 1, 1) as to_char,
             sum(p.sessions) as sessions
         from {{ ref('int_path__changed') }} as p
-        cross join lateral
-            generate_series(1, {{ 'least(length(p.path), ' ~ depth ~ ')' if depth else 'length(p.path)' }}) as g (step_no)
+        cross join lateral generate_series(1, least(length(p.path), {{ depth }})) as g (step_no)
         group by 1, 2, 3, 4, 5
     ) as e
     inner join {{ source('raw', 'node') }} as f on raw.char_node(e.from_char) = f.node_id

@@ -14,8 +14,8 @@ error as (
         event.domain,
         session.device_type,
         {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
-        coalesce(event.error_page, event.node) as error_page,
-        event.error_code,
+        left(coalesce(event.error_page, event.node), 256) as error_page,
+        left(event.error_code, 256) as error_code,
         count(*) as errors,
         count(distinct session.session_id) as sessions
     from mart.event as event
