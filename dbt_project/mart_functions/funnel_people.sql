@@ -14,7 +14,8 @@ set search_path = '' set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    steps constant jsonb := mart.funnel_definition(funnel_people.funnel_id) -> 'steps';
+    definition constant jsonb := mart.funnel_definition(funnel_people.funnel_id);
+    steps constant jsonb := definition -> 'steps';
     next_step integer;
 begin
     if funnel_people.outcome not in ('entered', 'converted', 'dropped', 'still_open') then
@@ -47,7 +48,15 @@ begin
         )
         and (
             funnel_people.segment is null
-            or e.subject_key in (
+            -- of a visitor or session, the customer of the session of the entry
+            or case
+                when definition ->> 'count_by' in ('visitor', 'session') then (
+                    select s.customer_key
+                    from mart.session_fact as s
+                    where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+                )
+                else e.subject_key
+            end in (
                 select c.customer_key from mart.segment_customers(funnel_people.segment) as c (customer_key)
             )
         )

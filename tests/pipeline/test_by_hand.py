@@ -1,0 +1,68 @@
+"""Analyses of a bank so small that every answer can be read off it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.conftest import Warehouses
+from tests.pipeline.zone import Zone
+
+from journeymart import pipeline
+from journeymart.analysis import call
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
+
+
+def screen(page: str) -> dict[str, Any]:
+    return {"source": "screen", "where": {"page_code": page}}
+
+
+FUNNELS = [
+    {"id": f"FN-{count_by.upper()}", **HEAD, "window": "1h", "count_by": count_by,
+     "steps": [{"name": page, **screen(page)} for page in ("A", "B")]}
+    for count_by in ("person", "visitor", "session")
+]  # fmt: skip
+SEGMENTS = [{"id": "SG-A", **HEAD, "all_of": [{"did": screen("A")}]}]
+# time, device, customer, page
+EVENTS = [
+    ("10:00", "own", "c1", "A"),
+    ("10:01", "own", None, "B"),
+    ("10:00", "unknown", None, "A"),
+    ("10:05", "unknown", None, "B"),
+]
+
+
+@pytest.fixture(scope="module")
+def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zone:
+    zone = Zone(tmp_path_factory.mktemp("bank") / "landing", warehouses.create())
+    zone.put("clickstream/a.ndjson", [
+        {"event_id": f"e{number}", "event_time": f"2026-03-02T{at}:00+09:00", "visitor_id": device,
+         "customer_id": customer, "page_code": page, "channel": "web" if customer else "app"}
+        for number, (at, device, customer, page) in enumerate(EVENTS)
+    ])  # fmt: skip
+    for kind, items in (("funnels", FUNNELS), ("segments", SEGMENTS)):
+        definitions = zone.define(json.dumps({kind: items}), kind)
+    pipeline.run(zone.settings, zone.directory, definitions=definitions)
+    return zone
+
+
+def rows(bank: Zone, function: str, *columns: str, **arguments: Any) -> list[tuple[Any, ...]]:
+    found = call(bank.settings, function, arguments)
+    return [tuple(row[column] for column in columns) for row in found.records()]
+
+
+@pytest.mark.parametrize("count_by", ["person", "visitor", "session"])
+def test_a_segment_is_of_those_whose_sessions_count(bank: Zone, count_by: str) -> None:
+    """Of c1 alone, where somebody unknown took the same steps, whatever the funnel counts."""
+    funnel = {"funnel_id": f"FN-{count_by.upper()}"}
+    once = [(1, 1), (2, 1)]
+    assert rows(bank, "funnel", "step_no", "entered", **funnel) == [(1, 2), (2, 2)]
+    assert rows(bank, "funnel", "step_no", "entered", segment="SG-A", **funnel) == once
+    assert rows(bank, "funnel", "step_no", "entered", breakdown_by="segment", **funnel) == once
+    compared = rows(bank, "funnel_compare", "entered_a", "entered_b", segment_a="SG-A", segment_b=None, **funnel)
+    assert compared == [(1, 2), (1, 2)]
+    assert len(rows(bank, "funnel_people", step=2, segment="SG-A", **funnel)) == 1
