@@ -1,8 +1,11 @@
 -- How long it takes from one step of a funnel to another, in bins of equal width: the distribution whose median
--- mart.funnel() gives. Bins without anyone are rows too; the last one includes its end.
+-- mart.funnel() gives; channel, domain, segment and device type limit it as they do there. Bins without anyone are rows
+-- too; the last one includes its end.
 create or replace function mart.funnel_times(
     funnel_id text, from_step integer default 1, to_step integer default null, bins integer default 10,
-    from_date date default null, to_date date default null
+    from_date date default null, to_date date default null,
+    channel text default null, domain text default null, segment text default null,
+    device_type text default null
 )
 returns table (from_seconds double precision, to_seconds double precision, people bigint, share double precision)
 language plpgsql stable security definer rows 20
@@ -10,7 +13,8 @@ set search_path = '' set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare
-    steps constant integer := jsonb_array_length(mart.funnel_definition(funnel_times.funnel_id) -> 'steps');
+    definition constant jsonb := mart.funnel_definition(funnel_times.funnel_id);
+    steps constant integer := jsonb_array_length(definition -> 'steps');
     last_step constant integer := coalesce(funnel_times.to_step, steps);
 begin
     if funnel_times.from_step < 1 or last_step > steps or funnel_times.from_step >= last_step then
@@ -28,6 +32,30 @@ begin
             e.funnel_id = funnel_times.funnel_id
             and e.entry_date >= coalesce(funnel_times.from_date, '-infinity')
             and e.entry_date <= coalesce(funnel_times.to_date, 'infinity')
+            and (
+                (funnel_times.channel is null and funnel_times.domain is null and funnel_times.device_type is null)
+                or exists (
+                    select
+                    from mart.session_selected(
+                        null, null, funnel_times.channel, funnel_times.domain, null, funnel_times.device_type
+                    ) as s
+                    where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+                )
+            )
+            and (
+                funnel_times.segment is null
+                -- of a visitor or session, the customer of the session of the entry
+                or case
+                    when definition ->> 'count_by' in ('visitor', 'session') then (
+                        select s.customer_key
+                        from mart.session_fact as s
+                        where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+                    )
+                    else e.subject_key
+                end in (
+                    select c.customer_key from mart.segment_customers(funnel_times.segment) as c (customer_key)
+                )
+            )
             and e.step_times[last_step] is not null and e.step_times[funnel_times.from_step] is not null
     ),
 
@@ -53,5 +81,9 @@ begin
     order by b.bin_no;
 end
 $$;
-revoke execute on function mart.funnel_times(text, integer, integer, integer, date, date) from public;
-grant execute on function mart.funnel_times(text, integer, integer, integer, date, date) to jm_dashboard;
+revoke execute on function mart.funnel_times(
+    text, integer, integer, integer, date, date, text, text, text, text
+) from public;
+grant execute on function mart.funnel_times(
+    text, integer, integer, integer, date, date, text, text, text, text
+) to jm_dashboard;

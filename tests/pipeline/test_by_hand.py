@@ -66,3 +66,17 @@ def test_a_segment_is_of_those_whose_sessions_count(bank: Zone, count_by: str) -
     compared = rows(bank, "funnel_compare", "entered_a", "entered_b", segment_a="SG-A", segment_b=None, **funnel)
     assert compared == [(1, 2), (1, 2)]
     assert len(rows(bank, "funnel_people", step=2, segment="SG-A", **funnel)) == 1
+
+
+@pytest.mark.parametrize("count_by", ["person", "session"])
+def test_times_of_a_funnel_are_limited_as_its_numbers_are(bank: Zone, count_by: str) -> None:
+    """c1 takes a minute on the web, somebody unknown five in the app."""
+
+    def times(**limit: str) -> list[tuple[Any, ...]]:
+        asked = {"funnel_id": f"FN-{count_by.upper()}", "bins": 1, **limit}
+        return rows(bank, "funnel_times", "from_seconds", "people", **asked)
+
+    assert times() == [(60, 2)]
+    assert times(segment="SG-A") == [(60, 1)]
+    assert times(channel="app") == [(300, 1)]
+    assert times(device_type="none") == []

@@ -562,9 +562,8 @@ def funnel_times(
 
     Example: `journeymart analyze funnel-times --id FN-ACCOUNT-OPEN --from-step 1 --to-step 5`
     """
-    dates = {"from_date": request.scope.from_date, "to_date": request.scope.to_date}
-    arguments = {"funnel_id": funnel_id, "from_step": from_step, "to_step": to_step, "bins": bins, **dates}
-    return call(request.settings, "funnel_times", arguments)
+    arguments = {"funnel_id": funnel_id, "from_step": from_step, "to_step": to_step, "bins": bins}
+    return call(request.settings, "funnel_times", {**arguments, **request.scope.arguments()})
 
 
 @analyze.command("rule")
