@@ -33,6 +33,9 @@ EVENTS = [
     ("10:01", "own", None, "B"),
     ("10:00", "unknown", None, "A"),
     ("10:05", "unknown", None, "B"),
+    ("10:00", "kiosk", "c2", "X"),
+    ("10:01", "kiosk", "c3", "Y"),
+    ("10:02", "kiosk", None, "Z"),
 ]
 
 
@@ -80,3 +83,10 @@ def test_times_of_a_funnel_are_limited_as_its_numbers_are(bank: Zone, count_by: 
     assert times(segment="SG-A") == [(60, 1)]
     assert times(channel="app") == [(300, 1)]
     assert times(device_type="none") == []
+
+
+def test_what_several_did_in_one_session_is_in_the_timeline_of_each(bank: Zone) -> None:
+    """c2 sees X, c3 then Y in the same session, and nobody knows who saw Z."""
+    happened = "select customer_id, title from mart.timeline where customer_id in ('c1', 'c2', 'c3') order by 1, 2"
+    assert bank.query(happened) == [("c1", "A"), ("c1", "B"), ("c2", "X"), ("c3", "Y")]
+    assert bank.query("select identity_rule from mart.session where visitor_id = 'kiosk'") == [("shared",)]

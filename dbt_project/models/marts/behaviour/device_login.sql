@@ -3,6 +3,7 @@
     replaces="exists (
         select from build.int_device__touched as t where t.visitor_key = m.visitor_key and t.login_date = m.login_date
     )",
+    indexes=[['customer_key', 'visitor_key', 'login_date']],
 ) }}
 -- depends_on: {{ ref('int_device__touched') }}
 -- Any line of the day proves it; the one that landed first is named.

@@ -1,4 +1,7 @@
 {{ config(materialized='mart_view') }}
+{#- Whose session it is, or of one that several customers share each event is its own customer's: looked for on the
+    devices and dates of their logins, as events have no index by customer. #}
+{%- for who in ['one', 'several'] %}
 select
     c.customer_id,
     e.event_at as happened_at,
@@ -10,18 +13,34 @@ select
     null::numeric(38, 2) as amount_krw,
     e.error_key is not null as is_error
 from {{ source('raw', 'customer') }} as c
+{% if who == 'one' -%}
 inner join {{ ref('session_fact') }} as s on c.customer_key = s.customer_key
+{%- else -%}
+inner join {{ ref('device_login') }} as l on c.customer_key = l.customer_key
+inner join {{ ref('session_fact') }} as s
+    on
+        l.visitor_key = s.visitor_key
+        and s.customer_key is null
+        and s.started_at < {{ midnight('(l.login_date + 1)') }}
+        and s.ended_at >= {{ midnight('l.login_date') }}
+{%- endif %}
 inner join {{ ref('session_event') }} as e
     on
         s.visitor_key = e.visitor_key
         and s.started_at = e.started_at
         and e.event_at between s.started_at and s.ended_at
+        {%- if who == 'several' %}
+        and l.customer_key = e.customer_key
+        and e.event_at >= {{ midnight('l.login_date') }}
+        and e.event_at < {{ midnight('(l.login_date + 1)') }}
+        {%- endif %}
 left join {{ ref('node') }} as n on e.node_id = n.node_id
 left join {{ source('raw', 'action') }} as t on e.action_id = t.action_id
 left join {{ source('raw', 'agent') }} as a on e.agent_key = a.agent_key
 left join {{ source('raw', 'error') }} as r on e.error_key = r.error_key
 left join {{ source('raw', 'clickstream') }} as d on e.row_id = d.row_id
 union all
+{% endfor -%}
 select
     c.customer_id,
     t.transacted_at as happened_at,
