@@ -1,5 +1,5 @@
 -- Where sessions go from a node, by visit: how often, which share of the visits, and how long they stayed before
--- (median). 이탈 is the end of the session; its time runs to the session's last event.
+-- (median). 이탈 is the end of the session; its time runs to the session's last event: none for a transaction after it.
 -- Without domain, segment and device it reads mart.path_move, otherwise the sessions themselves.
 create or replace function mart.paths_next(
     node text, top_k integer default null, kind text default 'page',
@@ -38,7 +38,9 @@ begin
             raw.char_node(nullif(substr(s.path, s.step_no + 1, 1), '')),
             count(*),
             array_agg(
-                date_part('epoch', coalesce(s.path_times[s.step_no + 1], s.ended_at) - s.path_times[s.step_no])
+                greatest(
+                    date_part('epoch', coalesce(s.path_times[s.step_no + 1], s.ended_at) - s.path_times[s.step_no]), 0
+                )
             )
         from mart.session_anchored(
             chars, null, 'all', paths_next.from_date, paths_next.to_date,

@@ -1,5 +1,5 @@
 -- The moves of a day are the nodes of its paths, as many times of stay as moves; the stays of a session run from its
--- first node to its last event. Compared is what changes of both.
+-- first node to its last event, or its last transaction after that. Compared is what changes of both.
 with scope as (select * from {sessions}),
 
 session as (
@@ -7,7 +7,7 @@ session as (
         session_date,
         sum(sign * length(path)) as visits,
         sum(sign) as exits,
-        sum(sign * date_part('epoch', ended_at - path_times[1])) as seconds
+        sum(sign * date_part('epoch', greatest(ended_at, path_times[length(path)]) - path_times[1])) as seconds
     from scope
     group by session_date
 ),

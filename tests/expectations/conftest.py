@@ -32,7 +32,7 @@ HOME, LIST, BUY = 1, 2, 3  # nodes
 PATHS = [("web", (HOME, LIST, BUY, HOME), 1), ("web", (HOME,), 1), ("app", (LIST, BUY), 1)]
 MOVES = [  # of these: channel, path, visits, stays
     ("web", (HOME, LIST), 1, [60.0]), ("web", (LIST, BUY), 1, [60.0]), ("web", (BUY, HOME), 1, [60.0]),
-    ("web", (HOME,), 2, [0.0, 0.0]), ("app", (LIST, BUY), 1, [600.0]), ("app", (BUY,), 1, [-600.0]),
+    ("web", (HOME,), 2, [0.0, 0.0]), ("app", (LIST, BUY), 1, [600.0]), ("app", (BUY,), 1, [0.0]),
 ]  # fmt: skip
 EDGES = [  # of the paths of the day: channel, step_no, from_node, to_node, sessions
     ("web", 1, "HOME", "LIST", 1), ("web", 1, "HOME", "이탈", 1), ("app", 1, "LIST", "BUY", 1),

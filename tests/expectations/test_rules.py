@@ -81,7 +81,7 @@ DAMAGE = [
     ("DQ-NEXT-SESSION", "update build.session_event set started_at = event_at where row_id = F3"),
     (
         "DQ-NEXT-SESSION DQ-NEXT-PATH-MOVE",
-        "update build.session_fact set ended_at = ended_at + interval '1 second' where visitor_key = 2",
+        "update build.session_fact set ended_at = ended_at + interval '1 second' where visitor_key = 1",
     ),
     ("DQ-NEXT-HASH", "update build.session_event set node_id = 1 where row_id = F2"),
     ("DQ-NEXT-HASH", "update build.transaction_fact set transacted_at = '2026-03-10 09:00+09' where row_id = T2"),

@@ -107,5 +107,6 @@ def following(sessions: list[Session], node: str, kind: str) -> dict[str, tuple[
         for place in anchors(session, node, kind, "all"):
             ends = place + 1 == len(session.nodes)
             left = session.ended_at if ends else session.times[place + 1]
-            stays[EXIT if ends else session.nodes[place + 1]].append((left - session.times[place]).total_seconds())
+            seconds = max((left - session.times[place]).total_seconds(), 0)  # a transaction may be later
+            stays[EXIT if ends else session.nodes[place + 1]].append(seconds)
     return {target: (len(times), median(times)) for target, times in stays.items()}

@@ -36,6 +36,7 @@ EVENTS = [
     ("10:00", "kiosk", "c2", "X"),
     ("10:01", "kiosk", "c3", "Y"),
     ("10:02", "kiosk", None, "Z"),
+    ("10:00", "late", "c4", "V"),
 ]
 
 
@@ -44,8 +45,12 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
     zone = Zone(tmp_path_factory.mktemp("bank") / "landing", warehouses.create())
     zone.put("clickstream/a.ndjson", [
         {"event_id": f"e{number}", "event_time": f"2026-03-02T{at}:00+09:00", "visitor_id": device,
-         "customer_id": customer, "page_code": page, "channel": "web" if customer else "app"}
+         "customer_id": customer, "page_code": page, "channel": "web" if customer else "app", "domain": "bank"}
         for number, (at, device, customer, page) in enumerate(EVENTS)
+    ])  # fmt: skip
+    zone.put("transactions/a.ndjson", [
+        {"transaction_id": "t1", "transaction_time": "2026-03-02T10:10:00+09:00", "visitor_id": "late",
+         "customer_id": "c4", "transaction_code": "T", "channel": "web"},
     ])  # fmt: skip
     for kind, items in (("funnels", FUNNELS), ("segments", SEGMENTS)):
         definitions = zone.define(json.dumps({kind: items}), kind)
@@ -90,3 +95,10 @@ def test_what_several_did_in_one_session_is_in_the_timeline_of_each(bank: Zone) 
     happened = "select customer_id, title from mart.timeline where customer_id in ('c1', 'c2', 'c3') order by 1, 2"
     assert bank.query(happened) == [("c1", "A"), ("c1", "B"), ("c2", "X"), ("c3", "Y")]
     assert bank.query("select identity_rule from mart.session where visitor_id = 'kiosk'") == [("shared",)]
+
+
+def test_nobody_stays_less_than_no_time_before_an_exit(bank: Zone) -> None:
+    """T is ten minutes after V, the only event of its session; by what is kept, and by the sessions themselves."""
+    for limit in ({}, {"domain": "bank"}):
+        asked = {"node": "T", "kind": "transaction", **limit}
+        assert rows(bank, "paths_next", "to_node", "visits", "median_dwell_seconds", **asked) == [("이탈", 1, 0)]

@@ -12,8 +12,11 @@ with changed as (
         s.channel,
         substr(s.path, g.step_no, 2) as path,
         {%- for name, sign in [('come', '>'), ('gone', '<')] %}
+        -- a transaction may belong to a session and yet lie after its last event: nothing follows in less than no time
         array_agg(
-            date_part('epoch', coalesce(s.path_times[g.step_no + 1], s.ended_at) - s.path_times[g.step_no])
+            greatest(
+                date_part('epoch', coalesce(s.path_times[g.step_no + 1], s.ended_at) - s.path_times[g.step_no]), 0
+            )
         ) filter (where s.sign {{ sign }} 0) as {{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('int_session__changed') }} as s
