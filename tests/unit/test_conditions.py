@@ -49,6 +49,11 @@ def test_amounts_are_numbers_and_message_items_are_text() -> None:
     assert predicate("transaction", **{"fields.currency": "USD"}) == "((d.fields #>> '{currency}') = 'USD')"
 
 
+def test_times_are_compared_as_moments() -> None:
+    """Nine in Seoul is midnight in Greenwich: half an hour, whatever the text looks like."""
+    predicate("campaign", opened_at={"gte": "2026-01-01T09:00:00+09:00", "lt": "2026-01-01T00:30:00+00:00"})
+
+
 def test_what_is_looked_up_elsewhere_is_decided_last() -> None:
     where = {"customer.grade": "VIP", "page_code": "FX010"}
     compiled = predicate("screen", **where)
@@ -88,6 +93,9 @@ def test_a_condition_that_keeps_values_is_another_one() -> None:
         ("screen", {"click_text": {"matches": r"\bx"}}, r"\\b is not known"),
         ("screen", {"properties.x": [1, "a"]}, "values of more than one kind"),
         ("screen", {"customer.joined_on": {"gte": "1.1.2026"}}, "customer.joined_on is a date; write it like"),
+        ("screen", {"date": {"gte": "2026-W10-1"}}, "date is a date; write it like 2026-01-31"),
+        ("campaign", {"clicked_at": {"gte": "2026-W10-1T09:00:00+09:00"}}, "clicked_at is a time; write it like"),
+        ("campaign", {"opened_at": {"gte": "2026-01-01T09:00+09:00", "lt": "2026-01-01T00:00Z"}}, "cannot be reached"),
         ("screen", {"customer.gradee": "VIP"}, "unknown field 'customer.gradee' .* did you mean 'customer.grade'"),
         ("campaign", {"clicked_at": {"gte": "2026-01-31"}}, "clicked_at is a time; write it like"),
         ("consultation", {"session.channel": "web"}, "what is of source consultation has no session"),

@@ -125,6 +125,8 @@ def retention(
     definition = _chosen(document, document.parse(CohortsFile).cohorts, cohort_id)
     if instead:
         content = definition.model_dump(by_alias=True, mode="json", exclude_none=True) | dict(instead)
+        if content["mode"] != "bracket":  # those of a mode that is replaced go with it, as in mart.retention_plan
+            del content["brackets"]
         try:
             definition = Cohort.model_validate(content)
         except ValidationError as error:

@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from psycopg import sql
@@ -135,6 +135,14 @@ SESSION_FIELDS = {
 # What says no more than which page and what kind of action: decided once for each of them, not for each event.
 _OF_NODE = {"page_code", "node", "action_type"}
 _MOMENT = {"hour": ("hour", _NUMBER), "weekday": ("isodow", _NUMBER), "date": ("", _DATE)}  # in business time
+_TIMES = {name for fields in FIELDS.values() for name, (_, kind) in fields.items() if kind == _TIME}
+# Of what Python reads, what the database reads too.
+_WRITTEN = {
+    _DATE: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+    _TIME: re.compile(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[-+][0-9]{2}(:?[0-9]{2})?)"
+    ),
+}
 _SEGMENT = re.compile(r"[\w-]{1,64}")
 MAX_DEPTH = 5
 MAX_NESTING = 10
@@ -343,9 +351,25 @@ def _contradiction(where: dict[str, Any]) -> str | None:
             found = [_contradiction(item) for item in wanted]
             if all(found):
                 return found[0]
-        elif isinstance(wanted, dict) and name != "none_of" and _excludes_itself(wanted):
+        elif (
+            isinstance(wanted, dict)
+            and name != "none_of"
+            and _excludes_itself(_moments(wanted) if name in _TIMES else wanted)
+        ):
             return f"{name}: cannot be reached: nothing fulfils {json.dumps(wanted, ensure_ascii=False)}"
     return None
+
+
+def _moments(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The values of a time as moments: as text, one with another offset would lie elsewhere."""
+    return {
+        operator: [datetime.fromisoformat(item) for item in value]
+        if isinstance(value, list)
+        else datetime.fromisoformat(value)
+        if isinstance(value, str)
+        else value
+        for operator, value in wanted.items()
+    }
 
 
 def _excludes_itself(wanted: dict[str, Any]) -> bool:
@@ -548,10 +572,10 @@ def _kind_of(name: str, item: Any) -> str:
 
 def _check_date(name: str, kind: str, item: Any) -> None:
     try:
-        parsed = date.fromisoformat(item) if kind == _DATE else datetime.fromisoformat(item)
+        is_one = bool(_WRITTEN[kind].fullmatch(item) and datetime.fromisoformat(item))
     except (TypeError, ValueError):
-        parsed = None
-    if parsed is None or (isinstance(parsed, datetime) and parsed.tzinfo is None):
+        is_one = False
+    if not is_one:
         example = "2026-01-31" if kind == _DATE else "2026-01-31T09:00:00+09:00"
         raise ValueError(f"{name} is a {kind}; write it like {example}, not {item!r}")
 

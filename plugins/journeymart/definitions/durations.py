@@ -11,17 +11,22 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJs
 from journeymart.definitions.loader import DefinitionModel
 
 MAX_TIMES = 100
+MAX_YEARS = 100  # what is computed from now stays a date, for Python and for the database
 
 _DURATION = re.compile(r"^(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)$")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_duration(value: object) -> timedelta:
-    """`30m`, `14d`, `500ms` … as a timedelta; raises ValueError naming the units for anything else."""
+    """`30m`, `14d`, `500ms` … as a timedelta; raises ValueError naming the units for anything else, and for
+    more than 100 years."""
     match = _DURATION.match(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"expected a duration such as 30m, 14d or 500ms (units {', '.join(_SECONDS)}), not {value!r}")
-    return timedelta(seconds=float(match["count"]) * _SECONDS[match["unit"]])
+    seconds = float(match["count"]) * _SECONDS[match["unit"]]
+    if seconds > timedelta(days=365.25 * MAX_YEARS).total_seconds():
+        raise ValueError(f"a duration is at most {MAX_YEARS} years, not {value!r}")
+    return timedelta(seconds=seconds)
 
 
 Duration = Annotated[

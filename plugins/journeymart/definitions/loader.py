@@ -218,7 +218,10 @@ class _Reader:
             return [self.read(item, (*location, number)) for number, item in enumerate(node.value)]
         if "\0" in node.value:
             raise DefinitionError([f"{self.path}:{line}: text cannot hold a NUL character"])
-        return self.loader.construct_object(node)
+        try:
+            return self.loader.construct_object(node)
+        except ValueError:  # Python reads no number of thousands of digits
+            raise DefinitionError([f"{self.path}:{line}: the number is too long"]) from None
 
     def _read_mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         result: dict[str, Any] = {}
