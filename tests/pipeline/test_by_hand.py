@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from tests.conftest import Warehouses
 from tests.pipeline.zone import Zone
+from typer.testing import CliRunner
 
 from journeymart import pipeline
 from journeymart.analysis import call
+from journeymart.cli import build_app
+from journeymart.settings import Settings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -102,3 +105,21 @@ def test_nobody_stays_less_than_no_time_before_an_exit(bank: Zone) -> None:
     for limit in ({}, {"domain": "bank"}):
         asked = {"node": "T", "kind": "transaction", **limit}
         assert rows(bank, "paths_next", "to_node", "visits", "median_dwell_seconds", **asked) == [("이탈", 1, 0)]
+
+
+def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "load", lambda: bank.settings)
+    monkeypatch.setenv("JOURNEYMART_USER", "kim")
+
+    def journey(*options: str) -> list[tuple[Any, ...]]:
+        asked = ["analyze", "journey", "--customer", "c4", "--purpose", "complaint", "--json", *options]
+        shown = CliRunner().invoke(build_app(), asked, catch_exceptions=False)
+        return [(row["session_no"], row["kind"], row["title"]) for row in json.loads(shown.stdout)]
+
+    assert journey() == journey("--from", "2026-03-02", "--to", "2026-03-02")
+    assert journey() == [(1, "behaviour", "V"), (1, "transaction", "T")]
+    assert journey("--from", "2026-03-03") == journey("--to", "2026-03-01") == []
+    looked = bank.query("select distinct user_name, object, customer_id, purpose, count(*) over () from ops.access_log")
+    assert looked == [("kim", "timeline", "c4", "complaint", 5)]
+    refused = CliRunner().invoke(build_app(), ["analyze", "journey", "--customer", "c4", "--purpose", " "])
+    assert "must say why" in refused.output

@@ -9,7 +9,7 @@ from journeymart.analysis import AnalysisError
 from journeymart.cli import build_app
 
 
-@pytest.mark.parametrize("name", ["retention", "lifecycle", "segment", "overlap", "channels"])
+@pytest.mark.parametrize("name", ["retention", "lifecycle", "segment", "overlap", "channels", "journey"])
 def test_help_has_an_example(name: str) -> None:
     shown = CliRunner().invoke(build_app(), ["analyze", name, "--help"])
     assert shown.exit_code == 0

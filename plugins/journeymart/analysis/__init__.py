@@ -57,8 +57,8 @@ class Result:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
-def call(settings: Settings, function: str, arguments: Mapping[str, Any]) -> Result:
-    """Call `mart.<function>` as jm_dashboard, with `arguments` by name.
+def call(settings: Settings, function: str, arguments: Mapping[str, Any], role: str = "jm_dashboard") -> Result:
+    """Call `mart.<function>` as `role`, with `arguments` by name.
 
     Raises AnalysisError if the function refuses an argument or does not exist.
     """
@@ -68,7 +68,7 @@ def call(settings: Settings, function: str, arguments: Mapping[str, Any]) -> Res
             sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
         ),
     )
-    with connect("jm_dashboard", settings=settings) as connection:
+    with connect(role, settings=settings) as connection:
         try:
             cursor = connection.execute(query, dict(arguments))
         except (psycopg.DataError, psycopg.ProgrammingError) as error:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import inspect
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -446,6 +449,35 @@ def channels(
     scope = request.scope.arguments()
     _not_here(scope, "channels", "channel", "domain", "device_type", "segment")
     return call(request.settings, "channel_report", {"funnel": funnel_id, "touch": touch, **scope})
+
+
+@analyze.command("journey")
+@analysis
+def journey(
+    request: Request,
+    customer: Annotated[str, typer.Option(help="The bank's customer number.")],
+    purpose: Annotated[str, typer.Option(help="Why you look: it is written down, with your name.")],
+) -> Result:
+    """What happened with one customer, in order, with the number of the session; the look-up is written down.
+
+    Example: `journeymart analyze journey --customer C000001 --purpose "complaint 4711" --from 2026-03-01`
+    """
+    from journeymart.definitions.loader import load_yaml  # noqa: PLC0415 - keeps --help quick
+    from journeymart.definitions.sessions import SessionsFile  # noqa: PLC0415 - keeps --help quick
+
+    if not purpose.strip():
+        raise typer.BadParameter("--purpose must say why: without a reason nothing is shown")
+    scope = request.scope.arguments()
+    _not_here(scope, "journey", "channel", "domain", "device_type", "segment")
+    zone = ZoneInfo(load_yaml("sessions", request.definitions).parse(SessionsFile).sessions.time_zone)
+    first, last = scope["from_date"], scope["to_date"]
+    return call(request.settings, "customer_timeline", {
+        "viewer": os.environ.get("JOURNEYMART_USER") or getpass.getuser(),
+        "customer": customer,
+        "purpose": purpose,
+        "from_at": datetime.combine(first, time(), zone) if first else "-infinity",
+        "to_at": datetime.combine(last + timedelta(days=1), time(), zone) if last else "infinity",
+    }, role="jm_cs")  # fmt: skip
 
 
 def _not_here(scope: dict[str, Any], name: str, *filters: str) -> None:
