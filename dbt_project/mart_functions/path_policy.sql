@@ -5,7 +5,7 @@ create or replace function mart.path_depth()
 returns integer
 language sql stable parallel safe security definer set search_path = ''
 as $$
-    select least((d.content ->> 'path_depth')::integer, 100)
+    select least((d.content ->> 'path_depth')::integer, 500)
     from mart.definition as p
     inner join config.definition as d using (kind, definition_id, version)
     where p.kind = 'sessions'

@@ -3,7 +3,7 @@
 with scope as (select * from {sessions}),
 
 policy as (
-    select least((content ->> 'path_depth')::integer, 100) as depth
+    select least((content ->> 'path_depth')::integer, 500) as depth
     from config.definition
     where kind = 'sessions' and retired_at is null
 ),

@@ -8,7 +8,7 @@ month as (
 ),
 
 policy as (
-    select least((content ->> 'path_depth')::integer, 100) as depth
+    select least((content ->> 'path_depth')::integer, 500) as depth
     from config.definition
     where kind = 'sessions' and retired_at is null
 ),

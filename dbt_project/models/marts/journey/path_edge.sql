@@ -1,5 +1,5 @@
 {{ config(key=['session_date', 'channel', 'step_no', 'from_node', 'to_node'], keep='b.sessions > 0') }}
-{% set depth = [session_policy().path_depth or 100, 100] | min %}
+{% set depth = [session_policy().path_depth or 500, 500] | min %}
 {# Counted by character first: the codes are looked up for the few kinds of edge, not for every path. #}
 {% set expanded %}(
     select
