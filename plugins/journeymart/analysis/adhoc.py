@@ -366,7 +366,7 @@ def _renderer(
     project: Path, policy: dict[str, Any], definition: AnyDefinition, models: Sequence[str], evaluated: Collection[str]
 ) -> Any:
     """A function that renders the text of a model; `evaluated` are conditions whose matches the mart has."""
-    computed = {model.rpartition("/")[2] for model in models}
+    computed = {model.rpartition("/")[2] for model in models} | {"definition"}
 
     def ref(name: str) -> str:
         return f"pg_temp.{name}" if name in computed else f"mart.{name}"
