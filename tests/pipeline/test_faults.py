@@ -23,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
-from tests.pipeline.zone import Zone, event
+from tests.pipeline.zone import Zone, event, transaction
 
 from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.landing import archive, discover
@@ -335,6 +335,22 @@ def test_lines_of_a_megabyte_fit_into_memory(zone: Zone):
     assert (
         zone.value("select count(*) from raw.clickstream where jsonb_array_length(properties -> 'cart') = 15000") == 80
     )
+
+
+def test_what_is_part_of_keys_is_short(zone: Zone):
+    """An index takes no more than 2.7 kB, and a value that is too long would stop every run."""
+    long = "x" * 4000
+    zone.put(
+        "clickstream/a.ndjson", [event(1, channel=long), event(2, domain=long), event(3, page_url=f"https://{long}/")]
+    )
+    zone.put("transactions/a.ndjson", [transaction(1, channel=long)])
+    assert [result.rows_quarantined for result in zone.land()] == [2, 1]
+    assert [(line_no, field) for line_no, field, _ in zone.quarantine()] == [
+        (1, "channel"),
+        (2, "domain"),
+        (1, "channel"),
+    ]
+    assert zone.value("select length(domain) from raw.event join raw.agent using (agent_key)") == 256
 
 
 def test_more_keys_than_lines(zone: Zone):

@@ -23,7 +23,7 @@ def test_the_page_says_of_every_field_what_it_is_and_where_it_comes_from(tmp_pat
         " 기기에서 일이 일어난 시각. | When it happened on the device. |" in lines
     )
     assert (
-        "| channel | 채널 | Channel | text | platform; WEB → web; ANDROID → app; IOS → app; * → other; default web |"
+        "| channel | 채널 | Channel | key | platform; WEB → web; ANDROID → app; IOS → app; * → other; default web |"
         "  |  | web, app 등. | web, app and the like. |" in lines
     )
     assert (

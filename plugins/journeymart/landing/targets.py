@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from journeymart.definitions.pages import Pages
-from journeymart.landing.decode import LINE_NO_MASK, text
+from journeymart.landing.decode import KEY_LENGTH, LINE_NO_MASK, text
 from journeymart.landing.dictionaries import (
     AGENT,
     AGENT_COLUMNS,
@@ -160,7 +160,8 @@ CLICKSTREAM = Target(
         "place": f"case when page_code is not null then page_code when page_url is null then {text(NO_PAGE)}"
         f" else '/' || ltrim({_PATH}, '/') end",
         # What an event says about its site comes from the page's address where the tag does not say it.
-        "site": f"case when domain is not null then lower(domain) else {_host('page_url')} end",
+        # It is part of keys, and no address that works has a longer one.
+        "site": f"case when domain is not null then lower(domain) else left({_host('page_url')}, {KEY_LENGTH}) end",
         "event_hash": EVENT_HASH,
     },
     prepare=_lookups,
