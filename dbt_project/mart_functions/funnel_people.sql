@@ -30,36 +30,12 @@ begin
     where s.step_no > funnel_people.step and not (s.item ->> 'optional')::boolean;
     return query
     select e.subject_id, e.entered_at, e.step_reached, e.status, e.step_times[funnel_people.step], e.breakdown
-    from mart.funnel_entry as e
+    from mart.funnel_selected(
+        funnel_people.funnel_id, definition ->> 'count_by', funnel_people.from_date, funnel_people.to_date,
+        funnel_people.channel, funnel_people.domain, funnel_people.segment, funnel_people.device_type
+    ) as e
     where
-        e.funnel_id = funnel_people.funnel_id
-        and e.entry_date >= coalesce(funnel_people.from_date, '-infinity')
-        and e.entry_date <= coalesce(funnel_people.to_date, 'infinity')
-        and (funnel_people.of_breakdown is null or e.breakdown = funnel_people.of_breakdown)
-        and (
-            (funnel_people.channel is null and funnel_people.domain is null and funnel_people.device_type is null)
-            or exists (
-                select
-                from mart.session_selected(
-                    null, null, funnel_people.channel, funnel_people.domain, null, funnel_people.device_type
-                ) as s
-                where s.visitor_key = e.visitor_key and s.started_at = e.started_at
-            )
-        )
-        and (
-            funnel_people.segment is null
-            -- of a visitor or session, the customer of the session of the entry
-            or case
-                when definition ->> 'count_by' in ('visitor', 'session') then (
-                    select s.customer_key
-                    from mart.session_fact as s
-                    where s.visitor_key = e.visitor_key and s.started_at = e.started_at
-                )
-                else e.subject_key
-            end in (
-                select c.customer_key from mart.segment_customers(funnel_people.segment) as c (customer_key)
-            )
-        )
+        (funnel_people.of_breakdown is null or e.breakdown = funnel_people.of_breakdown)
         and e.step_times[funnel_people.step] is not null
         and case
             when funnel_people.outcome = 'entered' then true

@@ -27,36 +27,12 @@ begin
     with taken as (
         select extract(epoch from e.step_times[last_step] - e.step_times[funnel_times.from_step])::double precision
             as seconds
-        from mart.funnel_entry as e
+        from mart.funnel_selected(
+            funnel_times.funnel_id, definition ->> 'count_by', funnel_times.from_date, funnel_times.to_date,
+            funnel_times.channel, funnel_times.domain, funnel_times.segment, funnel_times.device_type
+        ) as e
         where
-            e.funnel_id = funnel_times.funnel_id
-            and e.entry_date >= coalesce(funnel_times.from_date, '-infinity')
-            and e.entry_date <= coalesce(funnel_times.to_date, 'infinity')
-            and (
-                (funnel_times.channel is null and funnel_times.domain is null and funnel_times.device_type is null)
-                or exists (
-                    select
-                    from mart.session_selected(
-                        null, null, funnel_times.channel, funnel_times.domain, null, funnel_times.device_type
-                    ) as s
-                    where s.visitor_key = e.visitor_key and s.started_at = e.started_at
-                )
-            )
-            and (
-                funnel_times.segment is null
-                -- of a visitor or session, the customer of the session of the entry
-                or case
-                    when definition ->> 'count_by' in ('visitor', 'session') then (
-                        select s.customer_key
-                        from mart.session_fact as s
-                        where s.visitor_key = e.visitor_key and s.started_at = e.started_at
-                    )
-                    else e.subject_key
-                end in (
-                    select c.customer_key from mart.segment_customers(funnel_times.segment) as c (customer_key)
-                )
-            )
-            and e.step_times[last_step] is not null and e.step_times[funnel_times.from_step] is not null
+            e.step_times[last_step] is not null and e.step_times[funnel_times.from_step] is not null
     ),
 
     span as (

@@ -384,7 +384,7 @@ class Loader:
         """Chunks with row ids; those of small files with the same columns together."""
         batch: Batch | None = None
         for file_id, file in jobs.items():
-            for chunk in portions(self._chunks(file), fitting_rows):
+            for chunk in portions(self._chunks(file), lambda table: fitting_rows(table.nbytes, table.num_rows)):
                 row_ids = (np.int64(file_id) << 32) + chunk.table.column(LINE_NO).to_numpy()
                 table = chunk.table.drop_columns(LINE_NO).add_column(0, ROW_ID, pa.array(row_ids, pa.int64()))
                 rejects = [(file_id, reject) for reject in chunk.rejects]
@@ -392,7 +392,8 @@ class Loader:
                     batch.table.schema != table.schema
                     or batch.format != file.format
                     or batch.bytes + table.nbytes > BATCH_BYTES
-                    or batch.table.num_rows + table.num_rows > min(fitting_rows(batch.table), fitting_rows(table))
+                    or batch.table.num_rows + table.num_rows
+                    > min(fitting_rows(batch.bytes, batch.table.num_rows), fitting_rows(table.nbytes, table.num_rows))
                 ):
                     yield batch
                     batch = None
@@ -522,10 +523,10 @@ class Loader:
             )
 
 
-def fitting_rows(table: pa.Table) -> int:
-    """How many rows like these make a batch."""
-    is_wide = table.nbytes > WIDE_LINE_BYTES * table.num_rows
-    return max(1, WIDE_BATCH_BYTES * table.num_rows // table.nbytes) if is_wide else BATCH_ROWS
+def fitting_rows(size: int, rows: int) -> int:
+    """How many rows make a batch, if they are as wide as these rows of `size` bytes."""
+    is_wide = size > WIDE_LINE_BYTES * rows
+    return max(1, WIDE_BATCH_BYTES * rows // size) if is_wide else BATCH_ROWS
 
 
 def _without(value: Any, keys: Collection[str]) -> Any:

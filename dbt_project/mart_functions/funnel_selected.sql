@@ -1,0 +1,45 @@
+-- Entries of a funnel by the filters that its reports share; null means no limit, both dates are included. channel,
+-- domain and device are those of the session of the entry; a segment is of customers: of a visitor or session, the
+-- customer of that session. A plain SQL function: Postgres puts it into the query that calls it.
+create or replace function mart.funnel_selected(
+    funnel_id text, count_by text, from_date date, to_date date,
+    channel text, domain text, segment text, device_type text
+)
+returns setof mart.funnel_entry
+language sql stable
+as $$
+    select e.*
+    from mart.funnel_entry as e
+    where
+        e.funnel_id = funnel_selected.funnel_id
+        and e.entry_date >= coalesce(funnel_selected.from_date, '-infinity')
+        and e.entry_date <= coalesce(funnel_selected.to_date, 'infinity')
+        and (
+            (
+                funnel_selected.channel is null
+                and funnel_selected.domain is null
+                and funnel_selected.device_type is null
+            )
+            or exists (
+                select
+                from mart.session_selected(
+                    null, null, funnel_selected.channel, funnel_selected.domain, null, funnel_selected.device_type
+                ) as s
+                where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+            )
+        )
+        and (
+            funnel_selected.segment is null
+            or case
+                when funnel_selected.count_by in ('visitor', 'session') then (
+                    select s.customer_key
+                    from mart.session_fact as s
+                    where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+                )
+                else e.subject_key
+            end in (
+                select c.customer_key from mart.segment_customers(funnel_selected.segment) as c (customer_key)
+            )
+        )
+$$;
+revoke execute on function mart.funnel_selected(text, text, date, date, text, text, text, text) from public;
