@@ -241,7 +241,7 @@ begin
         inner join raw.agent as a on a.agent_key = s.agent_key
         where
             behaviour_customers.kind = 'exit'
-            and n.code = behaviour_customers.code
+            and n.node = behaviour_customers.code
             and s.transactions = 0
             and s.customer_key is not null
             and (behaviour_customers.channels is null or a.channel = any(behaviour_customers.channels))
@@ -265,7 +265,7 @@ begin
             behaviour_customers.kind = 'error'
             and s.errors > 0
             -- cut as in mart.error_page, from which they are chosen
-            and left(coalesce(r.error_page, n.code), 256) = behaviour_customers.code
+            and left(coalesce(r.error_page, n.node), 256) = behaviour_customers.code
             and left(coalesce(r.error_code, '(none)'), 256) = behaviour_customers.error_code
             and s.customer_key is not null
             and (behaviour_customers.channels is null or a.channel = any(behaviour_customers.channels))

@@ -20,7 +20,7 @@ begin
     into chars
     from raw.node as n
     where
-        n.code = path_chars.node
+        n.node = path_chars.node
         and (path_chars.kind is null or (n.kind = 'transaction') = (path_chars.kind = 'transaction'));
     if chars is null then
         raise exception 'no % has the code %', coalesce(path_chars.kind, 'page or transaction'),

@@ -45,8 +45,8 @@ begin
 
     select
         l.step,
-        coalesce(f.code, case when l.step < 0 then '유입' else '이탈' end),
-        coalesce(t.code, case when l.step < 0 then '유입' else '이탈' end),
+        coalesce(f.node, case when l.step < 0 then '유입' else '이탈' end),
+        coalesce(t.node, case when l.step < 0 then '유입' else '이탈' end),
         sum(l.sessions)::bigint
     from link as l
     left join raw.node as f on f.node_id = raw.char_node(nullif(left(l.pair, 1), ' '))

@@ -67,7 +67,7 @@ begin
             0 as place,
             f.nodes,
             (
-                select string_agg(n.code, ' > ' order by c.step_no)
+                select string_agg(n.node, ' > ' order by c.step_no)
                 from string_to_table(f.nodes, null) with ordinality as c (node_char, step_no)
                 inner join raw.node as n on n.node_id = raw.char_node(c.node_char)
             ) as path,

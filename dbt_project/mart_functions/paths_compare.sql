@@ -45,8 +45,8 @@ begin
     moved as (
         select
             l.step_no,
-            coalesce(f.code, '이탈') as from_node,
-            coalesce(t.code, '이탈') as to_node,
+            coalesce(f.node, '이탈') as from_node,
+            coalesce(t.node, '이탈') as to_node,
             sum(l.sessions_a)::bigint as sessions_a,
             sum(l.sessions_b)::bigint as sessions_b
         from (

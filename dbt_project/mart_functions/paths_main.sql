@@ -64,7 +64,7 @@ begin
             and (paths_main.channel is null or e.channel = paths_main.channel)
         group by 1, 2, 3
         union all
-        select l.step_no, f.code, coalesce(t.code, '이탈'), sum(l.sessions)::bigint
+        select l.step_no, f.node, coalesce(t.node, '이탈'), sum(l.sessions)::bigint
         from (
             select
                 g.step_no,

@@ -30,11 +30,11 @@ as $$
         group by 1
     )
 
-    select f.code, t.code, sum(m.moves)::bigint
+    select f.node, t.node, sum(m.moves)::bigint
     from moved as m
     inner join raw.node as f on raw.char_node(left(m.pair, 1)) = f.node_id
     inner join raw.node as t on raw.char_node(right(m.pair, 1)) = t.node_id
-    where f.code <> t.code
+    where f.node <> t.node
     group by 1, 2
     order by 3 desc, 1, 2
     limit paths_moves.top_k

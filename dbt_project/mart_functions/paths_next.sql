@@ -53,9 +53,9 @@ begin
     onward as (
         select
             o.next_node_id,
-            coalesce(n.code, '이탈') as to_node,
-            n.code is null as is_exit,
-            sum(o.visits) over (partition by n.code) as visits
+            coalesce(n.node, '이탈') as to_node,
+            n.node is null as is_exit,
+            sum(o.visits) over (partition by n.node) as visits
         from (
             select s.next_node_id, sum(s.visits) as visits
             from stay as s

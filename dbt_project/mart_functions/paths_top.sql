@@ -16,7 +16,7 @@ as $$
             string_agg(raw.node_char(n.node_id), '' order by n.node_id) as others,
             string_agg(raw.node_char(n.first_id), '' order by n.node_id) as firsts
         from (
-            select d.node_id, min(d.node_id) over (partition by d.code) as first_id
+            select d.node_id, min(d.node_id) over (partition by d.node) as first_id
             from raw.node as d
         ) as n
         where n.node_id <> n.first_id
@@ -58,7 +58,7 @@ as $$
     select named.nodes, m.sessions
     from most as m
     cross join lateral (
-        select array_agg(n.code order by c.step_no) as nodes
+        select array_agg(n.node order by c.step_no) as nodes
         from string_to_table(m.path, null) with ordinality as c (node_char, step_no)
         inner join raw.node as n on raw.char_node(c.node_char) = n.node_id
     ) as named

@@ -41,6 +41,8 @@ EVENTS = [
     ("10:02", "kiosk", None, "Z"),
     ("10:00", "late", "c4", "V"),
 ]
+# The words that reports of paths use themselves, as codes: one session on a day of its own.
+WORDS = ("이탈", "기타", "유입", "이탈*")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,11 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         {"event_id": f"e{number}", "event_time": f"2026-03-02T{at}:00+09:00", "visitor_id": device,
          "customer_id": customer, "page_code": page, "channel": "web" if customer else "app", "domain": "bank"}
         for number, (at, device, customer, page) in enumerate(EVENTS)
+    ])  # fmt: skip
+    zone.put("clickstream/words.ndjson", [
+        {"event_id": f"w{number}", "event_time": f"2026-03-03T10:0{number}:00+09:00", "visitor_id": "words",
+         "page_code": page, "page_name": "Exit" if number == 2 else None, "channel": "web", "domain": "bank"}
+        for number, page in enumerate(WORDS)
     ])  # fmt: skip
     zone.put("transactions/a.ndjson", [
         {"transaction_id": "t1", "transaction_time": "2026-03-02T10:10:00+09:00", "visitor_id": "late",
@@ -123,3 +130,32 @@ def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.
     assert looked == [("kim", "timeline", "c4", "complaint", 5)]
     refused = CliRunner().invoke(build_app(), ["analyze", "journey", "--customer", "c4", "--purpose", " "])
     assert "must say why" in refused.output
+
+
+@pytest.mark.parametrize("limit", [{}, {"domain": "bank"}], ids=["kept", "by session"])
+def test_a_page_called_exit_is_no_exit(bank: Zone, limit: dict[str, str]) -> None:
+    """Each step is one session, by what is kept and by the sessions themselves."""
+    day = {"from_date": "2026-03-03", "to_date": "2026-03-03", **limit}
+    ways = [
+        (1, "이탈*", "기타*"),
+        (2, "기타*", "유입*"),
+        (3, "유입*", "이탈**"),
+        (4, "이탈**", "이탈"),
+        (5, "이탈", "이탈"),
+    ]
+    for arguments in ({"depth": 5}, {"depth": 5, "top_k": 1}):
+        assert rows(bank, "paths_main", "step_no", "from_node", "to_node", **arguments, **day) == ways
+    compared = rows(bank, "paths_compare", "step_no", "from_node", "to_node", segment_a=None, segment_b=None, **day)
+    assert compared == ways
+    for step, start, end in ways:
+        assert len(rows(bank, "paths_people", step=step, from_node=start, to_node=end, **day)) == 1
+    around = rows(bank, "paths_around", "step", "from_node", "to_node", node="기타*", before=2, after=1, **day)
+    assert around == [(-2, "유입", "이탈*"), (-1, "이탈*", "기타*"), (0, "기타*", "유입*")]
+    assert rows(bank, "paths_next", "to_node", "visits", node="이탈**", **day) == [("이탈", 1)]
+
+
+def test_a_page_called_exit_keeps_its_code(bank: Zone) -> None:
+    assert bank.query("select page_code, node from mart.event where visitor_id = 'words' order by event_no") == [
+        ("이탈", "이탈*"), ("기타", "기타*"), ("유입", "유입*"), ("이탈*", "이탈**"),
+    ]  # fmt: skip
+    assert bank.query("select label, name from mart.node where code = '유입'") == [("Exit*", "Exit")]

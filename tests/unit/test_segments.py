@@ -42,7 +42,7 @@ def segment(path: dict[str, Any]) -> Segment:
 def database(server: Settings) -> Any:
     with connect("jm_builder", settings=server) as connection:
         connection.execute(
-            "create temporary table node (node_id integer, code text);"
+            "create temporary table node (node_id integer, node text);"
             "create temporary table definition (kind text, retired_at timestamptz, content jsonb)"
         )
         yield connection

@@ -30,11 +30,11 @@ left join lateral (
     left join lateral (
         select '[' || string_agg(raw.node_char(k.node_id), '') || ']' as nodes
         from {{ source('raw', 'node') }} as k
-        where k.code = t.code
+        where k.node = t.code
     ) as c on true
 ) as w on true
 left join lateral (
     select '[' || string_agg(raw.node_char(k.node_id), '') || ']' as nodes
     from {{ source('raw', 'node') }} as k
-    where k.code = l.leaf #>> '{path,not_then}'
+    where k.node = l.leaf #>> '{path,not_then}'
 ) as n on true

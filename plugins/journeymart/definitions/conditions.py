@@ -39,7 +39,7 @@ _CUSTOMER = dict.fromkeys(SOURCES, "f.customer_key") | {"screen": "coalesce(s.cu
 FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     "screen": {
         "page_code": ("case when n.kind = 'page' then n.code end", _TEXT),
-        "node": ("n.code", _TEXT),
+        "node": ("n.node", _TEXT),
         "action_type": ("t.action_type", _TEXT),
         "channel": ("a.channel", _TEXT),
         "domain": ("a.domain", _TEXT),

@@ -129,6 +129,9 @@ create table if not exists raw.node (                 -- what a path is made of
     code    text not null,                            -- page_code, cleaned path or transaction_code
     unique (kind, code)
 );
+-- Its name in paths: the code, with a mark where reports of paths use the word themselves (entry, exit, other).
+alter table raw.node add column if not exists
+    node text not null generated always as (regexp_replace(code, '^(유입|이탈|기타)\**$', '\&*')) stored;
 create table if not exists raw.node_name (            -- names seen per node; the latest is shown
     node_id integer not null references raw.node,
     name    text not null,

@@ -5,7 +5,7 @@
     select
         {{ business_date('e.started_at') }} as session_date,
         a.channel,
-        left(coalesce(r.error_page, n.code), 256) as error_page,
+        left(coalesce(r.error_page, n.node), 256) as error_page,
         left(coalesce(r.error_code, '(none)'), 256) as error_code,
         e.sign * count(*) as errors,
         e.sign as sessions

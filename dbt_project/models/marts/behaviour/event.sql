@@ -8,7 +8,7 @@ select
     s.session_id,
     e.event_no,
     n.node,
-    case when n.kind = 'page' then n.node end as page_code,
+    case when n.kind = 'page' then n.code end as page_code,
     n.name as page_name,
     t.action_type,
     a.domain,

@@ -1,12 +1,15 @@
 {{ config(materialized='mart_view') }}
 -- A transaction is shown by the name in its definition, any other node by the name it was last seen with: looked up
--- node by node, because most who ask want a few.
+-- node by node, because most who ask want a few. A label is marked like raw.node.node: charts tell nodes apart by it.
 select
     n.node_id,
-    n.code as node,
+    n.node,
+    n.code,
     n.kind,
     coalesce(t.content #>> '{label,ko}', m.name) as name,
-    coalesce(t.content #>> '{label,ko}', m.name, n.code) as label
+    regexp_replace(
+        coalesce(t.content #>> '{label,ko}', m.name, n.code), '^(유입|이탈|기타|Entry|Exit|Other)\**$', '\&*'
+    ) as label
 from {{ source('raw', 'node') }} as n
 left join {{ source('config', 'transaction_code') }} as t on n.kind = 'transaction' and n.code = t.transaction_code
 left join lateral (

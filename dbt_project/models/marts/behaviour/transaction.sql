@@ -3,7 +3,7 @@ select
     t.transaction_id,
     t.transacted_at,
     c.customer_id,
-    n.node as transaction_code,
+    n.code as transaction_code,
     n.label as transaction_name,
     t.channel,
     t.result_code,

@@ -12,7 +12,7 @@ from (
     group by 1, 2
 ) as p
 cross join lateral (
-    select string_agg(n.code, ' > ' order by c.step_no) as path
+    select string_agg(n.node, ' > ' order by c.step_no) as path
     from string_to_table(p.nodes, null) with ordinality as c (node_char, step_no)
     inner join {{ source('raw', 'node') }} as n on raw.char_node(c.node_char) = n.node_id
 ) as t

@@ -6,8 +6,8 @@
         e.session_date,
         e.channel,
         e.step_no,
-        f.code as from_node,
-        coalesce(t.code, '이탈') as to_node,
+        f.node as from_node,
+        coalesce(t.node, '이탈') as to_node,
         e.sessions
     from (
         select
