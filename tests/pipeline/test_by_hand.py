@@ -58,6 +58,11 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
          "page_code": page, "page_name": "Exit" if number == 2 else None, "channel": "web", "domain": "bank"}
         for number, page in enumerate(WORDS)
     ])  # fmt: skip
+    zone.put("clickstream/same.ndjson", [
+        {"event_id": f"s{number}", "event_time": f"2026-03-04T10:00:0{number}+09:00", "visitor_id": f"same{number}",
+         field: value, "channel": "web", "domain": "bank"}
+        for number, (field, value) in enumerate({"page_code": "/home", "page_url": "https://bank/home"}.items())
+    ])  # fmt: skip
     zone.put("transactions/a.ndjson", [
         {"transaction_id": "t1", "transaction_time": "2026-03-02T10:10:00+09:00", "visitor_id": "late",
          "customer_id": "c4", "transaction_code": "T", "channel": "web"},
@@ -159,3 +164,11 @@ def test_a_page_called_exit_keeps_its_code(bank: Zone) -> None:
         ("이탈", "이탈*"), ("기타", "기타*"), ("유입", "유입*"), ("이탈*", "이탈**"),
     ]  # fmt: skip
     assert bank.query("select label, name from mart.node where code = '유입'") == [("Exit*", "Exit")]
+
+
+def test_a_page_and_a_path_with_the_same_code_are_one_way(bank: Zone) -> None:
+    """A session begins and ends at the page, another at the URL."""
+    day = "from mart.{} where session_date = '2026-03-04'"
+    assert bank.query(f"select path, sessions {day.format('path')}") == [("/home", 2)]
+    assert bank.query(f"select from_node, to_node, sessions {day.format('path_edge')}") == [("/home", "이탈", 2)]
+    assert bank.query("select kind from mart.node where node = '/home' order by 1") == [("page",), ("url",)]
