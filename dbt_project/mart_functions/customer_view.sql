@@ -178,7 +178,7 @@ begin
             funnel_customers.from_date, funnel_customers.to_date,
             channel => a.channel, domain => a.domain, device_type => a.device_type
         ) as p
-        inner join raw.customer as k on k.customer_id = p.subject_id
+        inner join raw.customer as k on k.customer_id = p.customer_id
         where
             funnel_customers.segments is null
             or k.customer_key in (select m.customer_key from mart.customers_in(funnel_customers.segments) as m (customer_key))

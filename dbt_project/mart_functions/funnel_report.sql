@@ -1,9 +1,9 @@
 -- Entries of a funnel counted by step. `entries` is a relation with the columns of mart.funnel_entry, `funnel_id` the
 -- funnel's name there, `definition` its content as config.definition keeps it. channel, domain and device are those of
--- the session of the entry; a segment is of customers: that of a visitor or session is the customer of the session of
--- the entry. breakdown_by: null, breakdown (the value that the definition keeps), channel (of the session of the
--- entry), or segment (one group per segment, in which people may be several times). Of mart.funnel_entry without such
--- limits mart.funnel_step has the sums by date already. Not for readers: they call mart.funnel().
+-- the session of the entry; a segment is of customers (mart.entry_customer). breakdown_by: null, breakdown (the value
+-- that the definition keeps), channel (of the session of the entry), or segment (one group per segment, in which
+-- people may be several times). Of mart.funnel_entry without such limits mart.funnel_step has the sums by date already.
+-- Not for readers: they call mart.funnel().
 create or replace function mart.funnel_report(
     entries regclass, funnel_id text, definition jsonb, from_date date, to_date date, channel text, domain text,
     segment text, breakdown_by text, segments text[], device_type text
@@ -48,16 +48,8 @@ begin
         entry as (
             select e.*, g.group_name
             from %s as e
-            cross join lateral (
-                -- a constant decides: persons, who are their own customers, cost no look-up
-                select case
-                    when $1 ->> 'count_by' in ('visitor', 'session') then (
-                        select s.customer_key
-                        from mart.session_fact as s
-                        where s.visitor_key = e.visitor_key and s.started_at = e.started_at
-                    )
-                    else e.subject_key
-                end as customer_key
+            cross join lateral mart.entry_customer(
+                $1 ->> 'count_by', e.subject_key, e.visitor_key, e.started_at
             ) as p
             cross join lateral (
                 select 'all' as group_name

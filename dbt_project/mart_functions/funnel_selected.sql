@@ -1,6 +1,6 @@
 -- Entries of a funnel by the filters that its reports share; null means no limit, both dates are included. channel,
 -- domain and device are those of the session of the entry; a segment is of customers: of a visitor or session, the
--- customer of that session. A plain SQL function: Postgres puts it into the query that calls it.
+-- customer of that session (mart.entry_customer). A plain SQL function: Postgres puts it into the query that calls it.
 create or replace function mart.funnel_selected(
     funnel_id text, count_by text, from_date date, to_date date,
     channel text, domain text, segment text, device_type text
@@ -10,6 +10,9 @@ language sql stable
 as $$
     select e.*
     from mart.funnel_entry as e
+    cross join lateral mart.entry_customer(
+        funnel_selected.count_by, e.subject_key, e.visitor_key, e.started_at
+    ) as p
     where
         e.funnel_id = funnel_selected.funnel_id
         and e.entry_date >= coalesce(funnel_selected.from_date, '-infinity')
@@ -30,14 +33,7 @@ as $$
         )
         and (
             funnel_selected.segment is null
-            or case
-                when funnel_selected.count_by in ('visitor', 'session') then (
-                    select s.customer_key
-                    from mart.session_fact as s
-                    where s.visitor_key = e.visitor_key and s.started_at = e.started_at
-                )
-                else e.subject_key
-            end in (
+            or p.customer_key in (
                 select c.customer_key from mart.segment_customers(funnel_selected.segment) as c (customer_key)
             )
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jinja2 import Environment
+from psycopg import sql
 from tests.conftest import Warehouses
 from tests.pipeline.zone import Zone
 from typer.testing import CliRunner
@@ -13,11 +16,17 @@ from typer.testing import CliRunner
 from journeymart import pipeline
 from journeymart.analysis import call
 from journeymart.cli import build_app
+from journeymart.db import connect
 from journeymart.settings import Settings
+from journeymart.superset.specs import read_assets
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
+
+
+# as Superset says it of those who see every funnel
+ALL_DEPARTMENTS = "select set_config('journeymart.departments', '*', false)"
 
 
 def screen(page: str) -> dict[str, Any]:
@@ -25,8 +34,14 @@ def screen(page: str) -> dict[str, Any]:
 
 
 FUNNELS = [
-    {"id": f"FN-{count_by.upper()}", **HEAD, "window": "1h", "count_by": count_by,
-     "steps": [{"name": page, **screen(page)} for page in ("A", "B")]}
+    {"id": f"FN-{name}{count_by.upper()}", **HEAD, "window": "1h", "count_by": count_by,
+     "steps": [{"name": page, **screen(page)} for page in pages]}
+    for name, pages in (("", "AB"), ("STOP-", "AX"))
+    for count_by in ("person", "visitor", "session")
+]  # fmt: skip
+AUDIENCES = [
+    {"id": f"AU-{count_by.upper()}", **HEAD, "purpose": "marketing",
+     "from": {"funnel": f"FN-{count_by.upper()}", "step": 2, "outcome": "entered"}}
     for count_by in ("person", "visitor", "session")
 ]  # fmt: skip
 SEGMENTS = [{"id": "SG-A", **HEAD, "all_of": [{"did": screen("A")}]}]
@@ -67,7 +82,7 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         {"transaction_id": "t1", "transaction_time": "2026-03-02T10:10:00+09:00", "visitor_id": "late",
          "customer_id": "c4", "transaction_code": "T", "channel": "web"},
     ])  # fmt: skip
-    for kind, items in (("funnels", FUNNELS), ("segments", SEGMENTS)):
+    for kind, items in (("funnels", FUNNELS), ("segments", SEGMENTS), ("audiences", AUDIENCES)):
         definitions = zone.define(json.dumps({kind: items}), kind)
     pipeline.run(zone.settings, zone.directory, definitions=definitions)
     return zone
@@ -89,6 +104,49 @@ def test_a_segment_is_of_those_whose_sessions_count(bank: Zone, count_by: str) -
     compared = rows(bank, "funnel_compare", "entered_a", "entered_b", segment_a="SG-A", segment_b=None, **funnel)
     assert compared == [(1, 2), (1, 2)]
     assert len(rows(bank, "funnel_people", step=2, segment="SG-A", **funnel)) == 1
+
+
+@pytest.mark.parametrize("count_by", ["person", "visitor", "session"])
+def test_a_dashboard_finds_the_same_people_of_a_segment(bank: Zone, count_by: str) -> None:
+    """The times of those who convert, and the table of those who stop."""
+    assert len(asked_of_superset(bank, "funnel_time", f"FN-{count_by.upper()}")) == 2
+    assert len(asked_of_superset(bank, "funnel_time", f"FN-{count_by.upper()}", segment=["Test"])) == 1
+    assert len(asked_of_superset(bank, "funnel_stop", f"FN-STOP-{count_by.upper()}", segment=["Test"])) == 1
+
+
+def asked_of_superset(bank: Zone, dataset: str, funnel_id: str, **chosen: list[str]) -> list[tuple[Any, ...]]:
+    """The rows of a dataset as Superset asks for them in English, of one funnel and with these filters."""
+    environment = Environment(autoescape=False)  # noqa: S701 - SQL
+    environment.filters["where_in"] = lambda values: (
+        sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, values))).as_string(None)
+    )
+    query = environment.from_string(read_assets().queries[f"{dataset}.sql"]).render(
+        filter_values=lambda name, **_: chosen.get(name, []), get_time_filter=lambda _name, **_: SimpleNamespace(),
+        language="en", exit="Exit", only_funnels=[funnel_id],
+    )  # fmt: skip
+    with connect("jm_report", settings=bank.settings) as connection:
+        connection.execute(ALL_DEPARTMENTS)
+        return connection.execute(query.encode()).fetchall()
+
+
+@pytest.mark.parametrize("count_by", ["person", "visitor", "session"])
+def test_customers_of_a_step_are_those_whose_sessions_count(bank: Zone, count_by: str) -> None:
+    """The customer service is shown c1, whatever the funnel counts, with a segment or without; but of no department's
+    funnel that is not theirs."""
+    ask = (
+        "select customer_id from mart.funnel_customers("
+        "'lee', 'test', %s, 2, 'entered', '2026-03-02', '2026-03-02', segments => %s)"
+    )
+    with connect("jm_cs", settings=bank.settings) as connection:
+        assert connection.execute(ask, (f"FN-{count_by.upper()}", None)).fetchall() == []
+        connection.execute(ALL_DEPARTMENTS)
+        for segments in (None, ["SG-A"]):
+            assert connection.execute(ask, (f"FN-{count_by.upper()}", segments)).fetchall() == [("c1",)]
+
+
+def test_an_audience_is_of_those_whose_sessions_count(bank: Zone) -> None:
+    candidates = bank.query("select export_id, customer_id from build.int_audience__candidate order by 1")
+    assert candidates == [("AU-PERSON", "c1"), ("AU-SESSION", "c1"), ("AU-VISITOR", "c1")]
 
 
 @pytest.mark.parametrize("count_by", ["person", "session"])
@@ -131,7 +189,10 @@ def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.
     assert journey() == journey("--from", "2026-03-02", "--to", "2026-03-02")
     assert journey() == [(1, "behaviour", "V"), (1, "transaction", "T")]
     assert journey("--from", "2026-03-03") == journey("--to", "2026-03-01") == []
-    looked = bank.query("select distinct user_name, object, customer_id, purpose, count(*) over () from ops.access_log")
+    looked = bank.query(
+        "select distinct user_name, object, customer_id, purpose, count(*) over () from ops.access_log"
+        " where user_name = 'kim'"
+    )
     assert looked == [("kim", "timeline", "c4", "complaint", 5)]
     refused = CliRunner().invoke(build_app(), ["analyze", "journey", "--customer", "c4", "--purpose", " "])
     assert "must say why" in refused.output

@@ -17,10 +17,10 @@ with wanted as (
     select
         s.export_id,
         case
-            when f.count_by = 'session' then (
+            when f.count_by in ('visitor', 'session') then (
                 select n.customer_key
                 from {{ ref('session_fact') }} as n
-                where n.visitor_key = -e.subject_key and n.started_at = e.session_at
+                where n.visitor_key = e.visitor_key and n.started_at = e.started_at
             )
             else e.subject_key
         end as customer_key

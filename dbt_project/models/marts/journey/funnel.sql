@@ -6,6 +6,7 @@ select
     d.content #>> '{label,ko}' as label_ko,
     d.content #>> '{label,en}' as label_en,
     d.content ->> 'owner' as owner,
+    d.content ->> 'count_by' as count_by,
     jsonb_array_length(d.content -> 'steps') as steps,
     array(
         select case d.content ->> 'order' when 'any' then s.step_no || '개 단계' else s.step ->> 'name' end

@@ -9,6 +9,7 @@ asked as (
             owner,
             case {{ [language] | where_in }} when 'ko' then label_ko else label_en end as funnel,
             steps,
+            count_by,
             case {{ [language] | where_in }} when 'ko' then step_names_ko else step_names_en end as step_names
         from mart.funnel
         where {% if only_funnels %}funnel_id in {{ only_funnels | where_in }}{% else %}funnel_id like 'FN-%'{% endif %}

@@ -28,7 +28,12 @@ stopped as (
     {% if channels or domains or devices -%}
     inner join mart.session as session on entry.visitor_key = session.visitor_key and entry.started_at = session.started_at
     {%- endif %}
-    {% if segments %}inner join member on entry.subject_key = member.customer_key{% endif %}
+    {% if segments -%}
+    cross join lateral mart.entry_customer(
+        asked.count_by, entry.subject_key, entry.visitor_key, entry.started_at
+    ) as person
+    inner join member on person.customer_key = member.customer_key
+    {%- endif %}
     where
         entry.status <> 'converted'
         {% if period.from_expr %}and entry.entry_date >= {{ period.from_expr }}{% endif %}

@@ -25,7 +25,12 @@ inner join asked as funnel on entry.funnel_id = funnel.funnel_id and entry.versi
 {% if channels or domains or devices -%}
 inner join mart.session as session on entry.visitor_key = session.visitor_key and entry.started_at = session.started_at
 {%- endif %}
-{% if segments %}inner join member on entry.subject_key = member.customer_key{% endif %}
+{% if segments -%}
+cross join lateral mart.entry_customer(
+    funnel.count_by, entry.subject_key, entry.visitor_key, entry.started_at
+) as person
+inner join member on person.customer_key = member.customer_key
+{%- endif %}
 cross join lateral (
     select date_part('epoch', entry.step_times[funnel.steps] - entry.step_times[1]) as seconds
 ) as took
