@@ -1,11 +1,12 @@
 -- The sessions behind a row of mart.paths_main (`node` null) or mart.paths_around: those that move from `from_node` to
--- `to_node` at `step`. Null stands for any node, 유입 and 이탈 for outside of the session.
+-- `to_node` at `step`. Null stands for any node, 유입 and 이탈 for outside of the session, 기타 for the nodes that
+-- mart.paths_main does not name with this `top_k`.
 create or replace function mart.paths_people(
     step integer, from_node text default null, to_node text default null,
     node text default null, occurrence text default 'first', kind text default 'page',
     from_date date default null, to_date date default null,
     channel text default null, domain text default null, segment text default null,
-    device_type text default null
+    device_type text default null, top_k integer default null
 )
 returns table (session_id uuid, visitor_id text, customer_id text, started_at timestamptz)
 language plpgsql stable security definer
@@ -18,11 +19,39 @@ declare
     error constant text := case when paths_people.kind = 'error' then paths_people.node end;
     chosen constant text := mart.path_occurrence(paths_people.occurrence);
     -- substr is empty outside of the session
-    sources constant text := case when paths_people.from_node not in ('유입', '이탈')
+    sources text := case when paths_people.from_node not in ('유입', '이탈', '기타')
         then mart.path_chars(paths_people.from_node, null) else '' end;
-    targets constant text := case when paths_people.to_node not in ('유입', '이탈')
+    targets text := case when paths_people.to_node not in ('유입', '이탈', '기타')
         then mart.path_chars(paths_people.to_node, null) else '' end;
 begin
+    if '기타' in (paths_people.from_node, paths_people.to_node) then
+        if paths_people.top_k is null or paths_people.node is not null then
+            raise exception '기타 is what mart.paths_main does not name: give the top_k it was asked with, and no node'
+                using errcode = '22023';
+        end if;
+        -- a blank, which is in no path, where all are named
+        select
+            case
+                when paths_people.from_node = '기타'
+                    then coalesce(string_agg(raw.node_char(n.node_id), '') filter (where n.node <> all(m.left_from)), ' ')
+                else sources
+            end,
+            case
+                when paths_people.to_node = '기타'
+                    then coalesce(string_agg(raw.node_char(n.node_id), '') filter (where n.node <> all(m.led_to)), ' ')
+                else targets
+            end
+        into sources, targets
+        from raw.node as n
+        cross join (
+            select array_agg(e.from_node) as left_from, array_agg(e.to_node) as led_to
+            from mart.paths_main(
+                paths_people.step, paths_people.top_k, paths_people.from_date, paths_people.to_date,
+                paths_people.channel, paths_people.domain, paths_people.segment, paths_people.device_type
+            ) as e
+            where e.step_no = paths_people.step
+        ) as m;
+    end if;
     return query
     select distinct f.session_id, v.visitor_id, c.customer_id, f.started_at
     from (
@@ -56,8 +85,8 @@ begin
 end
 $$;
 revoke execute on function mart.paths_people(
-    integer, text, text, text, text, text, date, date, text, text, text, text
+    integer, text, text, text, text, text, date, date, text, text, text, text, integer
 ) from public;
 grant execute on function mart.paths_people(
-    integer, text, text, text, text, text, date, date, text, text, text, text
+    integer, text, text, text, text, text, date, date, text, text, text, text, integer
 ) to jm_dashboard;

@@ -100,6 +100,10 @@ def test_moves(bank: Bank) -> None:
             move for session in within(bank, dates, scope) for move in pairwise(session.nodes) if len(set(move)) > 1
         )
         rows = bank.call("paths_moves", None, top_k=top_k, **dates, **scope)
+        others = [(paths.OTHER, paths.OTHER, wanted.total() - sum(times for _, times in wanted.most_common(top_k)))]
+        if len(wanted) > top_k:
+            assert rows[top_k:] == others
+            rows = rows[:top_k]
         assert [row[2] for row in rows] == [times for _, times in wanted.most_common(top_k)]
         assert {row[:2]: row[2] for row in rows}.items() <= wanted.items()
 
@@ -175,11 +179,12 @@ def test_next(bank: Bank) -> None:
 def test_people_are_those_of_the_cell(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
         scope = filters(chance)
-        cells = paths.main(paths.chosen(sessions, **scope), 4, None)
+        top_k = chance.choice([None, 1, 2])
+        cells = paths.main(paths.chosen(sessions, **scope), 4, top_k)
         if not cells:
             continue
         (step, source, target), size = chance.choice(sorted(cells.items()))
-        rows = bank.call("paths_people", number, step=step, from_node=source, to_node=target, **scope)
+        rows = bank.call("paths_people", number, step=step, from_node=source, to_node=target, top_k=top_k, **scope)
         assert len({row[0] for row in rows}) == len(rows) == size, (number, step, source, target, scope)
         assert {row[1] for row in rows} <= {session.visitor for session in sessions}
 
@@ -215,6 +220,11 @@ def test_comparison_with_itself_shows_no_difference(bank: Bank) -> None:
         ("paths_around", {"node": "A", "before": -1}, "before must be between 0 and 100, not -1"),
         ("paths_around", {"node": "A", "occurrence": "second"}, "occurrence must be first, last or all, not second"),
         ("paths_between", {"start": "A", "end": "nowhere"}, "no page or transaction has the code 'nowhere'"),
+        (
+            "paths_people",
+            {"step": 1, "to_node": "기타"},
+            "기타 is what mart.paths_main does not name: give the top_k it was asked with, and no node",
+        ),
         ("paths_steps", {"nodes": []}, "nodes must be 1 to 32 pages or transactions"),
     ],
 )

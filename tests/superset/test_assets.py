@@ -272,6 +272,20 @@ def test_what_is_defined_has_its_name_in_the_language_of_the_dashboard(bundle):
         assert ["direct", channel] in values["channel_names"]
 
 
+OPEN_ENDED = {  # columns with as many values as the data has, where no query puts the rest into one row
+    "page", "exit_page", "next_page", "next_name", "error_code", "error_shown", "utm_campaign", "device_model",
+    "happened", "started", "landed_date", "loaded_shown", "reason_shown", "customer_shown",
+}  # fmt: skip
+
+
+def test_a_table_that_is_cut_says_so(assets):
+    for name, chart in assets.charts.items():
+        shown = {*chart.params.get("groupby", []), *chart.params.get("all_columns", [])}
+        if chart.type == "table" and shown & OPEN_ENDED:
+            limit = f"{chart.params['row_limit']:,}"
+            assert limit in chart.description.ko and limit in chart.description.en, name
+
+
 def test_help_explains_every_number_and_chart_with_its_origin(assets, bundle):
     for name, dashboard in assets.dashboards.items():
         for locale in LOCALES:

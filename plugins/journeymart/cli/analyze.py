@@ -218,6 +218,7 @@ def paths_people(
     node: Annotated[str | None, typer.Option(help="The node of paths around; without it, paths main.")] = None,
     kind: KindOption = Kind.PAGE,
     occurrence: Annotated[Occurrence, typer.Option(help="Which visits in a session count.")] = Occurrence.FIRST,
+    top: Annotated[int | None, typer.Option(help="The --top of paths main, for its row 기타.")] = None,
 ) -> Result:
     """The sessions behind one row of `paths main` or `paths around`.
 
@@ -225,6 +226,7 @@ def paths_people(
     """
     arguments = {
         "step": step, "from_node": from_node, "to_node": to_node, "node": node, "kind": kind, "occurrence": occurrence,
+        "top_k": top,
     }  # fmt: skip
     return call(request.settings, "paths_people", {**arguments, **request.scope.arguments()})
 

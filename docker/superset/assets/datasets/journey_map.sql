@@ -46,3 +46,5 @@ left join name as source on path.from_node = source.node
 left join name as target on path.to_node = target.node
 left join page as source_page on path.from_node = source_page.node
 left join page as target_page on path.to_node = target_page.node
+-- all other moves are no move from one place to another, and would be the thickest line
+where path.from_node <> '기타'
