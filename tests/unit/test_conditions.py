@@ -90,6 +90,8 @@ def test_a_condition_that_keeps_values_is_another_one() -> None:
         ("screen", {"any_of": [{}]}, "expected fields with their conditions"),
         ("screen", {"click_text": {"matches": "(?=a)"}}, r"groups begin with \( or"),
         ("screen", {"click_text": {"matches": "("}}, "not a regular expression"),
+        ("screen", {"click_text": {"matches": "((a?){30}){30}"}}, "longer than 200 with its repeats written out"),
+        ("screen", {"click_text": {"matches": f"(?:{'a?[)b]' * 10}){{1,100}}"}}, "with its repeats written out"),
         ("screen", {"click_text": {"matches": r"\bx"}}, r"\\b is not known"),
         ("screen", {"properties.x": [1, "a"]}, "values of more than one kind"),
         ("screen", {"customer.joined_on": {"gte": "1.1.2026"}}, "customer.joined_on is a date; write it like"),
@@ -165,6 +167,34 @@ def test_a_regular_expression_that_is_accepted_is_one_for_the_database(server: S
         return
     with connect("jm_loader", settings=server) as connection:
         connection.execute(sql.SQL(f"select {compiled} from (select 'ab1 '::text as click_text) as d"))  # noqa: S608
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+$", "^(a|aa)+$", "(a*)*$", "(x+x+)+y", "((((a*)*)*)*)*$", "(.*)*(.*)*x", r"^(([a-z])+.)+[A-Z]([a-z])+$",
+        "(.*a){30}$", "(a|b)*a(a|b){20}$",
+    ],
+)  # fmt: skip
+def test_nested_repeats_cost_nothing_because_no_way_is_tried_twice(server: Settings, pattern: str) -> None:
+    """Each of these takes others for ever; here milliseconds, of ten thousand characters that almost match."""
+    compiled = predicate("screen", click_text={"matches": pattern})
+    with connect("jm_loader", settings=server) as connection:
+        connection.execute("set local statement_timeout = '5s'")
+        connection.execute(sql.SQL(f"select {compiled} from (select repeat('ab', 5000) || '!' as click_text) as d"))  # noqa: S608
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "pattern", [r"(\w*\s*\d*\W*){50}$", r"(\w*\s*\d*){66}$", "^(((a?){6}){6}){5}$", "((a?){2}){100}"]
+)
+def test_the_longest_repeats_that_are_accepted_are_prepared_in_time(server: Settings, pattern: str) -> None:
+    """Up to a second; four times as long would be a minute, or "too complex" in the middle of a run."""
+    compiled = predicate("screen", click_text={"matches": pattern})
+    with connect("jm_loader", settings=server) as connection:
+        connection.execute("set local statement_timeout = '20s'")
+        connection.execute(sql.SQL(f"select {compiled} from (select repeat('ab', 50) || '!' as click_text) as d"))  # noqa: S608
 
 
 def test_a_mistake_in_a_file_is_reported_with_its_line(tmp_path: Path) -> None:

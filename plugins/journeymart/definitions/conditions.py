@@ -238,10 +238,6 @@ class Condition(DefinitionModel):
         sources = SOURCES if self.source == "any" else (self.source,)
         return {source: self._compile(_Scope(source, schema, lenient=self.source == "any")) for source in sources}
 
-    def regular_expressions(self) -> Iterator[str]:
-        """Every regular expression in it."""
-        yield from _regular_expressions(self.where)
-
     @property
     def uses(self) -> tuple[bool, bool]:
         """Whether what is known of the customer, and of the session, decides it."""
@@ -299,16 +295,6 @@ def _names(where: Any) -> Iterator[str]:
                     yield from _names(item)
             else:
                 yield name
-
-
-def _regular_expressions(where: Any) -> Iterator[str]:
-    if isinstance(where, dict):
-        for name, wanted in where.items():
-            if name in {"any_of", "none_of"}:
-                for item in wanted:
-                    yield from _regular_expressions(item)
-            elif isinstance(wanted, dict) and "matches" in wanted:
-                yield wanted["matches"]
 
 
 def known_fields(source: str) -> list[str]:
@@ -580,11 +566,14 @@ def _check_date(name: str, kind: str, item: Any) -> None:
         raise ValueError(f"{name} is a {kind}; write it like {example}, not {item!r}")
 
 
+# What takes PostgreSQL long is to prepare a counted repeat of something long: it writes it out. Repeats without a count
+# cost nothing, nested or not, as it never tries one way after the other.
 MAX_REGULAR_EXPRESSION = 200
 MAX_REPEATS = 100
 _GROUP = re.compile(r"\(\?(?!:)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _REPEATS = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?:i\)|:))?|\{[\d,]+\}|.", re.DOTALL)
 
 
 def _check_regular_expression(name: str, pattern: str) -> None:
@@ -607,5 +596,26 @@ def _check_regular_expression(name: str, pattern: str) -> None:
         problem = "is read differently by different engines"
     elif any(int(n or 0) > MAX_REPEATS for pair in _REPEATS.findall(without_escapes) for n in pair):
         problem = f"more than {MAX_REPEATS} repeats"
+    elif problem is None and _written_out(pattern) > MAX_REGULAR_EXPRESSION:
+        problem = f"longer than {MAX_REGULAR_EXPRESSION} with its repeats written out; * and + may do instead of {{…}}"
     if problem:
         raise ValueError(f"{name}: not a regular expression that can be used: {problem}")
+
+
+def _written_out(pattern: str) -> int:
+    """How many characters a pattern is about once every counted repeat is written out; classes count as one."""
+    groups = [0]
+    last = 0
+    for part in _PART.findall(pattern):
+        if part in {"(", "(?:"}:
+            groups.append(0)
+        elif part == ")":
+            last = groups.pop()
+            groups[-1] += last
+        elif counts := _REPEATS.fullmatch(part):
+            times = max(int(n or 0) for n in counts.groups())
+            groups[-1] += max(times - 1, 0) * last
+        elif part not in {"(?i)", "|", "*", "+", "?", "^", "$"}:
+            last = 1
+            groups[-1] += 1
+    return groups[0]
