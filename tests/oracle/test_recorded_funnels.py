@@ -14,19 +14,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic import ValidationError
 from tests.oracle.recorded import check_table
 from tests.oracle.recorded_rules import Sequences
 
 from journeymart import pipeline
+from journeymart.analysis import Scope, adhoc
 from journeymart.db import connect
 from journeymart.definitions.funnels import Funnel
+from journeymart.definitions.loader import read_document
 from journeymart.settings import Settings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 OPERATORS = {"exact": "in", "icontains": "contains", "is_not": "not_in", "is_set": "is_null"}
+Asked = dict[str, tuple[str, str, Any]]  # tool, case and recorded counts by name of the funnel
+
 ORDERS = {"ordered": "ordered", "strict": "strict", "unordered": "any"}
 
 
@@ -184,6 +189,49 @@ def in_clickhouse(case: dict[str, Any], funnel_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def by_step(case: dict[str, Any]) -> list[int]:
+    """What was recorded by user, as counts by step."""
+    return [sum(level > step for level in case["expected"].values()) for step in range(len(case["conditions"]))]
+
+
+def asked_of(
+    questions: dict[str, tuple[int, dict[str, Any], Any]], windows: dict[int, dict[str, Any]], funnels: dict[str, Any]
+) -> Asked:
+    """The questions whose answer is a count by step."""
+    return {
+        name: ("posthog", str(number), expected)
+        for name, (number, query, expected) in questions.items()
+        if query["funnel"] == name and "breakdown" not in funnels[name] and query.get("expected_step_counts")
+    } | {f"FN-CH-{number}": ("clickhouse", f"ch{number}", by_step(case)) for number, case in windows.items()}
+
+
+def asked_by_default(
+    warehouse: Settings, directory: Path, funnels: dict[str, dict[str, Any]], asked: Asked
+) -> set[str]:
+    """Put the questions as they would be put here, and have them answered as by their tool, which must be as recorded;
+    returns the tools of which some answer is not ours."""
+    differing = set()
+    for name, (peer, case, expected) in asked.items():
+        content = {key: value for key, value in funnels[name].items() if key not in {"entry", "exclusion_mode"}}
+        for part in ("steps", "exclusions"):
+            if part in content:
+                content[part] = [
+                    item | {"where": {"any_of": [item["where"]], "properties.case": case}} for item in content[part]
+                ]
+        file = directory / "one.yml"
+        file.write_text(json.dumps({"funnels": [content]}), encoding="utf-8")
+        document = read_document("funnels", file)
+        rows = adhoc.funnel_as(warehouse, document, Scope(), peer, funnel_id=None, is_published=False).records()
+        ours, theirs = (
+            [None if known is None else count for known, count in zip(expected, rows[place]["entered"], strict=False)]
+            for place in (0, -1)
+        )
+        assert theirs == expected, (name, rows)
+        if ours != expected:
+            differing.add(peer)
+    return differing
+
+
 def _where(text: str) -> dict[str, Any]:
     """A condition in SQL as one of ours."""
     if found := re.fullmatch(r"event = '?(\w+)'?", text):
@@ -202,7 +250,7 @@ def posthog_lines(cases: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             properties = {key(name): value for name, value in (event.get("properties") or {}).items()}
             yield {
                 "event_id": f"{number}-{line}", "event_time": event["timestamp"], "visitor_id": person,
-                "customer_id": person, "page_code": event["event"], "properties": properties,
+                "customer_id": person, "page_code": event["event"], "properties": {**properties, "case": f"{number}"},
             }  # fmt: skip
 
 
@@ -215,8 +263,20 @@ def clickhouse_lines(cases: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 yield {
                     "event_id": f"ch{number}-{line}", "event_time": moment.isoformat(), "visitor_id": person,
                     "customer_id": person, "page_code": str(event.get("event", "row")),
-                    "properties": {name: event[name] for name in ("a", "b") if event.get(name) is not None},
+                    "properties": {name: event[name] for name in ("a", "b") if event.get(name) is not None}
+                    | {"case": f"ch{number}"},
                 }  # fmt: skip
+
+
+def entered(connection: psycopg.Connection) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
+    """Who is in which funnel, of which case."""
+    entries = defaultdict(list)
+    for funnel_id, person, reached, breakdown in connection.execute(
+        "select funnel_id, subject_id, step_reached, breakdown from mart.funnel_entry"
+    ):
+        group, _, name = person.partition(":")
+        entries[funnel_id, group].append((name, reached, breakdown))
+    return entries
 
 
 def test_recorded_questions_get_their_answers(
@@ -265,13 +325,8 @@ def test_recorded_questions_get_their_answers(
     (directory / "funnels.yml").write_text(json.dumps({"funnels": [*funnels.values()]}), encoding="utf-8")
     warehouse = new_warehouse()
     pipeline.run(warehouse, landing, definitions=directory)
-    entries = defaultdict(list)
     with connect("jm_dashboard", settings=warehouse) as connection:
-        for funnel_id, person, reached, breakdown in connection.execute(
-            "select funnel_id, subject_id, step_reached, breakdown from mart.funnel_entry"
-        ):
-            group, _, name = person.partition(":")
-            entries[funnel_id, group].append((name, reached, breakdown))
+        entries = entered(connection)
         wrong: dict[tuple[str, str], Any] = sequences.wrong(connection)
     for question, (number, query, expected) in questions.items():
         found = answer(query, entries[query["funnel"], str(number)], expected)
@@ -284,4 +339,6 @@ def test_recorded_questions_get_their_answers(
             wrong[case["id"], "clickhouse"] = (found, case["expected"])
     assert wrong == {}, wrong
     check_table("posthog_funnels", len(questions), reasons)
+    asked = asked_of(questions, window_questions, funnels)
+    assert asked_by_default(warehouse, tmp_path, funnels, asked) == {"posthog"}
     check_table("clickhouse", len(window_questions), window_reasons)

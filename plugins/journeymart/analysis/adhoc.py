@@ -23,8 +23,10 @@ from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from journeymart.analysis import AnalysisError, Result, Scope
+from journeymart.analysis.peers import peers
 from journeymart.db import connect
 from journeymart.definitions.cohorts import Cohort, CohortsFile
+from journeymart.definitions.conditions import Condition
 from journeymart.definitions.funnels import Funnel, FunnelsFile
 from journeymart.definitions.loader import DefinitionError, Document, read_document, suggestion
 from journeymart.definitions.rules import Rule, parse_rules
@@ -94,18 +96,83 @@ def funnel(
     """
     document = read_document("funnels", path)
     definition = _chosen(document, document.parse(FunnelsFile).funnels, funnel_id)
-    with _drafted(settings, definition, FUNNEL_MODELS) as connection:
-        arguments = scope.arguments() | {
-            "entries": "pg_temp.funnel_entry",
-            "funnel_id": definition.id,
-            "definition": Jsonb(definition.content()),
-            "breakdown_by": breakdown_by,
-            "segments": segments and list(segments),
-        }
-        names = sql.SQL(", ").join(
-            sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
+    with _drafted(settings, [definition], FUNNEL_MODELS) as connection:
+        return _funnel_report(connection, definition, scope, breakdown_by, segments)
+
+
+def funnel_as(
+    settings: Settings, document: Document, scope: Scope, peer: str, *, funnel_id: str | None, is_published: bool
+) -> Result:
+    """A funnel as another tool would count it: a row for each policy that differs there, with the numbers once that one
+    is changed too; what cannot be said here; and at last their numbers. `is_published`: it is asked of the mart, so the
+    file must say what is published.
+
+    Raises DefinitionError for mistakes in the file, AnalysisError if it has no such funnel or not the published one.
+    """
+    definition = _chosen(document, document.parse(FunnelsFile).funnels, funnel_id)
+    semantics = peers()[peer]
+    changes, refused = semantics.changes(definition, scope)
+    drafts = [
+        item.model_copy(update={"id": f"{definition.id}-{number}"})
+        for number, item in enumerate([definition, *(change.funnel for change in changes)])
+    ]
+    with _drafted(settings, drafts, FUNNEL_MODELS) as connection:
+        if is_published:
+            _require_published(connection, definition, document)
+        counts = [_entered(_funnel_report(connection, draft, scope), len(draft.steps)) for draft in drafts]
+    rows: list[tuple[Any, ...]] = [(0, "as defined", None, None, *counts[0], None, None, None)]
+    for number, change in enumerate(changes, start=1):
+        difference = counts[number][0][-1] - counts[number - 1][0][-1]
+        told = (change.key, change.ours, change.theirs, *counts[number], difference, change.why, change.source)
+        rows.append((number, *told))
+    rows += [
+        (None, item.key, item.ours, item.theirs, None, None, None, f"not reproduced: {item.why}", item.source)
+        for item in (*refused, *semantics.not_reproduced(definition))
+    ]
+    total = counts[-1][0][-1] - counts[0][0][-1]
+    rows.append((None, f"as {semantics.name}", None, None, *counts[-1], total, None, None))
+    return Result(["no", "policy", "ours", "theirs", "entered", "converted", "change", "why", "source"], rows)
+
+
+def _entered(report: Result, steps: int) -> tuple[list[int], list[int]]:
+    """Entered and converted of each step; who is in nothing has no rows."""
+    found = {row["step_no"]: row for row in report.records()}
+    return tuple(  # type: ignore[return-value]
+        [found[step][name] if step in found else 0 for step in range(1, steps + 1)] for name in ("entered", "converted")
+    )
+
+
+def _require_published(connection: psycopg.Connection, definition: Funnel, document: Document) -> None:
+    is_same = connection.execute(
+        "select d.content = %s from mart.definition as p inner join config.definition as d"
+        " using (kind, definition_id, version) where p.kind = 'funnels' and p.definition_id = %s",
+        (Jsonb(definition.content()), definition.id),
+    ).fetchone()
+    if is_same != (True,):
+        raise AnalysisError(
+            f"{document.path} defines {definition.id} otherwise than it is published; ask for it with --definition"
         )
-        return _result(connection.execute(sql.SQL("select * from mart.funnel_report({})").format(names), arguments))
+
+
+def _funnel_report(
+    connection: psycopg.Connection,
+    definition: Funnel,
+    scope: Scope,
+    breakdown_by: str | None = None,
+    segments: Sequence[str] | None = None,
+) -> Result:
+    """mart.funnel() of a funnel that has been drafted on this connection."""
+    arguments = scope.arguments() | {
+        "entries": "pg_temp.funnel_entry",
+        "funnel_id": definition.id,
+        "definition": Jsonb(definition.content()),
+        "breakdown_by": breakdown_by,
+        "segments": segments and list(segments),
+    }
+    names = sql.SQL(", ").join(
+        sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
+    )
+    return _result(connection.execute(sql.SQL("select * from mart.funnel_report({})").format(names), arguments))
 
 
 def retention(
@@ -131,7 +198,7 @@ def retention(
             definition = Cohort.model_validate(content)
         except ValidationError as error:
             raise AnalysisError("; ".join(item["msg"] for item in error.errors())) from error
-    with _drafted(settings, definition, COHORT_MODELS) as connection:
+    with _drafted(settings, [definition], COHORT_MODELS) as connection:
         return _result(
             connection.execute(
                 "select r.* from pg_temp.cohort as c cross join lateral mart.retention_report('pg_temp.cohort_day',"
@@ -158,7 +225,7 @@ def segment(
         definition = _chosen(document, document.parse(SegmentsFile).segments, segment_id)
     else:
         definition = drafted
-    with _drafted(settings, definition, SEGMENT_MODELS) as connection:
+    with _drafted(settings, [definition], SEGMENT_MODELS) as connection:
         applied = connection.execute(
             "select definition_id, content from config.definition where kind = 'funnels' and retired_at is null"
         ).fetchall()
@@ -199,7 +266,7 @@ def rule(
     """
     document = read_document("rules", path)
     definition = _chosen(document, parse_rules(document), rule_id)
-    with _drafted(settings, definition, RULE_MODELS) as connection:
+    with _drafted(settings, [definition], RULE_MODELS) as connection:
         return hits(connection, "pg_temp.detection", definition.id, scope, summary=summary, labels=labels)
 
 
@@ -293,12 +360,14 @@ def _result(cursor: psycopg.Cursor[Any]) -> Result:
 
 
 @contextmanager
-def _drafted(settings: Settings, definition: AnyDefinition, models: Sequence[str]) -> Iterator[psycopg.Connection]:
-    """A connection in which the models of a definition are temporary tables, as of one moment."""
+def _drafted(
+    settings: Settings, definitions: Sequence[AnyDefinition], models: Sequence[str]
+) -> Iterator[psycopg.Connection]:
+    """A connection in which the models of definitions of one kind are temporary tables, as of one moment."""
     with connect("jm_builder", settings=settings, temp_buffers=TEMP_BUFFERS) as connection:
         try:
             connection.execute("set transaction isolation level repeatable read")
-            _compute(connection, settings, definition, models)
+            _compute(connection, settings, definitions, models)
             yield connection
         except psycopg.DataError as error:
             raise AnalysisError(error.diag.message_primary or str(error)) from error
@@ -321,13 +390,18 @@ def _chosen(document: Document, definitions: Sequence[Definition], wanted: str |
 
 
 def _compute(
-    connection: psycopg.Connection, settings: Settings, definition: AnyDefinition, models: Sequence[str]
+    connection: psycopg.Connection, settings: Settings, definitions: Sequence[AnyDefinition], models: Sequence[str]
 ) -> None:
     """Fill a temporary table for each of the models."""
     connection.execute(
-        "create temporary table definition on commit drop as select %s::text as kind, %s::text as definition_id,"
-        " 0 as version, %s::jsonb as content, null::timestamptz as retired_at",
-        (KINDS[type(definition)], definition.id, Jsonb(definition.content())),
+        "create temporary table definition on commit drop as select %s::text as kind, d.definition_id,"
+        " 0 as version, d.content, null::timestamptz as retired_at"
+        " from unnest(%s::text[], %s::jsonb[]) as d (definition_id, content)",
+        (
+            KINDS[type(definitions[0])],
+            [definition.id for definition in definitions],
+            [Jsonb(definition.content()) for definition in definitions],
+        ),
     )
     policy = connection.execute(
         "select content from config.definition where kind = 'sessions' and retired_at is null"
@@ -336,7 +410,8 @@ def _compute(
         raise AnalysisError("nothing has been published yet")
     project = settings.repo / "dbt_project"
     evaluated = {row[0] for row in connection.execute("select condition_id from mart.step_condition")}
-    render = _renderer(project, policy[0], definition, models, evaluated)
+    conditions = {item.condition_id: item for definition in definitions for item in definition.conditions()}
+    render = _renderer(project, policy[0], definitions, conditions, models, evaluated)
     connection.execute("set local default_statistics_target = 10")  # a finer count would take longer than what it saves
     for model in models:
         name = model.rpartition("/")[2]
@@ -344,10 +419,7 @@ def _compute(
         if name == "step_match":
             statement = (
                 sql.SQL("{} union all select m.* from mart.step_match as m where m.condition_id = any({})")
-                .format(
-                    sql.SQL(statement),
-                    sorted(evaluated & {condition.condition_id for condition in definition.conditions()}),
-                )
+                .format(sql.SQL(statement), sorted(evaluated & conditions.keys()))
                 .as_string(connection)
             )
         if name in VIEWS:
@@ -357,13 +429,18 @@ def _compute(
         connection.execute(
             sql.SQL("create temporary table {} on commit drop as {}").format(sql.Identifier(name), sql.SQL(statement))
         )
-        if name == "step_match" and isinstance(definition, Rule) and definition.looks_back:
+        if name == "step_match" and any(isinstance(item, Rule) and item.looks_back for item in definitions):
             connection.execute("create index on pg_temp.step_match (person_key, matched_at)")
         connection.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
 
 
 def _renderer(
-    project: Path, policy: dict[str, Any], definition: AnyDefinition, models: Sequence[str], evaluated: Collection[str]
+    project: Path,
+    policy: dict[str, Any],
+    definitions: Sequence[AnyDefinition],
+    known: Mapping[str, Condition],
+    models: Sequence[str],
+    evaluated: Collection[str],
 ) -> Any:
     """A function that renders the text of a model; `evaluated` are conditions whose matches the mart has."""
     computed = {model.rpartition("/")[2] for model in models} | {"definition"}
@@ -374,10 +451,9 @@ def _renderer(
     def conditions(source: str, which: str = "known") -> list[tuple[Any, ...]]:
         if which != "known":
             return []
-        found = {condition.condition_id: condition for condition in definition.conditions()}
         return [
             (key, compiled.predicate, compiled.hold, compiled.breakdown, condition.uses[1], compiled.is_of_node)
-            for key, condition in sorted(found.items())
+            for key, condition in sorted(known.items())
             if key not in evaluated and (compiled := condition.compiled("mart").get(source)) is not None
         ]
 
@@ -396,8 +472,10 @@ def _renderer(
         session_policy=lambda: policy,
         conditions=conditions,
         segments=lambda: {
-            "rows": [(definition.id, 0, definition.content().get("expression"))],
-            "leaves": [{"predicate": None, **leaf} for leaf in definition.content().get("leaves", ())],
+            "rows": [(item.id, 0, item.content().get("expression")) for item in definitions],
+            "leaves": [
+                {"predicate": None, **leaf} for item in definitions for leaf in item.content().get("leaves", ())
+            ],
         },
         is_published=lambda _name: False,
         watermark=lambda: "(select w.watermark_at from mart.watermark as w)",

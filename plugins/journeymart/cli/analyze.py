@@ -499,6 +499,16 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
         raise AnalysisError(f"{option} takes numbers separated by commas, not {text!r}") from None
 
 
+class Peer(StrEnum):
+    """A tool as which a funnel may be counted: those of analysis/peers.yml."""
+
+    POSTHOG = "posthog"
+    MIXPANEL = "mixpanel"
+    GA4 = "ga4"
+    AMPLITUDE = "amplitude"
+    CLICKHOUSE = "clickhouse"
+
+
 FunnelId = Annotated[str, typer.Option("--id", help="Identifier of the funnel, for example FN-ACCOUNT-OPEN.")]
 
 
@@ -523,11 +533,26 @@ def funnel(
         typer.Option(help="One row per step and value of the breakdown it defines, channel of the entry, or segment."),
     ] = None,
     segments: Annotated[str | None, typer.Option(help="With --by segment: which.  [default: all]")] = None,
+    peer: Annotated[
+        Peer | None, typer.Option("--as", help="As this tool would count it: what differs, one policy at a time.")
+    ] = None,
 ) -> Result:
     """A funnel step by step: who takes each step, goes on, drops out or still may go on, and how long it takes.
 
     Example: `journeymart analyze funnel --id FN-ACCOUNT-OPEN --from 2026-03-01 --channel app`
     """
+    if peer is not None:
+        if by is not None:
+            raise typer.BadParameter("--as gives the numbers of all; it does not go with --by")
+        from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
+        from journeymart.definitions.loader import load_yaml, read_document  # noqa: PLC0415 - keeps --help quick
+
+        document = read_document("funnels", definition) if definition else load_yaml("funnels", request.definitions)
+        if definition is None and funnel_id is None:
+            raise typer.BadParameter("name a funnel with --id, or a file with --definition")
+        return adhoc.funnel_as(
+            request.settings, document, request.scope, peer, funnel_id=funnel_id, is_published=definition is None
+        )
     if definition is not None:
         from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
 

@@ -32,7 +32,7 @@ def parse_duration(value: object) -> timedelta:
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
-    PlainSerializer(lambda value: f"{value.total_seconds():g}s", return_type=str, when_used="json"),
+    PlainSerializer(lambda value: f"{value.total_seconds():.15g}s", return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _DURATION.pattern.replace("?P<count>", "").replace("?P<unit>", "")}),
 ]
 
