@@ -202,8 +202,8 @@ grant execute on function mart.funnel_customers(
 
 -- The customers behind a number of a rule (its hits), of an error (code and page), of a page on which sessions ended
 -- without a transaction, or of a step or move of a path (as mart.paths_people takes it, `code` being the page left):
--- the latest 100, each written down as a look-up. An error has channel and domain of its own; a hit, of lines of any
--- source, has none and no device: nobody is behind those of one of them.
+-- the latest 100, each written down as a look-up. An error has channel and domain of its own; a hit has those,
+-- and the device, of the session of its last event.
 create or replace function mart.behaviour_customers(
     viewer text, purpose text, kind text, code text, error_code text, from_date date, to_date date,
     step integer default null, to_node text default null, anchor text default null, anchor_kind text default null,
@@ -229,9 +229,24 @@ begin
             and d.rule_id = behaviour_customers.code
             and d.detection_date >= coalesce(behaviour_customers.from_date, '-infinity')
             and d.detection_date <= coalesce(behaviour_customers.to_date, 'infinity')
-            and behaviour_customers.channels is null
-            and behaviour_customers.domains is null
-            and behaviour_customers.device_types is null
+            and (
+                (
+                    behaviour_customers.channels is null
+                    and behaviour_customers.domains is null
+                    and behaviour_customers.device_types is null
+                )
+                or exists (
+                    select
+                    from mart.session_of_line(d.row_id) as s
+                    where
+                        (behaviour_customers.channels is null or s.channel = any(behaviour_customers.channels))
+                        and (behaviour_customers.domains is null or s.domain = any(behaviour_customers.domains))
+                        and (
+                            behaviour_customers.device_types is null
+                            or s.device_type = any(behaviour_customers.device_types)
+                        )
+                )
+            )
         union all
         select s.customer_key, s.ended_at
         from mart.session_selected(

@@ -3,7 +3,8 @@
 create or replace function mart.retention_people(
     cohort text, cohort_start date, age integer default null, has_returned boolean default true,
     period text default null, mode text default null, entry text default null,
-    ages integer default null, brackets integer[] default null, as_of date default null, segment text default null
+    ages integer default null, brackets integer[] default null, as_of date default null, segment text default null,
+    channel text default null, domain text default null, device_type text default null
 )
 returns table (person_id text, customer_id text)
 language plpgsql stable security definer
@@ -11,6 +12,7 @@ set search_path = '' set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare
+    today constant date := least(retention_people.as_of, mart.watermark_date());
     plan constant mart.cohort := mart.retention_plan(
         retention_people.cohort, retention_people.period, retention_people.mode, retention_people.entry,
         retention_people.ages, retention_people.brackets
@@ -26,7 +28,7 @@ begin
             ), false) as has_returned
         from raw.retention_person(
             'mart.cohort_day', plan.cohort_id, plan.period, plan.mode, plan.entry, plan.ages, plan.brackets,
-            least(retention_people.as_of, mart.watermark_date())
+            today
         ) as p
         where
             p.cohort_start = retention_people.cohort_start
@@ -34,6 +36,16 @@ begin
                 retention_people.segment is null
                 or p.person_key in (
                     select m.customer_key from mart.segment_customers(retention_people.segment) as m (customer_key)
+                )
+            )
+            and (
+                coalesce(retention_people.channel, retention_people.domain, retention_people.device_type) is null
+                or (p.person_key, p.cohort_start) in (
+                    select s.person_key, s.cohort_start
+                    from mart.retention_started(
+                        'mart.step_match', plan, today, retention_people.channel, retention_people.domain,
+                        retention_people.device_type
+                    ) as s
                 )
             )
         group by 1
@@ -45,8 +57,8 @@ begin
 end
 $$;
 revoke execute on function mart.retention_people(
-    text, date, integer, boolean, text, text, text, integer, integer[], date, text
+    text, date, integer, boolean, text, text, text, integer, integer[], date, text, text, text, text
 ) from public;
 grant execute on function mart.retention_people(
-    text, date, integer, boolean, text, text, text, integer, integer[], date, text
+    text, date, integer, boolean, text, text, text, integer, integer[], date, text, text, text, text
 ) to jm_dashboard;

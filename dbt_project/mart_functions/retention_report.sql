@@ -1,7 +1,40 @@
+-- Who starts in which period of a cohort in a session of this channel, domain and device. `matches` is a relation with
+-- the columns of mart.step_match, `plan` the cohort.
+create or replace function mart.retention_started(
+    matches regclass, plan mart.cohort, as_of date, channel text, domain text, device_type text
+)
+returns table (person_key integer, cohort_start date)
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+    return query execute format($sql$
+        select distinct d.person_key, raw.period_start($2, d.started_on)
+        from (
+            select m.person_key, (m.matched_at at time zone (p.content ->> 'time_zone'))::date as started_on
+            from %s as m
+            inner join mart.session_fact as s on s.visitor_key = m.visitor_key and s.started_at = m.started_at
+            inner join raw.agent as a on a.agent_key = s.agent_key
+            inner join config.definition as p on p.kind = 'sessions' and p.retired_at is null
+            where
+                m.condition_id = $1
+                and ($4 is null or a.channel = $4)
+                and ($5 is null or a.domain = $5)
+                and ($6 is null or a.device_type = $6)
+        ) as d
+        where d.started_on <= $3
+    $sql$, matches) using plan.start_condition_id, plan.period, as_of, channel, domain, device_type;
+end
+$$;
+revoke execute on function mart.retention_started(regclass, mart.cohort, date, text, text, text) from public;
+grant execute on function mart.retention_started(regclass, mart.cohort, date, text, text, text) to jm_builder;
+
 -- A cohort report of the days on which persons start and return: `days` is a relation with the columns of
--- mart.cohort_day, `plan` the cohort. Not for readers: they call mart.retention_cells().
+-- mart.cohort_day, `matches` one with those of mart.step_match, `plan` the cohort. With a channel, domain or device:
+-- only of persons with a start of the period in such a session. Not for readers: they call mart.retention_cells().
 create or replace function mart.retention_report(
-    days regclass, plan mart.cohort, from_date date, to_date date, as_of date, segment text
+    days regclass, matches regclass, plan mart.cohort, from_date date, to_date date, as_of date, segment text,
+    channel text, domain text, device_type text
 )
 returns table (cohort_start date, age integer, size bigint, returned bigint, is_complete boolean)
 language plpgsql stable
@@ -24,6 +57,16 @@ begin
                 retention_report.segment is null
                 or p.person_key in (
                     select c.customer_key from mart.segment_customers(retention_report.segment) as c (customer_key)
+                )
+            )
+            and (
+                coalesce(retention_report.channel, retention_report.domain, retention_report.device_type) is null
+                or (p.person_key, p.cohort_start) in (
+                    select s.person_key, s.cohort_start
+                    from mart.retention_started(
+                        retention_report.matches, plan, today, retention_report.channel, retention_report.domain,
+                        retention_report.device_type
+                    ) as s
                 )
             )
     ),
@@ -51,5 +94,9 @@ begin
     order by 1, 2;
 end
 $$;
-revoke execute on function mart.retention_report(regclass, mart.cohort, date, date, date, text) from public;
-grant execute on function mart.retention_report(regclass, mart.cohort, date, date, date, text) to jm_builder;
+revoke execute on function mart.retention_report(
+    regclass, regclass, mart.cohort, date, date, date, text, text, text, text
+) from public;
+grant execute on function mart.retention_report(
+    regclass, regclass, mart.cohort, date, date, date, text, text, text, text
+) to jm_builder;

@@ -1,5 +1,10 @@
--- Who belongs to a segment, at the watermark or at the end of a date; and who belongs to another segment as well.
-create or replace function mart.segment_members(segment text, as_of date default null, also_in text default null)
+-- Who belongs to a segment, at the watermark or at the end of a date; who of them belongs to another segment as well;
+-- and, with a filter of sessions, who of them has such a session.
+create or replace function mart.segment_members(
+    segment text, as_of date default null, also_in text default null,
+    from_date date default null, to_date date default null, channel text default null, domain text default null,
+    device_type text default null
+)
 returns table (customer_id text)
 language sql stable security definer set search_path = ''
 as $$
@@ -7,15 +12,28 @@ as $$
     from mart.segment_customers(segment_members.segment, segment_members.as_of) as k (customer_key)
     inner join raw.customer as c on c.customer_key = k.customer_key
     where
-        segment_members.also_in is null
-        or k.customer_key in (
-            select o.customer_key
-            from mart.segment_customers(segment_members.also_in, segment_members.as_of) as o (customer_key)
+        (
+            segment_members.also_in is null
+            or k.customer_key in (
+                select o.customer_key
+                from mart.segment_customers(segment_members.also_in, segment_members.as_of) as o (customer_key)
+            )
+        )
+        and (
+            coalesce(segment_members.channel, segment_members.domain, segment_members.device_type) is null
+            and coalesce(segment_members.from_date, segment_members.to_date) is null
+            or k.customer_key in (
+                select o.customer_key
+                from mart.session_customers(
+                    segment_members.from_date, segment_members.to_date, segment_members.channel,
+                    segment_members.domain, segment_members.device_type
+                ) as o (customer_key)
+            )
         )
     order by c.customer_id
 $$;
-revoke execute on function mart.segment_members(text, date, text) from public;
-grant execute on function mart.segment_members(text, date, text) to jm_dashboard;
+revoke execute on function mart.segment_members(text, date, text, date, date, text, text, text) from public;
+grant execute on function mart.segment_members(text, date, text, date, date, text, text, text) to jm_dashboard;
 
 -- Sizes of segments and of each two of them together (null: all segments), with the share of the smaller one.
 create or replace function mart.segment_overlap(segments text[] default null, as_of date default null)

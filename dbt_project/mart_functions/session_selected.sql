@@ -40,3 +40,21 @@ as $$
         )
 $$;
 revoke execute on function mart.session_selected(date, date, text, text, text, text) from public;
+
+-- Keys of the customers who have such a session: what the filters of sessions mean for members of a segment.
+create or replace function mart.session_customers(
+    from_date date, to_date date, channel text, domain text, device_type text
+)
+returns setof integer
+language sql stable parallel safe security definer
+set search_path = ''
+as $$
+    select distinct s.customer_key
+    from mart.session_selected(
+        session_customers.from_date, session_customers.to_date, session_customers.channel,
+        session_customers.domain, null, session_customers.device_type
+    ) as s
+    where s.customer_key is not null
+$$;
+revoke execute on function mart.session_customers(date, date, text, text, text) from public;
+grant execute on function mart.session_customers(date, date, text, text, text) to jm_builder;

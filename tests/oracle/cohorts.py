@@ -12,11 +12,12 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from tests.oracle.logs import BATCH, SEOUL
+from tests.oracle.logs import BATCH, GAP, SEOUL
 
 PERIODS = ("day", "week", "month")
 STARTS = {"CH-DAY": "SX", "CH-WEEK": "SX", "CH-MONTH": "T"}
 RETURNS = {"CH-DAY": "RX", "CH-WEEK": "T", "CH-MONTH": "T"}
+APP = "XQ"  # pages of the app; the others are of the web
 STATUSES = ("new", "returning", "resurrecting", "dormant")
 
 
@@ -96,10 +97,23 @@ class History:
             for _, visit in ordered
             if visit.code not in "VB"
         ]
+        self.channels = list(self._channels())  # of the session of each moment; a transaction at the branch has none
         self.grades: dict[tuple[str, date], str] = {}
         for _, visit in sorted(visits, key=lambda item: item[0]):
             if visit.code in "VB":  # of two lines for one day the first landed counts
                 self.grades.setdefault((f"{number}-p{visit.person}", moment(number, visit).date()), visit.code)
+
+    def _channels(self) -> Iterator[str | None]:
+        last: dict[str, tuple[datetime, str]] = {}
+        for at, person, code in self.moments:
+            if code == "T":
+                yield None
+                continue
+            before, channel = last.get(person, (datetime.min.replace(tzinfo=SEOUL), ""))
+            if at - before > GAP:
+                channel = channel_of(code)
+            last[person] = (at, channel)
+            yield channel
 
     def until(self, today: date) -> Iterator[tuple[str, list[tuple[date, str]]]]:
         """Each person with what they do up to a date."""
@@ -108,6 +122,10 @@ class History:
             if at.date() <= today:
                 persons[person].append((at.date(), code))
         yield from persons.items()
+
+
+def channel_of(code: str) -> str:
+    return "app" if code in APP else "web"
 
 
 def land(logs: list[list[Visit]], landing: Path, shuffle_seed: int) -> list[History]:
@@ -131,7 +149,8 @@ def land(logs: list[list[Visit]], landing: Path, shuffle_seed: int) -> list[Hist
             }))  # fmt: skip
         else:
             files["clickstream"].append(json.dumps({
-                "event_id": f"e{place}", "event_time": at.isoformat(), "page_code": visit.code, "channel": "web",
+                "event_id": f"e{place}", "event_time": at.isoformat(),
+                "page_code": visit.code, "channel": channel_of(visit.code),
                 "visitor_id": person, "customer_id": None if visit.person == 3 else person, "user_agent": "Mozilla",
             }))  # fmt: skip
     for source, texts in files.items():
@@ -155,8 +174,16 @@ def later(begin: date, period: str, count: int) -> date:
     return begin + timedelta(days=count * (7 if period == "week" else 1))
 
 
-def members(history: History, cohort: str, report: Report, today: date) -> dict[date, dict[str, set[date]]]:
-    """Period of the start → person → periods of the returns that come after the start."""
+def members(
+    history: History, cohort: str, report: Report, today: date, channel: str | None = None
+) -> dict[date, dict[str, set[date]]]:
+    """Period of the start → person → periods of the returns that come after the start; with a channel, only those with
+    a start of the period in a session of it."""
+    starts_there = {
+        (begin_of(at.date(), report.period), person)
+        for (at, person, code), of_session in zip(history.moments, history.channels, strict=True)
+        if code in STARTS[cohort] and at.date() <= today and channel in {None, of_session}
+    }
     found: dict[date, dict[str, set[date]]] = defaultdict(dict)
     for person, moments in history.until(today):
         for place, (day, code) in enumerate(moments):
@@ -167,7 +194,10 @@ def members(history: History, cohort: str, report: Report, today: date) -> dict[
                 }
                 if report.entry == "first":
                     break
-    return found
+    return {
+        begin: {person: returns for person, returns in persons.items() if (begin, person) in starts_there}
+        for begin, persons in found.items()
+    }
 
 
 def is_in(periods: set[date], begin: date, age: int, report: Report) -> bool:
@@ -184,10 +214,10 @@ def _last_of(age: int, report: Report) -> int:
     return min([first - 1 for first in report.brackets if first > age] + [report.ages])
 
 
-def retention(history: History, cohort: str, report: Report, today: date) -> Cells:
+def retention(history: History, cohort: str, report: Report, today: date, channel: str | None = None) -> Cells:
     """(start, age) → persons who start, who return, and whether that age is over."""
     cells = {}
-    for begin, persons in members(history, cohort, report, today).items():
+    for begin, persons in members(history, cohort, report, today, channel).items():
         for age in range(report.ages + 1):
             is_shown = report.mode != "bracket" or age == 0 or age in report.brackets
             if persons and is_shown and later(begin, report.period, age) <= today:

@@ -14,7 +14,7 @@ from tests.oracle.bank import Bank
 from tests.oracle.logs import SEOUL
 from typer.testing import CliRunner
 
-from journeymart.analysis import adhoc
+from journeymart.analysis import Scope, adhoc
 from journeymart.cli import build_app
 from journeymart.definitions.loader import load_yaml
 from journeymart.definitions.segments import SegmentsFile
@@ -87,7 +87,7 @@ def test_a_way_is_saved_as_a_segment(bank: Bank, tmp_path: Path, monkeypatch: py
     members = len(bank.call("segment_members", None, segment="SG-THROUGH"))
     assert json.loads(shown.stdout) == [{"segment_id": "SG-NEW", "members": members}]
     [saved] = load_yaml("segments", tmp_path).parse(SegmentsFile).segments
-    assert len(adhoc.segment(bank.settings, saved).rows) == members
+    assert len(adhoc.segment(bank.settings, saved, Scope()).rows) == members
     before = file.read_text(encoding="utf-8")
     again = CliRunner().invoke(build_app(), ask)
     assert "already has SG-NEW" in str(again.exception)

@@ -100,19 +100,21 @@ def test_reports_drawn_up_on_the_spot(bank: Bank) -> None:
     for number, history, chance in bank.cases():
         cohort, report = chance.choice(list(DEFINED)), any_report(chance)
         as_of = cohorts.first_day(number) + timedelta(days=chance.randrange(8, 110))
-        wanted = cohorts.retention(history, cohort, report, min(as_of, bank.watermark()))
-        assert bank.cells(number, cohort=cohort, as_of=as_of, **asked(report)) == wanted, (number, cohort, report)
+        channel = chance.choice([None, "web", "app"])
+        wanted = cohorts.retention(history, cohort, report, min(as_of, bank.watermark()), channel)
+        cells = bank.cells(number, cohort=cohort, as_of=as_of, channel=channel, **asked(report))
+        assert cells == wanted, (number, cohort, report, channel)
 
 
 def test_what_is_not_applied_has_the_same_numbers(bank: Bank) -> None:
-    scope = Scope(from_date=cohorts.first_day(0), segment="SG-EVER")
+    scope = Scope(from_date=cohorts.first_day(0), segment="SG-EVER", channel="app")
     file = DEFINITIONS / "cohorts.yml"
     for cohort, instead in (
         ("CH-DAY", {}), ("CH-MONTH", {}), ("CH-MONTH", {"mode": "exact"}),
         ("CH-WEEK", {"period": "month", "mode": "exact"}),
     ):  # fmt: skip
         wanted = bank.call(
-            "retention_cells", cohort=cohort, from_date=scope.from_date, segment=scope.segment, **instead
+            "retention_cells", cohort=cohort, from_date=scope.from_date, segment=scope.segment, channel="app", **instead
         )
         assert adhoc.retention(bank.settings, file, scope, cohort_id=cohort, instead=instead).rows == wanted, cohort
     with pytest.raises(AnalysisError, match="brackets"):
@@ -122,8 +124,8 @@ def test_what_is_not_applied_has_the_same_numbers(bank: Bank) -> None:
 
     file, day = DEFINITIONS / "segments.yml", cohorts.first_day(1) + timedelta(days=20)
     for segment_id in ("SG-GRADE", "SG-QUIET", "SG-ONCE"):
-        wanted = bank.call("segment_members", segment=segment_id, as_of=day, also_in="SG-EVER")
-        found = adhoc.segment(bank.settings, file, as_of=day, also_in="SG-EVER", segment_id=segment_id)
+        wanted = bank.call("segment_members", segment=segment_id, as_of=day, also_in="SG-EVER", channel="app")
+        found = adhoc.segment(bank.settings, file, scope, as_of=day, segment_id=segment_id)
         assert found.rows == wanted, segment_id
 
 
@@ -131,11 +133,12 @@ def test_people_are_those_of_the_cell(bank: Bank) -> None:
     today = bank.watermark()
     for number, history, chance in bank.cases():
         cohort, report = chance.choice(list(DEFINED)), any_report(chance)
-        starts = cohorts.members(history, cohort, report, today)
+        channel = chance.choice([None, None, "web", "app"])
+        starts = cohorts.members(history, cohort, report, today, channel)
         if not any(starts.values()):
             continue
         begin = chance.choice(sorted(begin for begin, persons in starts.items() if persons))
-        shown = [age for start, age in cohorts.retention(history, cohort, report, today) if start == begin]
+        shown = [age for start, age in cohorts.retention(history, cohort, report, today, channel) if start == begin]
         age, has_returned = chance.choice([None, *shown]), chance.random() < 0.7
         wanted = sorted(
             person
@@ -143,9 +146,10 @@ def test_people_are_those_of_the_cell(bank: Bank) -> None:
             if age is None or cohorts.is_in(periods, begin, age, report) == has_returned
         )
         rows = bank.call(
-            "retention_people", cohort=cohort, cohort_start=begin, age=age, has_returned=has_returned, **asked(report)
-        )
-        assert [row[0] for row in rows] == wanted, (number, cohort, report, begin, age, has_returned)
+            "retention_people", cohort=cohort, cohort_start=begin, age=age, has_returned=has_returned, channel=channel,
+            **asked(report),
+        )  # fmt: skip
+        assert [row[0] for row in rows] == wanted, (number, cohort, report, begin, age, has_returned, channel)
         assert all((row[1] is None) == row[0].endswith("p3") for row in rows)
 
 
@@ -225,6 +229,13 @@ def test_segments_now_then_and_together(bank: Bank) -> None:
         assert (members_one, both) == (sizes[one], len(shared)), (one, other)
         assert share == both / min(sizes[one], sizes[other])
     everyone = {row[:2]: row[2] for row in bank.call("retention_cells", cohort="CH-DAY")}
+    with_session = {row[0] for row in bank.call("segment_members", segment="SG-EVER", channel="app")}
+    assert with_session == {row[0] for row in bank.call("segment_members", segment="SG-EVER")} & {
+        person
+        for history in bank.histories
+        for (_, person, _), channel in zip(history.moments, history.channels, strict=True)
+        if channel == "app"
+    }
     within = {row[:2]: row[2] for row in bank.call("retention_cells", cohort="CH-DAY", segment="SG-EVER")}
     assert 0 < sum(within.values()) < sum(everyone.values())
     with pytest.raises(psycopg.DataError, match="there is no segment 'SG-NONE'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.pipeline.zone import Zone
 from typer.testing import CliRunner
 
 from journeymart import pipeline
-from journeymart.analysis import call
+from journeymart.analysis import AnalysisError, call
 from journeymart.cli import build_app
 from journeymart.db import connect
 from journeymart.settings import Settings
@@ -44,6 +45,7 @@ AUDIENCES = [
      "from": {"funnel": f"FN-{count_by.upper()}", "step": 2, "outcome": "entered"}}
     for count_by in ("person", "visitor", "session")
 ]  # fmt: skip
+RULES = [{"id": "DR-AB", **HEAD, "within": "1h", "steps": [{"name": page, **screen(page)} for page in "AB"]}]
 SEGMENTS = [{"id": "SG-A", **HEAD, "all_of": [{"did": screen("A")}]}]
 # time, device, customer, page
 EVENTS = [
@@ -82,7 +84,8 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         {"transaction_id": "t1", "transaction_time": "2026-03-02T10:10:00+09:00", "visitor_id": "late",
          "customer_id": "c4", "transaction_code": "T", "channel": "web"},
     ])  # fmt: skip
-    for kind, items in (("funnels", FUNNELS), ("segments", SEGMENTS), ("audiences", AUDIENCES)):
+    defined = {"funnels": FUNNELS, "segments": SEGMENTS, "audiences": AUDIENCES, "rules": RULES}
+    for kind, items in defined.items():
         definitions = zone.define(json.dumps({kind: items}), kind)
     pipeline.run(zone.settings, zone.directory, definitions=definitions)
     return zone
@@ -149,6 +152,67 @@ def test_an_audience_is_of_those_whose_sessions_count(bank: Zone) -> None:
     assert candidates == [("AU-PERSON", "c1"), ("AU-SESSION", "c1"), ("AU-VISITOR", "c1")]
 
 
+def asked(bank: Zone, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[dict[str, Any]]:
+    """What the command line says."""
+    monkeypatch.setattr(Settings, "load", lambda: bank.settings)
+    shown = CliRunner().invoke(build_app(), ["analyze", *options, "--json"], catch_exceptions=False)
+    return list(json.loads(shown.stdout))
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted"),
+    [
+        (["--channel", "web"], 1),
+        (["--domain", "bank", "--from", "2026-03-02", "--to", "2026-03-02"], 1),
+        (["--channel", "app"], 0),
+        (["--from", "2026-03-03"], 0),
+        (["--channel", "web", "--to", "2026-03-01"], 0),
+    ],
+)
+def test_members_of_a_segment_with_such_a_session(
+    bank: Zone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: list[str], wanted: int
+) -> None:
+    """c1, on the web on the second of March; applied, and drawn up on the spot."""
+    draft = tmp_path / "draft.yml"
+    draft.write_text(json.dumps({"segments": SEGMENTS}))
+    for which in (["--id", "SG-A"], ["--definition", str(draft)]):
+        assert [row["members"] for row in asked(bank, monkeypatch, "segment", *which, *limit)] == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted"),
+    [
+        ([], ["own", "unknown"]),
+        (["--channel", "web"], ["own"]),
+        (["--channel", "app", "--domain", "bank"], ["unknown"]),
+        (["--device-type", "none"], []),
+        (["--segment", "SG-A"], ["own"]),
+    ],
+)
+def test_hits_are_of_the_session_of_their_last_event(
+    bank: Zone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: list[str], wanted: list[str]
+) -> None:
+    """Of c1 on the web, although B itself came from the app, and of somebody unknown in the app."""
+    draft = tmp_path / "draft.yml"
+    draft.write_text(json.dumps({"rules": RULES}))
+    for which in (["--id", "DR-AB"], ["--definition", str(draft)]):
+        hits = asked(bank, monkeypatch, "rule", *which, *limit)
+        assert sorted(row["visitor_id"] for row in hits) == wanted
+        counted = asked(bank, monkeypatch, "rule", *which, *limit, "--summary")
+        assert sum(row["people"] for row in counted) == len(wanted)
+        with pytest.raises(AnalysisError, match="there is no segment 'SG-NONE'"):
+            asked(bank, monkeypatch, "rule", *which, "--segment", "SG-NONE")
+
+
+@pytest.mark.parametrize(("channels", "wanted"), [(None, ["c1"]), (["web"], ["c1"]), (["app"], [])])
+def test_customers_of_a_rule_are_limited_by_the_same(bank: Zone, channels: list[str] | None, wanted: list[str]) -> None:
+    found = call(bank.settings, "behaviour_customers", {
+        "viewer": "lee", "purpose": "test", "kind": "rule", "code": "DR-AB", "error_code": None, "from_date": None,
+        "to_date": None, "channels": channels,
+    }, role="jm_cs")  # fmt: skip
+    assert [row["customer_id"] for row in found.records()] == wanted
+
+
 @pytest.mark.parametrize("count_by", ["person", "session"])
 def test_times_of_a_funnel_are_limited_as_its_numbers_are(bank: Zone, count_by: str) -> None:
     """c1 takes a minute on the web, somebody unknown five in the app."""
@@ -178,13 +242,11 @@ def test_nobody_stays_less_than_no_time_before_an_exit(bank: Zone) -> None:
 
 
 def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Settings, "load", lambda: bank.settings)
     monkeypatch.setenv("JOURNEYMART_USER", "kim")
 
     def journey(*options: str) -> list[tuple[Any, ...]]:
-        asked = ["analyze", "journey", "--customer", "c4", "--purpose", "complaint", "--json", *options]
-        shown = CliRunner().invoke(build_app(), asked, catch_exceptions=False)
-        return [(row["session_no"], row["kind"], row["title"]) for row in json.loads(shown.stdout)]
+        found = asked(bank, monkeypatch, "journey", "--customer", "c4", "--purpose", "complaint", *options)
+        return [(row["session_no"], row["kind"], row["title"]) for row in found]
 
     assert journey() == journey("--from", "2026-03-02", "--to", "2026-03-02")
     assert journey() == [(1, "behaviour", "V"), (1, "transaction", "T")]

@@ -19,9 +19,8 @@ def test_help_has_an_example(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["retention", "--id", "CH-X", "--channel", "app"], "retention is about persons and has no --channel"),
+        (["lifecycle", "--id", "CH-X", "--channel", "app"], "lifecycle is about persons and has no --channel"),
         (["kpi", "--id", "KP-X", "--device-type", "mobile"], "kpi is about persons and has no --device-type"),
-        (["segment", "--id", "SG-X", "--from", "2026-01-01"], "segment is about persons and has no --from"),
         (["retention", "--id", "CH-X", "--brackets", "1;2"], "--brackets takes numbers separated by commas, not '1;2'"),
     ],
 )

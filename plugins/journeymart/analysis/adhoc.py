@@ -76,6 +76,23 @@ RULE_MODELS = (
 VIEWS = ("int_step__node", "detection")
 # Millions of matches are read several times; PostgreSQL takes as much of it as there are temporary tables.
 TEMP_BUFFERS = "512MB"
+# Which hits (alias d) the scope leaves.
+_OF_SCOPE: LiteralString = """
+    d.detection_date >= coalesce(%(from_date)s::date, '-infinity')
+    and d.detection_date <= coalesce(%(to_date)s::date, 'infinity')
+    and (%(segment)s::text is null or d.subject_key in (select mart.segment_customers(%(segment)s)))
+    and (
+        coalesce(%(channel)s::text, %(domain)s::text, %(device_type)s::text) is null
+        or exists (
+            select
+            from mart.session_of_line(d.row_id) as s
+            where
+                (%(channel)s::text is null or s.channel = %(channel)s)
+                and (%(domain)s::text is null or s.domain = %(domain)s)
+                and (%(device_type)s::text is null or s.device_type = %(device_type)s)
+        )
+    )
+"""
 _MACROS = ("conditions", "run")
 # of dbt's or about a run; everything else in those files is what it is for dbt
 _REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark", "is_published")
@@ -202,7 +219,8 @@ def retention(
         return _result(
             connection.execute(
                 "select r.* from pg_temp.cohort as c cross join lateral mart.retention_report('pg_temp.cohort_day',"
-                " row(c.*)::mart.cohort, %(from_date)s, %(to_date)s, %(as_of)s, %(segment)s) as r",
+                " 'pg_temp.step_match', row(c.*)::mart.cohort, %(from_date)s, %(to_date)s, %(as_of)s, %(segment)s,"
+                " %(channel)s, %(domain)s, %(device_type)s) as r",
                 scope.arguments() | {"as_of": as_of},
             )
         )
@@ -211,9 +229,9 @@ def retention(
 def segment(
     settings: Settings,
     drafted: Path | Segment,
+    scope: Scope,
     *,
     as_of: date | None = None,
-    also_in: str | None = None,
     segment_id: str | None = None,
 ) -> Result:
     """The rows of mart.segment_members() for a segment that need not be applied, or one of a file of such.
@@ -231,6 +249,8 @@ def segment(
         ).fetchall()
         if reason := definition.unusable_funnel(dict(applied)):
             raise AnalysisError(reason)
+        arguments = scope.arguments()
+        also_in = arguments.pop("segment")
         return _result(
             connection.execute(
                 """
@@ -244,9 +264,17 @@ def segment(
                         %(also_in)s::text is null
                         or v.customer_key in (select mart.segment_customers(%(also_in)s, %(as_of)s))
                     )
+                    and (
+                        not %(of_sessions)s
+                        or v.customer_key in (
+                            select mart.session_customers(
+                                %(from_date)s, %(to_date)s, %(channel)s, %(domain)s, %(device_type)s
+                            )
+                        )
+                    )
                 order by c.customer_id
                 """,
-                {"as_of": as_of, "also_in": also_in},
+                arguments | {"as_of": as_of, "also_in": also_in, "of_sessions": any(arguments.values())},
             )
         )
 
@@ -279,13 +307,10 @@ def hits(
     summary: bool,
     labels: Sequence[str] | None = None,
 ) -> Result:
-    """Hits of a rule in a relation like mart.detection, by the dates of the scope; or per date how many there are, of
+    """Hits of a rule in a relation like mart.detection, by the scope (channel, domain and device are those of the session
+    of the last event); or per date how many there are, of
     how many people, who of them other applied rules find within a week, and who reached the goal; with `labels`, the
     customers it should find, also how many of the people are among them (precision = labelled / people)."""
-    for name in ("channel", "domain", "segment", "device_type"):
-        if getattr(scope, name) is not None:
-            option = name.replace("_", "-")
-            raise AnalysisError(f"a rule is about people, whatever they use: --{option} does not apply")
     if summary:
         query: LiteralString = """
             with hit as (
@@ -313,8 +338,7 @@ def hits(
                 count(*) filter (where d.goal_at is not null) as goal_reached {labelled}
             from hit as d
             left join also as a on d.row_id = a.row_id and d.subject_key = a.subject_key
-            where d.detection_date >= coalesce(%(from)s::date, '-infinity')
-                and d.detection_date <= coalesce(%(to)s::date, 'infinity')
+            where {limits}
             group by d.detection_date
             order by d.detection_date
         """
@@ -324,25 +348,26 @@ def hits(
                 d.rule_id, d.customer_id, d.visitor_id, d.started_at, d.detected_at, d.step_times, d.evidence, d.kind,
                 d.is_censored, d.score, d.goal_at
             from {relation} as d
-            where d.rule_id = %(rule_id)s and d.detection_date >= coalesce(%(from)s::date, '-infinity')
-                and d.detection_date <= coalesce(%(to)s::date, 'infinity')
+            where d.rule_id = %(rule_id)s and {limits}
             order by d.detected_at, d.customer_id, d.visitor_id
         """
-    arguments = {"rule_id": rule_id, "from": scope.from_date, "to": scope.to_date, "labels": list(labels or ())}
+    arguments = scope.arguments() | {"rule_id": rule_id, "labels": list(labels or ())}
     labelled = sql.SQL(
         ", count(distinct d.subject_key) filter (where d.customer_id = any(%(labels)s)) as labelled"
         if labels is not None
         else ""
     )
     return _result(
-        connection.execute(sql.SQL(query).format(relation=sql.SQL(detections), labelled=labelled), arguments)
+        connection.execute(
+            sql.SQL(query).format(relation=sql.SQL(detections), labelled=labelled, limits=sql.SQL(_OF_SCOPE)), arguments
+        )
     )
 
 
 def live_rule(
     settings: Settings, rule_id: str, scope: Scope, *, summary: bool = False, labels: Sequence[str] | None = None
 ) -> Result:
-    """The same of an applied rule, as published. Raises AnalysisError if there is no such rule."""
+    """The same of an applied rule, as published. Raises AnalysisError if there is no such rule or segment."""
     with connect("jm_dashboard", settings=settings) as connection:
         try:
             known = [
@@ -351,6 +376,8 @@ def live_rule(
             if rule_id not in known:
                 raise AnalysisError(f"no rule {rule_id} is applied{suggestion(rule_id, known)}")
             return hits(connection, "mart.detection", rule_id, scope, summary=summary, labels=labels)
+        except psycopg.DataError as error:
+            raise AnalysisError(error.diag.message_primary or str(error)) from error
         except psycopg.errors.UndefinedTable as error:
             raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
 

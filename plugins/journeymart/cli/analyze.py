@@ -259,7 +259,7 @@ def paths_segment(  # noqa: PLR0913, PLR0917 - each one is an option
     definition = segments.parse({
         "id": segment_id, "label": {"ko": text, "en": text}, "owner": owner, "all_of": [{"path": walk}],
     })  # fmt: skip
-    found = adhoc.segment(request.settings, definition, also_in=scope["segment"])
+    found = adhoc.segment(request.settings, definition, request.scope)
     if save is not None:
         segments.append(save, definition)
     return Result(["segment_id", "members"], [(segment_id, len(found.rows))])
@@ -316,12 +316,12 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     age: Annotated[int | None, typer.Option(help="With --people: only those who return at this age.")] = None,
     away: Annotated[bool, typer.Option("--away", help="With --age: those who do not return.")] = False,
 ) -> Result:
-    """Of those who start in a period, how many return in later ones; with --people, who they are.
+    """Of those who start in a period, how many return in later ones; with --people, who they are. --channel, --domain
+    and --device-type: of those with a start of the period in such a session.
 
     Example: `journeymart analyze retention --id CH-LOGIN-WEEK --period month --mode unbounded`
     """
     scope = request.scope.arguments()
-    _not_here(scope, "retention", "channel", "domain", "device_type")
     if definition is not None:
         if cohort_start is not None:
             raise AnalysisError("--people is of an applied cohort: apply the definition first")
@@ -336,12 +336,12 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
         )  # fmt: skip
     if cohort is None:
         raise typer.BadParameter("name a cohort with --id, or a file with --definition")
+    dates = {name: scope.pop(name) for name in ("from_date", "to_date")}
     arguments = {
         "cohort": cohort, "period": period, "mode": mode, "entry": entry, "ages": ages,
-        "brackets": _numbers("--brackets", brackets), "as_of": as_of and as_of.date(), "segment": scope["segment"],
+        "brackets": _numbers("--brackets", brackets), "as_of": as_of and as_of.date(), **scope,
     }  # fmt: skip
     if cohort_start is None:
-        dates = {name: scope[name] for name in ("from_date", "to_date")}
         return call(request.settings, "retention_cells", {**arguments, **dates})
     people = {"cohort_start": cohort_start.date(), "age": age, "has_returned": not away}
     return call(request.settings, "retention_people", {**arguments, **people})
@@ -373,24 +373,22 @@ def segment_(
     members: Annotated[bool, typer.Option("--members", help="List the customers instead of counting them.")] = False,
     as_of: AsOf = None,
 ) -> Result:
-    """How many customers belong to a segment, now or at the end of a date; with --segment, those of both.
+    """How many customers belong to a segment, now or at the end of a date; with --segment, those of both; with --from,
+    --to, --channel, --domain or --device-type, those of them who have such a session.
 
     Example: `journeymart analyze segment --id SG-AGGRESSIVE --segment SG-FX-INTEREST --members`
     """
-    scope = request.scope.arguments()
-    _not_here(scope, "segment", "channel", "domain", "device_type", "from_date", "to_date")
     moment = as_of and as_of.date()
     if definition is not None:
         from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
 
-        found = adhoc.segment(
-            request.settings, definition, as_of=moment, also_in=scope["segment"], segment_id=segment_id
-        )
+        found = adhoc.segment(request.settings, definition, request.scope, as_of=moment, segment_id=segment_id)
     elif segment_id is None:
         raise typer.BadParameter("name a segment with --id, or a file with --definition")
     else:
-        arguments = {"segment": segment_id, "as_of": moment, "also_in": scope["segment"]}
-        found = call(request.settings, "segment_members", arguments)
+        scope = request.scope.arguments()
+        arguments = {"segment": segment_id, "as_of": moment, "also_in": scope.pop("segment")}
+        found = call(request.settings, "segment_members", {**arguments, **scope})
     return found if members else Result(["segment_id", "members"], [(segment_id or "", len(found.rows))])
 
 
@@ -637,7 +635,8 @@ def rule(
         Path | None, typer.Option(help="With --summary: a file of the customers it should find, one a line.")
     ] = None,
 ) -> Result:
-    """What a rule has found; with --definition, what a draft would have found in all that has landed.
+    """What a rule has found; with --definition, what a draft would have found in all that has landed. --channel,
+    --domain and --device-type are those of the session of a hit's last event.
 
     Example: `journeymart analyze rule --definition draft.yml --from 2026-06-01 --to 2026-06-30 --summary`
     """
