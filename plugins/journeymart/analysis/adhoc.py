@@ -308,9 +308,9 @@ def hits(
     labels: Sequence[str] | None = None,
 ) -> Result:
     """Hits of a rule in a relation like mart.detection, by the scope (channel, domain and device are those of the
-    session of the last event); or per date how many there are, of how many people, who of them other applied rules find within
-    a week, and who reached the goal; with `labels`, the customers it should find, also how many of the people are among
-    them (precision = labelled / people)."""
+    session of the last event); or per date how many there are, of how many people, who of them other applied rules
+    find within a week, and who reached the goal; with `labels`, the customers it should find, also how many of the
+    people are among them (precision = labelled / people)."""
     if summary:
         query: LiteralString = """
             with hit as (
