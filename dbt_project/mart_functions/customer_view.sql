@@ -126,6 +126,142 @@ $$;
 revoke execute on function mart.customer_timeline(text, text, text, timestamptz, timestamptz) from public;
 grant execute on function mart.customer_timeline(text, text, text, timestamptz, timestamptz) to jm_cs;
 
+-- How they came to the goals of funnels that they reached between two moments: each conversion as one flow, in order.
+-- The sessions of the first and last touch, with the channels that mart.funnel_touch counts; those in between as one
+-- row, with the first one's time; each session after the last touch; each step taken, the last of which is the goal.
+create or replace function mart.customer_conversions(
+    viewer text, customer text, purpose text, from_at timestamptz, to_at timestamptz
+)
+returns table (
+    conversion_no bigint, funnel_id text, converted_at timestamptz, place_no bigint, kind text, happened_at timestamptz,
+    step_no integer, inflow_channel text, channel text, sessions bigint, pages bigint
+)
+language plpgsql volatile security definer rows 20 set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+    if customer_conversions.from_at is null or customer_conversions.to_at is null or not mart.log_access(
+        customer_conversions.viewer, 'conversions', customer_conversions.customer, customer_conversions.purpose
+    ) then
+        return;
+    end if;
+    return query
+    with subject as (
+        select k.customer_key, k.customer_key as subject_key
+        from raw.customer as k
+        where k.customer_id = customer_conversions.customer
+        union
+        select k.customer_key, -s.visitor_key
+        from raw.customer as k
+        inner join mart.session_fact as s on s.customer_key = k.customer_key
+        where k.customer_id = customer_conversions.customer
+    ),
+
+    conversion as materialized (
+        select
+            row_number() over (order by e.step_times[f.steps] desc, e.funnel_id, e.attempt_no) as conversion_no,
+            e.funnel_id,
+            e.subject_key,
+            e.entered_at,
+            e.step_times,
+            f.steps,
+            e.step_times[f.steps] as converted_at,
+            t.first_channel,
+            t.last_channel
+        from subject as p
+        inner join mart.funnel_touch as t on t.subject_key = p.subject_key and t.is_converted
+        inner join mart.funnel_entry as e
+            on
+                e.funnel_id = t.funnel_id
+                and e.subject_key = t.subject_key
+                and e.session_at = t.session_at
+                and e.attempt_no = t.attempt_no
+        inner join mart.funnel as f on f.funnel_id = e.funnel_id and f.version = e.version
+        cross join lateral mart.entry_customer(f.count_by, e.subject_key, e.visitor_key, e.started_at) as c
+        where
+            c.customer_key = p.customer_key
+            and e.step_times[f.steps] >= customer_conversions.from_at
+            and e.step_times[f.steps] < customer_conversions.to_at
+    ),
+
+    visit as (
+        select
+            c.conversion_no,
+            s.started_at,
+            s.channel,
+            s.pages,
+            row_number() over (partition by c.conversion_no order by s.started_at, s.inflow_channel) as visit_no,
+            s.started_at <= c.entered_at as is_before,
+            s.started_at between c.entered_at - interval '30 days' and c.entered_at and s.inflow_channel <> 'direct'
+                as is_touch
+        from conversion as c
+        cross join lateral (
+            select o.* from mart.session as o where o.customer_key = c.subject_key
+            union all
+            select o.* from mart.session as o where o.visitor_key = -c.subject_key
+        ) as s
+        where s.started_at <= c.converted_at
+    ),
+
+    placed as (
+        select
+            v.*,
+            coalesce(
+                max(v.visit_no) filter (where v.is_touch) over each_conversion,
+                max(v.visit_no) filter (where v.is_before) over each_conversion,
+                0
+            ) as last_no
+        from visit as v
+        window each_conversion as (partition by v.conversion_no)
+    ),
+
+    flow as (
+        select
+            v.conversion_no, k.place, k.kind, v.started_at as happened_at, null::integer as step_no,
+            case k.kind when 'first_touch' then c.first_channel when 'last_touch' then c.last_channel end as inflow_channel,
+            v.channel, 1::bigint as sessions, v.pages::bigint as pages
+        from placed as v
+        inner join conversion as c on c.conversion_no = v.conversion_no
+        cross join (values (1, 'first_touch'), (3, 'last_touch'), (4, 'session')) as k (place, kind)
+        where case k.kind
+            when 'first_touch' then v.visit_no = 1 and v.last_no > 0
+            when 'last_touch' then v.visit_no = v.last_no
+            else v.visit_no > v.last_no
+        end
+        union all
+        select v.conversion_no, 2, 'between', min(v.started_at), null, null, null, count(*), sum(v.pages)::bigint
+        from placed as v
+        where v.visit_no > 1 and v.visit_no < v.last_no
+        group by v.conversion_no
+        union all
+        select
+            c.conversion_no, 5, case t.step_no when c.steps then 'goal' else 'step' end, t.taken_at, t.step_no::integer,
+            null, null, null, null
+        from conversion as c
+        cross join lateral unnest(c.step_times) with ordinality as t (taken_at, step_no)
+        where t.taken_at is not null
+    )
+
+    select
+        c.conversion_no,
+        c.funnel_id,
+        c.converted_at,
+        row_number() over (partition by c.conversion_no order by f.happened_at, f.place, f.step_no),
+        f.kind,
+        f.happened_at,
+        f.step_no,
+        f.inflow_channel,
+        f.channel,
+        f.sessions,
+        f.pages
+    from flow as f
+    inner join conversion as c on c.conversion_no = f.conversion_no
+    order by 1, 4;
+end
+$$;
+revoke execute on function mart.customer_conversions(text, text, text, timestamptz, timestamptz) from public;
+grant execute on function mart.customer_conversions(text, text, text, timestamptz, timestamptz) to jm_cs;
+
 -- Every combination of what is chosen for the functions that take one of each; null, unlike an empty list, is no limit.
 create or replace function mart.chosen_each(channels text[], domains text[], device_types text[])
 returns table (channel text, domain text, device_type text)

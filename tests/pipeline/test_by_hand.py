@@ -39,6 +39,10 @@ FUNNELS = [
      "steps": [{"name": page, **screen(page)} for page in pages]}
     for name, pages in (("", "AB"), ("STOP-", "AX"))
     for count_by in ("person", "visitor", "session")
+] + [
+    {"id": "FN-GOAL", **HEAD, "window": "7d", "count_by": "person", "steps": [
+        {"name": "E", **screen("E")}, {"name": "E2", **screen("E2"), "optional": True}, {"name": "F", **screen("F")},
+    ]},
 ]  # fmt: skip
 AUDIENCES = [
     {"id": f"AU-{count_by.upper()}", **HEAD, "purpose": "marketing",
@@ -58,6 +62,18 @@ EVENTS = [
     ("10:02", "kiosk", None, "Z"),
     ("10:00", "late", "c4", "V"),
 ]
+# What a customer did before and until a goal, by day of March: each a session. Day, time, page, inflow.
+GOAL = [
+    ("05", "10:00", "G", {"utm_source": "n", "utm_medium": "cpc"}),
+    ("06", "10:00", "G", {}),
+    ("07", "10:00", "G", {}),
+    ("08", "10:00", "G", {"utm_source": "n", "utm_medium": "email"}),
+    ("09", "10:00", "G", {}),
+    ("09", "10:01", "E", {}),
+    ("10", "10:00", "G", {}),
+    ("10", "10:02", "F", {}),
+    ("11", "10:00", "G", {"utm_source": "n", "utm_medium": "cpc"}),
+]
 # The words that reports of paths use themselves, as codes: one session on a day of its own.
 WORDS = ("이탈", "기타", "유입", "이탈*")
 
@@ -74,6 +90,11 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         {"event_id": f"w{number}", "event_time": f"2026-03-03T10:0{number}:00+09:00", "visitor_id": "words",
          "page_code": page, "page_name": "Exit" if number == 2 else None, "channel": "web", "domain": "bank"}
         for number, page in enumerate(WORDS)
+    ])  # fmt: skip
+    zone.put("clickstream/goal.ndjson", [
+        {"event_id": f"g{number}", "event_time": f"2026-03-{day}T{at}:00+09:00", "visitor_id": "goal",
+         "customer_id": "c5", "page_code": page, "channel": "web", "domain": "bank", **inflow}
+        for number, (day, at, page, inflow) in enumerate(GOAL)
     ])  # fmt: skip
     zone.put("clickstream/same.ndjson", [
         {"event_id": f"s{number}", "event_time": f"2026-03-04T10:00:0{number}+09:00", "visitor_id": f"same{number}",
@@ -295,3 +316,29 @@ def test_a_page_and_a_path_with_the_same_code_are_one_way(bank: Zone) -> None:
     assert bank.query(f"select path, sessions {day.format('path')}") == [("/home", 2)]
     assert bank.query(f"select from_node, to_node, sessions {day.format('path_edge')}") == [("/home", "이탈", 2)]
     assert bank.query("select kind from mart.node where node = '/home' order by 1") == [("page",), ("url",)]
+
+
+def flow(bank: Zone, customer: str, purpose: str = "complaint") -> list[tuple[Any, ...]]:
+    """What noh is shown of the tenth of March."""
+    at = "to_char(happened_at at time zone 'Asia/Seoul', 'DD HH24:MI')"
+    day = "'2026-03-10 00:00+09', '2026-03-11 00:00+09'"
+    return bank.query(
+        f"select kind, {at}, step_no, inflow_channel, sessions, pages"  # noqa: S608 - our own
+        f" from mart.customer_conversions('noh', '{customer}', '{purpose}', {day})"
+    )
+
+
+def test_the_way_to_a_goal_is_one_flow(bank: Zone) -> None:
+    """From the first session ever over the last touch to the goal; what came after it is no part."""
+    assert flow(bank, "c5") == [
+        ("first_touch", "05 10:00", None, "paid", 1, 1),
+        ("between", "06 10:00", None, None, 2, 2),
+        ("last_touch", "08 10:00", None, "message", 1, 1),
+        ("session", "09 10:00", None, None, 1, 2),
+        ("step", "09 10:01", 1, None, None, None),
+        ("session", "10 10:00", None, None, 1, 2),
+        ("goal", "10 10:02", 3, None, None, None),
+    ]
+    assert flow(bank, "c1") == flow(bank, "c5", " ") == []
+    looked = "select customer_id, object, purpose from ops.access_log where user_name = 'noh' order by customer_id"
+    assert bank.query(looked) == [("c1", "conversions", "complaint"), ("c5", "conversions", "complaint")]
