@@ -11,13 +11,18 @@ candidate as (
     union all
     select n.event_hash
     from scope as s
-    inner join raw.event as n on n.row_id between s.first_row and s.last_row
-    cross join lateral (  -- the limit keeps this a look-up; history is not read
-        select o.row_id
+    cross join lateral (
+        select r.event_hash
+        from raw.event as r
+        where r.row_id between s.first_row and s.last_row
+        offset 0
+    ) as n
+    cross join lateral (  -- a look-up; history is not read
+        select
         from raw.event as o
-        where o.event_hash = n.event_hash and o.row_id <> n.row_id
-        limit 1
-    ) as other
+        where o.event_hash = n.event_hash
+        limit 1 offset 1
+    ) as second
     where not (select is_full from build.run_scope)
 )
 

@@ -1,5 +1,6 @@
 -- The balance of this run's files, counted again line by line from the tables themselves.
--- A full run counts each table once; otherwise the few rows of each new file are looked up.
+-- A full run counts each table once. Otherwise what is in the mart of a new file was computed by this run, and the
+-- lines of a file that was published before, with lines replayed since, are looked up one by one.
 with scope as (select * from {files}),
 
 counted as (
@@ -13,13 +14,39 @@ counted as (
     group by file_id
     union all
     select
+        (n.row_id >> 32)::integer as file_id,
+        count(*) as rows_mart,
+        0 as rows_duplicate,
+        0 as rows_bot
+    from build.session_event as n
+    where
+        not (select is_full from build.run_scope)
+        and (n.row_id >> 32)::integer in (select s.file_id from scope as s where s.publication_id is null)
+    group by file_id
+    union all
+    select
         s.file_id,
-        (select count(*) from next.session_event as n where n.row_id between s.first_row and s.last_row)
-            as rows_mart,
+        count(*) as rows_mart,
         0 as rows_duplicate,
         0 as rows_bot
     from scope as s
-    where not (select is_full from build.run_scope)
+    cross join lateral (
+        select
+            e.visitor_key,
+            e.event_at,
+            e.row_id
+        from raw.event as e
+        where e.row_id between s.first_row and s.last_row
+        offset 0
+    ) as r
+    cross join lateral (
+        select
+        from next.session_event as n
+        where n.visitor_key = r.visitor_key and n.event_at = r.event_at and n.row_id = r.row_id
+        offset 0
+    ) as found
+    where not (select is_full from build.run_scope) and s.publication_id is not null
+    group by s.file_id
     union all
     select
         s.file_id,

@@ -14,6 +14,7 @@ select
     f.first_event_at,
     f.last_event_at,
     f.loaded_at,
+    f.publication_id,
     f.file_id::bigint << 32 as first_row,
     (f.file_id::bigint << 32) + 4294967295 as last_row,
     f.rows_quarantined::float8 / nullif(f.rows_read, 0) as quarantined_ratio

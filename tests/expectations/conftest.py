@@ -152,9 +152,16 @@ def _fill(connection: psycopg.Connection) -> None:
         when = f"2026-03-{day:02} 12:00:00+09"
         insert(
             "raw.file", ledger,
-            (10 + day, "clickstream", f"clickstream/{day}", f"{day}", 1, when, "ndjson", 8, 8, "{}", None,
+            (10 + day, "clickstream", f"clickstream/{day}", f"{day}", 1, when, "ndjson", 80, 80, "{}", None,
              when, when, "loaded", "earlier", when),
         )  # fmt: skip
+
+    insert(  # the last two lines of a day come with the file of the day after
+        "raw.file_day", "file_id, happened_on, rows_loaded",
+        *((10 + day, f"2026-03-{day:02}", 78) for day in range(2, 10)),
+        *((10 + day, f"2026-03-{day - 1:02}", 2) for day in range(2, 10)),
+        (1, DAY, 5), (1, "2026-03-09", 2), (2, DAY, 5),
+    )  # fmt: skip
 
     # lines 1-3: session of visitor 1; 4: a later one; 5: session of visitor 2; 6: a bot; 7: line 1 once more
     events = [

@@ -52,15 +52,9 @@ DAMAGE = [
         "insert into raw.quarantine values (1, 8, 'clickstream', null, 'broken', 'x');"
         "update raw.file set rows_read = 8, rows_quarantined = 1 where file_id = 1",
     ),
-    ("DQ-RAW-VOLUME", "update raw.file set rows_loaded = 33 where file_id = 19"),
-    (
-        "DQ-RAW-VOLUME",
-        "delete from raw.file where file_id = 19; update raw.file set last_event_at = last_event_at"
-        " - interval '3 days', first_event_at = first_event_at - interval '3 days' where file_id between 12 and 18;"
-        "insert into raw.file (file_id, source, path, bytes, modified_at, format, rows_loaded, first_event_at,"
-        " last_event_at, status, run_id) overriding system value select 20, source, 'b', 1, modified_at, format, 1,"
-        " '2026-03-09 12:00+09', '2026-03-09 12:00+09', status, run_id from raw.file where file_id = 1",
-    ),
+    ("DQ-RAW-VOLUME", "update raw.file_day set rows_loaded = 321 where file_id = 19"),
+    ("DQ-RAW-VOLUME", "update raw.file_day set rows_loaded = 17 where file_id = 19"),
+    ("DQ-RAW-VOLUME", "delete from raw.file_day where file_id = 19"),
     ("DQ-NEXT-LINES", "update build.file_balance set rows_mart = rows_mart - 1 where file_id = 3"),
     ("DQ-NEXT-LINES", "delete from build.file_balance where file_id = 3"),
     ("DQ-NEXT-LINES", "insert into build.file_balance values (18, 7, 0, 0)"),

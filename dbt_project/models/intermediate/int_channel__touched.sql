@@ -1,4 +1,4 @@
--- Whose touches are computed in this run, for which funnels: entries that change, and all of whom sessions change.
+-- Whose touches are computed in this run, for which funnels: entries that change, and those after a session that does.
 -- The steps of a rule are a funnel as well, but what brings people to it is not reported.
 -- Entries that stay are found by what is published of them: their subject is its index, whatever the number of funnels.
 -- depends_on: {{ ref('funnel_entry') }} {{ ref('int_session__changed') }}
@@ -28,10 +28,12 @@ select
     t.funnel_id,
     t.subject_key
 from (
-    select s.customer_key as subject_key from {{ ref('int_session__changed') }} as s
-    where s.customer_key is not null
-    union
-    select -s.visitor_key from {{ ref('int_session__changed') }} as s
+    select
+        k.subject_key,
+        min(s.session_date) as session_date
+    from {{ ref('int_session__changed') }} as s
+    cross join lateral (values (s.customer_key), (-s.visitor_key)) as k (subject_key)
+    group by k.subject_key
 ) as p
-{{ look_up(published('funnel_touch'), 't', 't.subject_key = p.subject_key') }}
+{{ look_up(published('funnel_touch'), 't', 't.subject_key = p.subject_key and t.entry_date >= p.session_date') }}
 {%- endif %}

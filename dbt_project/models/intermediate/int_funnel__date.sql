@@ -1,7 +1,7 @@
 -- Entry dates whose funnel numbers this run changes. What is computed again is mostly told as it was, and counts the
--- same; an amount may have changed without it.
--- depends_on: {{ ref('int_funnel__step') }}
-{% set told = 'funnel_id, entry_date, version, breakdown, status, step_times' %}
+-- same; the amount of a transaction may have changed without it.
+-- depends_on: {{ ref('transaction_fact') }}
+{% set told = 'funnel_id, entry_date, version, breakdown, status, step_times, step_rows' %}
 {%- if is_full() %}
 select
     funnel_id,
@@ -13,7 +13,9 @@ select distinct
     d.funnel_id,
     d.entry_date
 from (
-    select {{ told }}
+    select
+        funnel_id,
+        entry_date
     from (
         select
             {{ told }},
@@ -26,8 +28,13 @@ from (
         from {{ replaced('funnel_entry', told) }} as gone
     ) as e
     group by {{ told }}
-    having
-        sum(times) <> 0
-        or funnel_id in (select s.funnel_id from {{ ref('int_funnel__step') }} as s where s.has_amount)
+    having sum(times) <> 0
+    union all
+    select
+        e.funnel_id,
+        e.entry_date
+    from {{ computed('funnel_entry') }} as e
+    cross join unnest(e.step_rows) as t (row_id)
+    inner join {{ computed('transaction_fact') }} as f on t.row_id = f.row_id
 ) as d
 {%- endif %}

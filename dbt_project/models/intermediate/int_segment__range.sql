@@ -9,7 +9,11 @@ with happened as (
         t.customer_key,
         m.matched_at
     from {{ ref('int_segment__customer') }} as t
-    {{ look_up(ref('step_match'), 'm', 't.customer_key = m.person_key') }}
+    {{ look_up(
+        ref('step_match'), 'm',
+        't.customer_key = m.person_key and m.condition_id = any(array(select k.condition_id from '
+        ~ ref('int_segment__leaf') ~ ' as k))'
+    ) }}
     inner join {{ ref('int_segment__leaf') }} as l on m.condition_id = l.condition_id
     union all
     select

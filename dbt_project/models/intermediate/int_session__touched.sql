@@ -58,15 +58,22 @@ with recursive touched as (
         s.visitor_key,
         s.started_at,
         s.ended_at
-    from {{ ref('int_run__point') }} as p
-    inner join {{ published('session_fact') }} as s
-        on
-            p.visitor_key = s.visitor_key
-            and s.session_date >= {{ business_date('p.event_at') }} - {{ policy.device_days }}
-            and s.session_date <= {{ business_date('p.event_at') }} + {{ policy.device_days }}
+    from (
+        select distinct
+            visitor_key,
+            customer_key,
+            is_withdrawn,
+            {{ business_date('event_at') }} as login_date
+        from {{ ref('int_run__point') }}
+        where customer_key is not null
+    ) as p
+    {{ look_up(
+        published('session_fact'), 's',
+        'p.visitor_key = s.visitor_key and s.session_date between p.login_date - ' ~ policy.device_days
+        ~ ' and p.login_date + ' ~ policy.device_days
+    ) }}
     where
-        p.customer_key is not null
-        and s.identity_rule is distinct from 'login'
+        s.identity_rule is distinct from 'login'
         and (p.is_withdrawn or s.customer_key is distinct from p.customer_key)
         and (p.is_withdrawn or s.identity_rule is null or s.identity_rule = 'device')
     {%- endif %}

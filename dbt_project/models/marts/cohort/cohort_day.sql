@@ -26,8 +26,12 @@ with matched as (
     inner join {{ ref('step_match') }} as m on c.condition_id = m.condition_id
     {%- else %}
     inner join {{ ref('int_cohort__touched') }} as t on c.cohort_id = t.cohort_id
-    {{ look_up(ref('step_match'), 'm', 'm.person_key = t.person_key') }}
-    where c.condition_id = m.condition_id and t.active_date = {{ business_date('m.matched_at') }}
+    {{ look_up(
+        ref('step_match'), 'm',
+        'm.person_key = t.person_key and m.matched_at >= ' ~ midnight('t.active_date')
+        ~ ' and m.matched_at < ' ~ midnight('(t.active_date + 1)')
+    ) }}
+    where c.condition_id = m.condition_id
     {%- endif %}
 )
 

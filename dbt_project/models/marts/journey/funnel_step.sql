@@ -14,13 +14,16 @@ with taken as (
         s.step_no,
         s.step_name,
         s.next_step_no is null or coalesce(e.step_times[s.next_step_no] is not null, false) as goes_on,
-        extract(
-            epoch from e.step_times[s.step_no]
-            - coalesce(
-                e.step_times[s.step_no - 1],
-                (select max(t.moment) from unnest(e.step_times[1:s.step_no - 1]) as t (moment))
-            )
-        ) as seconds,
+        case
+            when s.step_no > 1
+                then extract(
+                    epoch from e.step_times[s.step_no]
+                    - coalesce(
+                        e.step_times[s.step_no - 1],
+                        (select max(t.moment) from unnest(e.step_times[1:s.step_no - 1]) as t (moment))
+                    )
+                )::double precision
+        end as seconds,
         -- looked up row by row: a join would compare every step with every transaction
         case
             when s.has_amount
@@ -48,10 +51,9 @@ select
     count(*) filter (where t.is_taken and t.goes_on) as converted,
     count(*) filter (where t.is_taken and not t.goes_on and t.status = 'dropped') as dropped,
     count(*) filter (where t.is_taken and not t.goes_on and t.status = 'open') as still_open,
-    percentile_cont(0.5) within group (order by t.seconds) filter (where t.is_taken)::double precision
-        as median_seconds,
+    percentile_cont(0.5) within group (order by t.seconds) filter (where t.is_taken) as median_seconds,
     coalesce(
-        array_agg(t.seconds::double precision order by t.seconds) filter (where t.is_taken and t.seconds is not null),
+        array_agg(t.seconds order by t.seconds) filter (where t.is_taken and t.seconds is not null),
         '{}'
     ) as step_seconds,
     coalesce(sum(t.amount_krw) filter (where t.is_taken), 0)::numeric(38, 2) as amount_krw

@@ -5,7 +5,7 @@
     refers={'node_id': 'node.node_id', 'next_node_id': 'node.node_id'},
 ) }}
 -- Without order while they are gathered: few kinds of move, many moves, so they are hashed, and each kind sorted by
--- itself.
+-- itself, once: materialized, or the array would be sorted again to be counted.
 with changed as (
     select
         s.session_date,
@@ -24,7 +24,7 @@ with changed as (
     group by s.session_date, s.channel, substr(s.path, g.step_no, 2)
 ),
 
-stayed as (
+stayed as materialized (
     select
         c.session_date,
         c.channel,

@@ -1,26 +1,22 @@
 {{ config(key=['row_id']) }}
 -- depends_on: {{ ref('int_run__event') }}
 -- Clickstream ids are compared as text only where 64 bits of their hash agree.
-with repeated as (
+with repeated as materialized (
     {%- if is_full() %}
     select event_hash
     from {{ landed('event') }}
     group by event_hash
     having count(*) > 1
     {%- else %}
-    -- looked for one by one in the index: the planner would read all events for those of a day
+    -- looked for one by one in the index, and first: the planner would read all events for those of a day
     select n.event_hash
     from (select distinct l.event_hash from {{ new_lines('event') }} as l) as n
     cross join lateral (
-        select count(*) as lines
-        from (
-            select
-            from {{ source('raw', 'event') }} as e
-            where e.event_hash = n.event_hash
-            limit 2
-        ) as two
-    ) as found
-    where found.lines > 1
+        select
+        from {{ source('raw', 'event') }} as e
+        where e.event_hash = n.event_hash
+        limit 1 offset 1
+    ) as second
     {%- endif %}
 ),
 
@@ -29,8 +25,8 @@ events as (
         e.row_id,
         first_value(e.row_id) over (partition by c.event_id order by e.event_at, e.row_id) as of_row_id
     from repeated as r
-    inner join {{ landed('event') if is_full() else source('raw', 'event') }} as e on r.event_hash = e.event_hash
-    inner join {{ source('raw', 'clickstream') }} as c on e.row_id = c.row_id
+    {{ look_up(landed('event') if is_full() else source('raw', 'event'), 'e', 'r.event_hash = e.event_hash') }}
+    {{ look_up(source('raw', 'clickstream'), 'c', 'e.row_id = c.row_id') }}
     {%- if not is_full() %}
     where {{ is_visible('e.row_id') }}
     {%- endif %}
