@@ -15,10 +15,7 @@ as $$
 #variable_conflict use_column
 declare
     looked_at constant timestamptz := coalesce(moment, (select w.watermark_at from mart.watermark as w));
-    business_time constant time := (looked_at at time zone (
-        select d.content ->> 'time_zone' from config.definition as d
-        where d.kind = 'sessions' and d.retired_at is null
-    ))::time;
+    business_time constant time := (looked_at at time zone mart.time_zone())::time;
 begin
     insert into ops.access_log (user_name, object, customer_id, purpose)
     values (reader, 'export.trigger_queue', customer, channel);

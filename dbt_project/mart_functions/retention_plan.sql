@@ -45,10 +45,8 @@ create or replace function mart.watermark_date()
 returns date
 language sql stable security definer set search_path = ''
 as $$
-    select (w.watermark_at at time zone (d.content ->> 'time_zone'))::date
+    select (w.watermark_at at time zone mart.time_zone())::date
     from mart.watermark as w
-    cross join config.definition as d
-    where d.kind = 'sessions' and d.retired_at is null
 $$;
 revoke execute on function mart.watermark_date() from public;
 grant execute on function mart.watermark_date() to jm_builder;

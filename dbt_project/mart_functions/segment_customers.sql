@@ -5,10 +5,7 @@ language sql stable parallel safe security definer set search_path = ''
 as $$
     select least(
         w.watermark_at,
-        (segment_moment.as_of + 1)::timestamp at time zone (
-            select d.content ->> 'time_zone' from config.definition as d
-            where d.kind = 'sessions' and d.retired_at is null
-        ) - interval '1 microsecond'
+        (segment_moment.as_of + 1)::timestamp at time zone mart.time_zone() - interval '1 microsecond'
     )
     from mart.watermark as w
 $$;

@@ -84,6 +84,7 @@ inner join build.audience_export as e on s.export_id = e.export_id
 cross join watermark as w
 where
     e.as_of = w.watermark_at
+    and e.export_no = (select max(o.export_no) from build.audience_export as o where o.export_id = e.export_id)
     and e.members + e.held_out is distinct from (
         select count(*) from next.audience_member as m where m.export_id = e.export_id
     )

@@ -262,7 +262,7 @@ def test_nobody_stays_less_than_no_time_before_an_exit(bank: Zone) -> None:
         assert rows(bank, "paths_next", "to_node", "visits", "median_dwell_seconds", **asked) == [("이탈", 1, 0)]
 
 
-def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JOURNEYMART_USER", "kim")
 
     def journey(*options: str) -> list[tuple[Any, ...]]:
@@ -272,11 +272,13 @@ def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.
     assert journey() == journey("--from", "2026-03-02", "--to", "2026-03-02")
     assert journey() == [(1, "behaviour", "V"), (1, "transaction", "T")]
     assert journey("--from", "2026-03-03") == journey("--to", "2026-03-01") == []
+    (tmp_path / "sessions.yml").write_text("sessions: {time_zone: America/Los_Angeles}")  # not published
+    assert journey("--from", "2026-03-02", "--definitions", str(tmp_path)) == journey()
     looked = bank.query(
         "select distinct user_name, object, customer_id, purpose, count(*) over () from ops.access_log"
         " where user_name = 'kim'"
     )
-    assert looked == [("kim", "timeline", "c4", "complaint", 5)]
+    assert looked == [("kim", "timeline", "c4", "complaint", 7)]
     refused = CliRunner().invoke(build_app(), ["analyze", "journey", "--customer", "c4", "--purpose", " "])
     assert "must say why" in refused.output
 

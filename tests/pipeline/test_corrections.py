@@ -392,3 +392,46 @@ def test_definitions_count_for_readers_once_they_are_published(zone: Zone):
     assert zone.query(reads[0]) == []
     assert zone.query(reads[2]) == []
     assert zone.query(reads[3]) == [(3,)]
+
+
+def test_receivers_are_given_what_is_published(zone: Zone):
+    """Audiences, pop-ups and dates of a build that has not ended are nobody's yet."""
+    shared = {"label": {"ko": "x", "en": "x"}, "owner": "tests"}
+    at = {"source": "screen", "where": {"page_code": "A"}}
+    action = {"kind": "popup", "message_id": "MSG-X", "expires": "1d"}
+    rules = [{"id": f"DR-{name}", **shared, "steps": [{"name": "A", **at}], "action": action} for name in "XY"]
+    zone.put("clickstream/a.ndjson", [event(1, page_code="A", customer_id="c1", visitor_id="v")])
+    zone.put("consents/a.ndjson", [
+        {"customer_id": "c1", "purpose": "marketing", "granted": True, "effective_at": "2025-01-01T00:00:00+09:00"}
+    ])  # fmt: skip
+
+    def define(*, purpose: str, cap: str, time_zone: str) -> Path:
+        audience = {"id": "AU-X", **shared, "purpose": purpose, "columns": ["grade"], "schedule": "run",
+                    "from": {"rule": "DR-X", "within": "9d"}, "goal": {**at, "within": "1h"}}  # fmt: skip
+        message = {"id": "MSG-X", "title": shared["label"], "body": shared["label"]}
+        zone.define(json.dumps({"rules": rules}), "rules")
+        zone.define(json.dumps({"audiences": [audience]}), "audiences")
+        zone.define(json.dumps({"max_per_customer": cap, "messages": [message]}), "messages")
+        return zone.define(json.dumps({"sessions": {"time_zone": time_zone}}), "sessions")
+
+    pipeline.run(
+        zone.settings, zone.directory, definitions=define(purpose="marketing", cap="3 per 9d", time_zone="Asia/Seoul")
+    )
+    zone.query(
+        "insert into export.ack (trigger_id, status) select t.trigger_id, 'shown' from mart.trigger as t"
+        " where t.rule_id = 'DR-X' returning 1"
+    )
+    reads = (
+        "select export_id, version, purpose from export.audience",
+        "select export_id, customer_id from export.audience_snapshot",
+        "select export_id, version, customers from mart.audience_effect",
+        "select rule_id from export.trigger_queue",
+        "select mart.segment_moment('2025-01-01'), mart.time_zone()",
+    )
+    before = [zone.query(read) for read in reads]
+    assert before[:4] == [[("AU-X", 1, "marketing")], [("AU-X", "c1")], [("AU-X", 1, 1)], [("DR-Y",)]]
+    changed = define(purpose="service", cap="1 per 9d", time_zone="UTC")
+    pipeline.build(zone.settings, "not-published", definitions=changed)
+    assert [zone.query(read) for read in reads] == before
+    pipeline.run(zone.settings, zone.directory, definitions=changed)
+    assert [zone.query(read) for read in (reads[0], reads[1], reads[3])] == [[("AU-X", 2, "service")], [], []]

@@ -93,6 +93,9 @@ _OF_SCOPE: LiteralString = """
         )
     )
 """
+_PUBLISHED: LiteralString = (
+    "from mart.definition as p inner join config.definition as d using (kind, definition_id, version)"
+)
 _MACROS = ("conditions", "run")
 # of dbt's or about a run; everything else in those files is what it is for dbt
 _REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark", "is_published")
@@ -161,8 +164,7 @@ def _entered(report: Result, steps: int) -> tuple[list[int], list[int]]:
 
 def _require_published(connection: psycopg.Connection, definition: Funnel, document: Document) -> None:
     is_same = connection.execute(
-        "select d.content = %s from mart.definition as p inner join config.definition as d"
-        " using (kind, definition_id, version) where p.kind = 'funnels' and p.definition_id = %s",
+        f"select d.content = %s {_PUBLISHED} where p.kind = 'funnels' and p.definition_id = %s",
         (Jsonb(definition.content()), definition.id),
     ).fetchone()
     if is_same != (True,):
@@ -244,10 +246,10 @@ def segment(
     else:
         definition = drafted
     with _drafted(settings, [definition], SEGMENT_MODELS) as connection:
-        applied = connection.execute(
-            "select definition_id, content from config.definition where kind = 'funnels' and retired_at is null"
+        published = connection.execute(
+            f"select d.definition_id, d.content {_PUBLISHED} where p.kind = 'funnels'"
         ).fetchall()
-        if reason := definition.unusable_funnel(dict(applied)):
+        if reason := definition.unusable_funnel(dict(published)):
             raise AnalysisError(reason)
         arguments = scope.arguments()
         also_in = arguments.pop("segment")
@@ -430,9 +432,7 @@ def _compute(
             [Jsonb(definition.content()) for definition in definitions],
         ),
     )
-    policy = connection.execute(
-        "select content from config.definition where kind = 'sessions' and retired_at is null"
-    ).fetchone()
+    policy = connection.execute(f"select d.content {_PUBLISHED} where p.kind = 'sessions'").fetchone()
     if policy is None:
         raise AnalysisError("nothing has been published yet")
     project = settings.repo / "dbt_project"

@@ -462,14 +462,11 @@ def journey(
 
     Example: `journeymart analyze journey --customer C000001 --purpose "complaint 4711" --from 2026-03-01`
     """
-    from journeymart.definitions.loader import load_yaml  # noqa: PLC0415 - keeps --help quick
-    from journeymart.definitions.sessions import SessionsFile  # noqa: PLC0415 - keeps --help quick
-
     if not purpose.strip():
         raise typer.BadParameter("--purpose must say why: without a reason nothing is shown")
     scope = request.scope.arguments()
     _not_here(scope, "journey", "channel", "domain", "device_type", "segment")
-    zone = ZoneInfo(load_yaml("sessions", request.definitions).parse(SessionsFile).sessions.time_zone)
+    zone = ZoneInfo(call(request.settings, "time_zone", {}).rows[0][0])
     first, last = scope["from_date"], scope["to_date"]
     return call(request.settings, "customer_timeline", {
         "viewer": os.environ.get("JOURNEYMART_USER") or getpass.getuser(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -80,10 +81,10 @@ class Tracer:
 
     def __enter__(self) -> Self:
         self._warehouse = connect("jm_builder", autocommit=True, settings=self._settings)
-        self._warehouse.execute(  # dates are those of the dashboards
-            "select set_config('timezone', content ->> 'time_zone', false) from config.definition"
-            " where kind = 'sessions' and retired_at is null"
-        )
+        with suppress(psycopg.errors.UndefinedFunction):  # nothing has been published yet
+            self._warehouse.execute(  # dates are those of the dashboards
+                "select set_config('timezone', mart.time_zone(), false)"
+            )
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -25,4 +25,4 @@ left join lateral (
     order by x.export_no desc
     limit 1
 ) as e on true
-where d.kind = 'audiences' and d.retired_at is null
+where d.kind = 'audiences'

@@ -48,8 +48,10 @@ followed as (
                 and m.matched_at <= g.until_at
         ) as is_converted
     from person as p
+    inner join {{ ref('definition') }} as l
+        on l.kind = 'audiences' and p.export_id = l.definition_id
     inner join {{ source('config', 'definition') }} as d
-        on d.kind = 'audiences' and p.export_id = d.definition_id and d.retired_at is null
+        on l.kind = d.kind and l.definition_id = d.definition_id and l.version = d.version
     cross join lateral (
         select p.as_of + make_interval(secs => (d.content #>> '{goal,within_seconds}')::double precision) as until_at
     ) as g

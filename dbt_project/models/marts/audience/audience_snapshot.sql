@@ -8,8 +8,10 @@ select
     m.as_of,
     m.attributes
 from {{ ref('audience_member') }} as m
+inner join {{ ref('definition') }} as p
+    on p.kind = 'audiences' and m.export_id = p.definition_id
 inner join {{ source('config', 'definition') }} as d
-    on d.kind = 'audiences' and m.export_id = d.definition_id and d.retired_at is null
+    on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
 where
     not m.is_held_out
     and exists (

@@ -31,11 +31,12 @@ where
     )
     and not exists (
         select
-        from {{ source('config', 'definition') }} as d
+        from {{ ref('definition') }} as p
+        inner join {{ source('config', 'definition') }} as d
+            on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
         cross join {{ ref('watermark') }} as w
         where
-            d.kind = 'contacts'
-            and d.retired_at is null
+            p.kind = 'contacts'
             and (d.content ->> 'cap_times')::integer <= (
                 select count(distinct s.trigger_id)
                 from {{ ref('trigger') }} as o
