@@ -11,7 +11,7 @@ create or replace function mart.funnel_report(
 returns table (
     breakdown text, step_no integer, name text, entered bigint, converted bigint, dropped bigint, still_open bigint,
     from_previous double precision, from_first double precision, median_seconds double precision,
-    amount_krw numeric(38, 2)
+    amount_krw numeric(38, 2), tie_decided bigint
 )
 language plpgsql stable
 set search_path = ''
@@ -99,7 +99,8 @@ begin
                 f.dropped,
                 f.still_open,
                 f.step_seconds,
-                f.amount_krw
+                f.amount_krw,
+                f.tie_decided
             from mart.funnel_step as f
             where
                 $11
@@ -120,7 +121,8 @@ begin
                     e.step_times[s.step_no - 1],
                     (select max(t.moment) from unnest(e.step_times[1:s.step_no - 1]) as t (moment))
                 )) as seconds,
-                case when s.has_amount then e.step_rows[s.step_no] end as amount_row_id
+                case when s.has_amount then e.step_rows[s.step_no] end as amount_row_id,
+                e.is_tie_decided
             from entry as e
             cross join step as s
         ),
@@ -136,7 +138,8 @@ begin
                 count(*) filter (where t.is_taken and not t.goes_on and t.status = 'dropped') as dropped,
                 count(*) filter (where t.is_taken and not t.goes_on and t.status = 'open') as still_open,
                 percentile_cont(0.5) within group (order by t.seconds) filter (where t.is_taken) as median_seconds,
-                coalesce(sum(f.amount_krw) filter (where t.is_taken), 0) as amount_krw
+                coalesce(sum(f.amount_krw) filter (where t.is_taken), 0) as amount_krw,
+                count(*) filter (where t.is_taken and t.is_tie_decided) as tie_decided
             from taken as t
             left join mart.transaction_fact as f on t.amount_row_id = f.row_id
             group by 1, 2, 3, 4
@@ -156,7 +159,8 @@ begin
                     cross join unnest(d.step_seconds) as t (seconds)
                     where d.breakdown = k.breakdown and d.step_no = k.step_no
                 ),
-                k.amount_krw
+                k.amount_krw,
+                k.tie_decided
             from (
                 select
                     d.breakdown,
@@ -165,7 +169,8 @@ begin
                     sum(d.converted)::bigint as converted,
                     sum(d.dropped)::bigint as dropped,
                     sum(d.still_open)::bigint as still_open,
-                    sum(d.amount_krw) as amount_krw
+                    sum(d.amount_krw) as amount_krw,
+                    sum(d.tie_decided)::bigint as tie_decided
                 from kept as d
                 group by 1, 2
             ) as k
@@ -189,7 +194,8 @@ begin
             c.entered / nullif(first_value(c.entered) over (partition by c.breakdown order by c.step_no), 0)
                 ::double precision,
             c.median_seconds::double precision,
-            c.amount_krw::numeric(38, 2)
+            c.amount_krw::numeric(38, 2),
+            c.tie_decided
         from counted as c
         order by c.breakdown, c.step_no
     $sql$, entries) using

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -68,6 +68,7 @@ class Entry:
     open_until: datetime | None
     breakdown: str
     attempt_no: int = 1
+    tie_decided: bool = False
     seconds: tuple[float | None, ...] = field(default=(), compare=False)
 
 
@@ -111,13 +112,7 @@ def entries(funnel: Funnel, log: list[Event]) -> list[Entry]:
         elif funnel.entry == "first":
             chosen = [pair for pair in tried[:1] if not pair[0].void]
         else:
-            tried = [pair for pair in tried if not pair[0].void]
-            furthest = max((a.required for a, _ in tried), default=0)
-            tried = [pair for pair in tried if pair[0].required == furthest]
-            if funnel.entry == "latest" and tried:
-                soonest = min(_key(history[a.last]) for a, history in tried)
-                tried = [pair for pair in tried if _key(pair[1][pair[0].last]) == soonest][-1:]
-            chosen = tried[:1]
+            chosen = _best(funnel, tried, _key)
         found += [
             _entry(funnel, subject, attempt, history, number)
             for number, (attempt, history) in enumerate(chosen, start=1)
@@ -125,8 +120,27 @@ def entries(funnel: Funnel, log: list[Event]) -> list[Entry]:
     return found
 
 
+Tried = list[tuple[Attempt, list[Event]]]
+Order = Callable[[Event], tuple[datetime, int, int]]
+
+
+def _best(funnel: Funnel, tried: Tried, order: Order) -> Tried:
+    """Of attempts by their entries, the one that counts."""
+    tried = [pair for pair in tried if not pair[0].void]
+    furthest = max((a.required for a, _ in tried), default=0)
+    tried = [pair for pair in tried if pair[0].required == furthest]
+    if funnel.entry == "latest" and tried:
+        soonest = min(order(history[a.last]) for a, history in tried)
+        tried = [pair for pair in tried if order(pair[1][pair[0].last]) == soonest][-1:]
+    return tried[:1]
+
+
 def _key(event: Event) -> tuple[datetime, int, int]:
     return event.at, event.rank, event.line
+
+
+def _reverse_key(event: Event) -> tuple[datetime, int, int]:
+    return event.at, -event.rank, -event.line
 
 
 def _subjects(funnel: Funnel, log: list[Event]) -> Iterator[tuple[str, list[Event]]]:
@@ -281,12 +295,35 @@ def _entry(funnel: Funnel, subject: str, attempt: Attempt, events: list[Event], 
         seconds.append((moment - before[-1]).total_seconds() if moment and before else None)
     return Entry(
         subject, times[0] or NOWHERE, times, attempt.converted, attempt.ended_at is not None, open_until, breakdown,
-        number, tuple(seconds),
+        number, _tie_decided(funnel, attempt, events), tuple(seconds),
     )  # fmt: skip
 
 
+def _tie_decided(funnel: Funnel, attempt: Attempt, events: list[Event]) -> bool:
+    """Whether the history has no such attempt when events of the same time come in the reverse order."""
+    reverse = sorted(events, key=_reverse_key)
+    place = _told(funnel, events, _key).index(attempt)
+    others = _told(funnel, reverse, _reverse_key)
+    return place >= len(others) or _ending(attempt, events) != _ending(others[place], reverse)
+
+
+def _told(funnel: Funnel, events: list[Event], order: Order) -> list[Attempt]:
+    """The attempts of one history that count, were it the only one."""
+    tried = _counted(funnel, events)
+    if funnel.count_by == "attempt":
+        return [attempt for attempt in tried if not attempt.void]
+    if funnel.entry == "first":
+        return tried[:1]
+    return [attempt for attempt, _ in _best(funnel, [(attempt, events) for attempt in tried], order)]
+
+
+def _ending(attempt: Attempt, events: list[Event]) -> tuple[Any, ...]:
+    times = {step: events[place].at for step, place in attempt.taken.items()}
+    return times, attempt.converted, attempt.ended_at is not None, attempt.void, attempt.open_until
+
+
 def steps_of(funnel: Funnel, found: list[Entry], watermark: datetime) -> dict[tuple[str, int], tuple[Any, ...]]:
-    """(breakdown, step) → entered, converted, dropped, still open, median seconds."""
+    """(breakdown, step) → entered, converted, dropped, still open, decided by ties, median seconds."""
     result = {}
     for breakdown in {entry.breakdown for entry in found}:
         of = [entry for entry in found if entry.breakdown == breakdown]
@@ -301,7 +338,8 @@ def steps_of(funnel: Funnel, found: list[Entry], watermark: datetime) -> dict[tu
             dropped = [e for e in away if e.over or (e.open_until is not None and e.open_until < watermark)]
             seconds = [duration for e in there if (duration := e.seconds[step - 1]) is not None]
             result[breakdown, step] = (
-                len(there), len(on), len(dropped), len(away) - len(dropped), median(seconds) if seconds else None,
+                len(there), len(on), len(dropped), len(away) - len(dropped), sum(e.tie_decided for e in there),
+                median(seconds) if seconds else None,
             )  # fmt: skip
     return result
 

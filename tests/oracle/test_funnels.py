@@ -29,7 +29,7 @@ def test_everyone_in_a_funnel_is_where_the_reference_says(bank: Bank) -> None:
         select
             e.funnel_id,
             coalesce(s.visitor_id || '@' || to_char(s.started_at, 'YYYY-MM-DD"T"HH24:MI:SS.US'), e.subject_id),
-            e.entered_at, e.step_times, e.status, e.open_until, e.breakdown, e.attempt_no
+            e.entered_at, e.step_times, e.status, e.open_until, e.breakdown, e.attempt_no, e.is_tie_decided
         from mart.funnel_entry as e
         left join mart.session as s on e.subject_id = s.session_id::text
         """
@@ -38,10 +38,11 @@ def test_everyone_in_a_funnel_is_where_the_reference_says(bank: Bank) -> None:
     for funnel in bank.funnels:
         wanted = [
             (session_name(e.subject), e.entered_at, e.step_times, status(e, bank.watermark), e.open_until, e.breakdown,
-             e.attempt_no)
+             e.attempt_no, e.tie_decided)
             for e in bank.entries[funnel.id]
         ]  # fmt: skip
         assert sorted(found[funnel.id], key=str) == sorted(wanted, key=str), funnel
+    assert any(entry.tie_decided for entries in bank.entries.values() for entry in entries)
 
 
 def session_name(subject: str) -> str:
@@ -58,7 +59,8 @@ def status(entry: Entry, watermark: datetime) -> str:
 def test_steps_are_counted_by_the_date_of_entry(bank: Bank) -> None:
     found: dict[tuple[str, date], dict[tuple[str, int], tuple[Any, ...]]] = defaultdict(dict)
     for funnel_id, entry_date, breakdown, step_no, *numbers in bank.connection.execute(
-        "select funnel_id, entry_date, breakdown, step_no, entered, converted, dropped, still_open, median_seconds"
+        "select funnel_id, entry_date, breakdown, step_no, entered, converted, dropped, still_open, tie_decided,"
+        " median_seconds"
         " from mart.funnel_step where funnel_id = any(%s)",
         ([funnel.id for funnel in bank.funnels],),
     ):
@@ -85,7 +87,9 @@ def test_the_report_and_the_people_behind_it(bank: Bank) -> None:
         entered = bank.entries[funnel.id]
         everyone = funnels.steps_of(funnel, [replace(entry, breakdown="all") for entry in entered], bank.watermark)
         rows = bank.call("funnel", None, funnel_id=funnel.id)
-        assert {("all", row[1]): row[3:7] for row in rows} == {key: value[:4] for key, value in everyone.items()}
+        assert {("all", row[1]): (*row[3:7], row[11]) for row in rows} == {
+            key: value[:5] for key, value in everyone.items()
+        }
         by_value = bank.call("funnel", None, funnel_id=funnel.id, breakdown_by="breakdown")
         assert {(row[0], row[1]): row[3:7] for row in by_value} == {
             key: value[:4] for key, value in funnels.steps_of(funnel, entered, bank.watermark).items()

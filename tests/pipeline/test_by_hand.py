@@ -43,6 +43,10 @@ FUNNELS = [
     {"id": "FN-GOAL", **HEAD, "window": "7d", "count_by": "person", "steps": [
         {"name": "E", **screen("E")}, {"name": "E2", **screen("E2"), "optional": True}, {"name": "F", **screen("F")},
     ]},
+] + [
+    {"id": f"FN-TIES-{count_by.upper()}", **HEAD, "window": "1h", "count_by": count_by,
+     "steps": [{"name": page, **screen(page)} for page in "PQ"]}
+    for count_by in ("person", "session", "attempt")
 ]  # fmt: skip
 AUDIENCES = [
     {"id": f"AU-{count_by.upper()}", **HEAD, "purpose": "marketing",
@@ -74,6 +78,14 @@ GOAL = [
     ("10", "10:02", "F", {}),
     ("11", "10:00", "G", {"utm_source": "n", "utm_medium": "cpc"}),
 ]
+# What happened at the same moment, in the order of landing: by device.
+TIES = {
+    "converts": ("10:00 P", "10:00 Q"),  # and would not, had Q come first
+    "does not": ("10:00 Q", "10:00 P"),  # and would
+    "twice P": ("10:00 P", "10:00 P", "10:05 Q"),
+    "twice Q": ("10:00 P", "10:05 Q", "10:05 Q"),
+    "no tie": ("10:00 P", "10:01 Q"),
+}
 # The words that reports of paths use themselves, as codes: one session on a day of its own.
 WORDS = ("이탈", "기타", "유입", "이탈*")
 
@@ -85,6 +97,11 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         {"event_id": f"e{number}", "event_time": f"2026-03-02T{at}:00+09:00", "visitor_id": device,
          "customer_id": customer, "page_code": page, "channel": "web" if customer else "app", "domain": "bank"}
         for number, (at, device, customer, page) in enumerate(EVENTS)
+    ])  # fmt: skip
+    zone.put("clickstream/ties.ndjson", [
+        {"event_id": f"{device}{place}", "event_time": f"2026-03-01T{what[:5]}:00+09:00", "visitor_id": device,
+         "page_code": what[6:]}
+        for device, journey in TIES.items() for place, what in enumerate(journey)
     ])  # fmt: skip
     zone.put("clickstream/words.ndjson", [
         {"event_id": f"w{number}", "event_time": f"2026-03-03T10:0{number}:00+09:00", "visitor_id": "words",
@@ -260,6 +277,15 @@ def test_nobody_stays_less_than_no_time_before_an_exit(bank: Zone) -> None:
     for limit in ({}, {"domain": "bank"}):
         asked = {"node": "T", "kind": "transaction", **limit}
         assert rows(bank, "paths_next", "to_node", "visits", "median_dwell_seconds", **asked) == [("이탈", 1, 0)]
+
+
+@pytest.mark.parametrize("count_by", ["person", "session", "attempt"])
+def test_what_a_tie_has_decided_is_counted(bank: Zone, count_by: str) -> None:
+    """Two of five at the first step, of whom one comes to the second; as kept by day, and as counted anew."""
+    funnel = {"funnel_id": f"FN-TIES-{count_by.upper()}"}
+    columns = ("step_no", "entered", "tie_decided")
+    assert rows(bank, "funnel", *columns, **funnel) == [(1, 5, 2), (2, 4, 1)]
+    assert rows(bank, "funnel", *columns, **funnel, channel="web") == [(1, 5, 2), (2, 4, 1)]
 
 
 def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

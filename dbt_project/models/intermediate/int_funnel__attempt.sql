@@ -211,6 +211,7 @@ history as (
         array_agg(h.source_rank order by h.matched_at, h.source_rank, h.row_id) as source_ranks,
         array_agg(h.visitor_key order by h.matched_at, h.source_rank, h.row_id) as visitor_keys,
         array_agg(h.started_at order by h.matched_at, h.source_rank, h.row_id) as starts,
+        count(distinct h.matched_at) < count(*) as has_ties,
         case
             when bool_or(f.is_broken_down)
                 then array_agg(h.breakdown_value order by h.matched_at, h.source_rank, h.row_id)
@@ -235,6 +236,16 @@ attempt as (
         w.is_over,
         w.is_void,
         w.open_until,
+        h.has_ties
+        and (
+            r.reached is null
+            or (r.reached, r.is_over, r.is_void) <> (w.reached, w.is_over, w.is_void)
+            or r.open_until is distinct from w.open_until
+            or exists (
+                select from unnest(w.taken, r.taken) as p (place, other_place)
+                where h.moments[p.place] is distinct from h.moments[p.other_place]
+            )
+        ) as is_tie_decided,
         h.moments[w.entry_place] as entered_at,
         h.source_ranks[w.entry_place] as entry_rank,
         h.row_ids[w.entry_place] as entry_row_id,
@@ -255,8 +266,23 @@ attempt as (
         from build.funnel_walk(
             h.moments, h.bits, f.is_optional, f.step_order, f.time_window, f.step_windows, f.entry,
             f.count_by = 'attempt', f.exclusion_mode, f.exclusion_from, f.exclusion_to
-        )
+        ) with ordinality
     ) as w
+    -- where events lie at the same moment, a second walk meets them in the reverse order
+    left join lateral (
+        select r.*
+        from build.funnel_walk(
+            h.moments,
+            (
+                select array_agg(b.bits order by b.moment asc, b.place desc)
+                from unnest(h.moments, h.bits) with ordinality as b (moment, bits, place)
+            ),
+            f.is_optional, f.step_order, f.time_window, f.step_windows, f.entry,
+            f.count_by = 'attempt', f.exclusion_mode, f.exclusion_from, f.exclusion_to
+        ) with ordinality as r
+        where h.has_ties and r.ordinality = w.ordinality
+        offset 0
+    ) as r on true
     cross join lateral (
         select
             array_agg(h.moments[p.place] order by p.step_no) as step_times,
@@ -300,6 +326,7 @@ select
     open_until,
     step_times,
     step_rows,
+    is_tie_decided,
     coalesce(breakdown, 'all') as breakdown
 from ranked
 where (count_by = 'attempt' or attempt_no = 1) and not is_void
@@ -319,6 +346,7 @@ select
     case when f.steps > 1 then e.matched_at + f.first_window end as open_until,
     array[e.matched_at] as step_times,
     array[e.row_id] as step_rows,
+    false as is_tie_decided,
     case
         when not f.is_broken_down then 'all'
         when f.breakdown_step = 1 then coalesce(e.breakdown_value, '(none)')

@@ -1,7 +1,7 @@
 -- Entry dates whose funnel numbers this run changes. What is computed again is mostly told as it was, and counts the
 -- same; the amount of a transaction may have changed without it.
 -- depends_on: {{ ref('transaction_fact') }}
-{% set told = 'funnel_id, entry_date, version, breakdown, status, step_times, step_rows' %}
+{% set told = 'funnel_id, entry_date, version, breakdown, status, step_times, step_rows, is_tie_decided' %}
 {%- if is_full() %}
 select
     funnel_id,

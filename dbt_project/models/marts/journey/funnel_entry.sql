@@ -50,6 +50,7 @@ select
     a.reached as step_reached,
     a.step_times,
     a.step_rows,
+    a.is_tie_decided,
     case
         when a.is_converted then 'converted'
         when a.is_over or a.goes_on_until < {{ watermark() }} then 'dropped'

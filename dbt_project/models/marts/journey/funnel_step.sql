@@ -33,7 +33,8 @@ with taken as (
                     where f.row_id = e.step_rows[s.step_no]
                 )
         end as amount_krw,
-        e.step_times[s.step_no] is not null as is_taken
+        e.step_times[s.step_no] is not null as is_taken,
+        e.is_tie_decided
     from {{ ref('int_funnel__date') }} as d
     {{ look_up(ref('funnel_entry'), 'e', 'd.funnel_id = e.funnel_id and d.entry_date = e.entry_date') }}
     inner join {{ ref('int_funnel__step') }} as s on e.funnel_id = s.funnel_id
@@ -56,6 +57,7 @@ select
         array_agg(t.seconds order by t.seconds) filter (where t.is_taken and t.seconds is not null),
         '{}'
     ) as step_seconds,
-    coalesce(sum(t.amount_krw) filter (where t.is_taken), 0)::numeric(38, 2) as amount_krw
+    coalesce(sum(t.amount_krw) filter (where t.is_taken), 0)::numeric(38, 2) as amount_krw,
+    count(*) filter (where t.is_taken and t.is_tie_decided) as tie_decided
 from taken as t
 group by t.funnel_id, t.version, t.entry_date, t.breakdown, t.step_no, t.step_name

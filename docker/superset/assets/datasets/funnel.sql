@@ -20,7 +20,8 @@ counted as (
         step.entered,
         step.converted,
         step.dropped,
-        step.still_open
+        step.still_open,
+        step.tie_decided
     from asked
     inner join (
         select distinct funnel_id, version, entry_date
@@ -48,7 +49,8 @@ counted as (
         step.entered,
         step.converted,
         step.dropped,
-        step.still_open
+        step.still_open,
+        step.tie_decided
     from asked
     inner join mart.funnel_step as step on asked.funnel_id = step.funnel_id and asked.version = step.version
     where step.segment_id = 'all'
@@ -81,6 +83,7 @@ select
     counted.entered,
     case when counted.step_no = asked.steps then counted.converted end as finished,
     counted.dropped,
-    counted.still_open
+    counted.still_open,
+    counted.tie_decided
 from counted
 inner join asked on counted.funnel_id = asked.funnel_id
