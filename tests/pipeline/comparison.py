@@ -21,7 +21,8 @@ RELATIONS_ABOUT_ARRIVAL = {
     "quarantine_reason", "arrival", "detection_hit", "audience_change", "audience_member", "audience_export",
     "audience_effect",
 }  # fmt: skip
-COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of", "revision"}
+COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of", "revision",
+                         "identity_version", "session_policy_version"}  # fmt: skip
 # Numbers given out as things arrive; the names they stand for are compared instead.
 GIVEN_ON_ARRIVAL = {
     "file_id",

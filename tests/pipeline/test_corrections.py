@@ -435,3 +435,29 @@ def test_receivers_are_given_what_is_published(zone: Zone):
     assert [zone.query(read) for read in reads] == before
     pipeline.run(zone.settings, zone.directory, definitions=changed)
     assert [zone.query(read) for read in (reads[0], reads[1], reads[3])] == [[("AU-X", 2, "service")], [], []]
+
+
+def test_a_session_policy_is_a_version_and_differs_from_the_tag(zone: Zone):
+    """By visitor: the same; split by the silence of an hour; two ids joined; and one with an event without an id."""
+    tagged = {
+        "same": ("10:00 s1", "10:05 s1"),
+        "split": ("10:00 s2", "11:00 s2"),
+        "two": ("10:00 s3", "10:05 s4"),
+        "untagged": ("10:00 s5", "10:05"),
+    }
+    zone.put("clickstream/a.ndjson", [
+        {"event_id": f"{visitor}{at}", "event_time": f"2026-03-02T{at[:5]}:00+09:00", "visitor_id": visitor,
+         "page_code": "A", "session_id": at[6:] or None}
+        for visitor, times in tagged.items() for at in times
+    ])  # fmt: skip
+    difference = "select sessions, source_sessions, same, split, joined, events_without_source"
+    difference += " from mart.session_difference('2026-03-02', '2026-03-02')"
+    versions = (
+        "select session_policy_version, identity_version from ops.publication order by publication_id desc limit 2"
+    )
+    pipeline.run(zone.settings, zone.directory, definitions=zone.define("sessions: {timeout: 30m}", "sessions"))
+    assert zone.query(difference) == [(5, 5, 1, 1, 3, 1)]
+    [(before, identity), *_] = zone.query(versions)
+    pipeline.run(zone.settings, zone.directory, definitions=zone.define("sessions: {timeout: 2h}", "sessions"))
+    assert zone.query(difference) == [(4, 5, 2, 0, 3, 1)]
+    assert zone.query(versions) == [(before + 1, identity), (before, identity)]

@@ -60,8 +60,10 @@ def test_sessions_find_their_customer_and_lose_them_again(
 
     # the guard: as soon as a second customer logs in, nobody's earlier sessions are shown to anybody
     zone.put("clickstream/3.ndjson", [visit(20, "kiosk", 14, "B")])
+    version = identity_version(zone)
     unlink(settings, "own", "lent to a colleague")
     pipeline.run(settings, zone.directory)
+    assert identity_version(zone) == version + 1
     assert whose(settings)["kiosk"] == shared
     assert whose(settings)["own"] == (None, "unlinked")
     earlier = mart_by_name(settings)
@@ -74,11 +76,22 @@ def test_sessions_find_their_customer_and_lose_them_again(
     changed = mart_by_name(settings)
     pipeline.run(settings, zone.directory, full=True)
     assert differences(mart_by_name(settings), changed) == {}, "as if it had always been so"
+    assert identity_version(zone) == version + 2, "two decisions in one run, and nothing new in a full one"
 
     unlink(settings, "own", "lent again")
     link(settings, "kiosk")
     pipeline.run(settings, zone.directory)
     assert set(differences(mart_by_name(settings), earlier)) == {"unlinked_device"}, "all but the decision itself"
+
+
+def identity_version(zone: Zone) -> int:
+    """That of the publication, which every session shows."""
+    [(version, shown)] = zone.query(
+        "select p.identity_version, array(select distinct s.identity_version from mart.session as s)"
+        " from mart.publication_latest as p"
+    )
+    assert shown == [version]
+    return version
 
 
 def test_transactions_find_the_session_that_becomes_their_customers(

@@ -451,6 +451,18 @@ def channels(
     return call(request.settings, "channel_report", {"funnel": funnel_id, "touch": touch, **scope})
 
 
+@analyze.command("sessions")
+@analysis
+def sessions(request: Request) -> Result:
+    """How our sessions differ from those that the tag counted, by date: the same, split by us, or joined by us.
+
+    Example: `journeymart analyze sessions --from 2026-03-01 --to 2026-03-31`
+    """
+    scope = request.scope.arguments()
+    _not_here(scope, "sessions", "channel", "domain", "device_type", "segment")
+    return call(request.settings, "session_difference", scope)
+
+
 @analyze.command("journey")
 @analysis
 def journey(

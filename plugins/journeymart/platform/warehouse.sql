@@ -686,6 +686,9 @@ create table if not exists ops.publication (
     rows_added     jsonb not null,
     published_at   timestamptz not null default now()
 );
+alter table ops.publication add column if not exists session_policy_version integer; -- of definitions/sessions.yml
+alter table ops.publication add column if not exists identity_version integer; -- grows with the policy and decisions
+alter table ops.publication add column if not exists identity_hash text;       -- that say whom a session belongs to
 create table if not exists ops.erasure (              -- customers who were erased: who asked, when and why
     erasure_id    bigint generated always as identity primary key,
     customer_hash text not null unique,               -- keyed: shows that a number was erased, not which one

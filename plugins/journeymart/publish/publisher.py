@@ -207,16 +207,41 @@ def _record(connection: psycopg.Connection, run_id: str, removed: dict[str, int]
     row = connection.execute(
         """
         insert into ops.publication
-            (run_id, watermark_at, checks_passed, checks_failed, definitions, rows_removed, rows_added)
+            (run_id, watermark_at, checks_passed, checks_failed, definitions, session_policy_version, identity_version,
+             identity_hash, rows_removed, rows_added)
         select
             s.run_id,
             s.watermark_at,
             (select count(*) from ops.check_result as c where c.run_id = s.run_id and c.passed),
             (select count(*) from ops.check_result as c where c.run_id = s.run_id and not c.passed),
             s.definitions,
+            i.policy_version,
+            coalesce(
+                (
+                    select p.identity_version + (p.identity_hash <> i.hash)::integer
+                    from ops.publication as p
+                    where p.identity_version is not null
+                    order by p.publication_id desc
+                    limit 1
+                ),
+                1
+            ),
+            i.hash,
             %s,
             %s
         from build.run_scope as s
+        cross join (
+            select
+                d.version as policy_version,
+                md5(concat_ws(
+                    '|',
+                    d.content ->> 'device_days',
+                    (select string_agg(u.visitor_key::text, ',' order by u.visitor_key) from mart.unlinked_device as u)
+                )) as hash
+            from mart.definition as p
+            inner join config.definition as d using (kind, definition_id, version)
+            where p.kind = 'sessions'
+        ) as i
         where s.run_id = %s
         returning publication_id
         """,

@@ -27,7 +27,10 @@ select
     s.customer_key,
     s.identity_rule,
     s.exit_node_id,
-    s.inflow_key
+    s.inflow_key,
+    -- the same in every row: nothing is kept (docs/adr/0012-versions-of-a-publication.md)
+    (select p.session_policy_version from {{ ref('publication_latest') }} as p) as session_policy_version,
+    (select p.identity_version from {{ ref('publication_latest') }} as p) as identity_version
 from {{ ref('session_fact') }} as s
 left join {{ source('raw', 'visitor') }} as v on s.visitor_key = v.visitor_key
 left join {{ source('raw', 'customer') }} as c on s.customer_key = c.customer_key

@@ -5,7 +5,9 @@ select
     published_at,
     watermark_at,
     checks_passed,
-    checks_failed
+    checks_failed,
+    session_policy_version,
+    identity_version
 from {{ source('ops', 'publication') }}
 order by publication_id desc
 limit 1
