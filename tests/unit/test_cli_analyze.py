@@ -9,7 +9,7 @@ from journeymart.analysis import AnalysisError
 from journeymart.cli import build_app
 
 
-@pytest.mark.parametrize("name", ["retention", "lifecycle", "segment", "overlap", "channels", "journey"])
+@pytest.mark.parametrize("name", ["retention", "lifecycle", "segment", "overlap", "channels", "sessions", "journey"])
 def test_help_has_an_example(name: str) -> None:
     shown = CliRunner().invoke(build_app(), ["analyze", name, "--help"])
     assert shown.exit_code == 0
@@ -20,6 +20,7 @@ def test_help_has_an_example(name: str) -> None:
     ("options", "message"),
     [
         (["lifecycle", "--id", "CH-X", "--channel", "app"], "lifecycle is about persons and has no --channel"),
+        (["sessions", "--channel", "app"], "sessions are compared by date alone: --channel does not apply"),
         (["kpi", "--id", "KP-X", "--device-type", "mobile"], "kpi is about persons and has no --device-type"),
         (["retention", "--id", "CH-X", "--brackets", "1;2"], "--brackets takes numbers separated by commas, not '1;2'"),
     ],

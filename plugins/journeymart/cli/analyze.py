@@ -459,7 +459,9 @@ def sessions(request: Request) -> Result:
     Example: `journeymart analyze sessions --from 2026-03-01 --to 2026-03-31`
     """
     scope = request.scope.arguments()
-    _not_here(scope, "sessions", "channel", "domain", "device_type", "segment")
+    for name in ("channel", "domain", "device_type", "segment"):
+        if scope.pop(name) is not None:
+            raise AnalysisError(f"sessions are compared by date alone: --{name.replace('_', '-')} does not apply")
     return call(request.settings, "session_difference", scope)
 
 
