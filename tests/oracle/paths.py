@@ -10,6 +10,7 @@ from tests.oracle.logs import Session
 
 OTHER, EXIT, ENTRY = "기타", "이탈", "유입"
 Edge = tuple[int, str, str]
+Way = tuple[tuple[str, str], ...]  # node and kind
 
 
 def chosen(sessions: Iterable[Session], **scope: str) -> list[Session]:
@@ -98,6 +99,28 @@ def steps(sessions: list[Session], nodes: list[str]) -> list[tuple[int, str, int
         (place, node, reached[place], reached[place] - reached[place + 1] if place < len(nodes) else 0)
         for place, node in enumerate(nodes, start=1)
     ]
+
+
+def to_error(sessions: list[Session], error: str, steps: int, least: int) -> list[tuple[str, int, int, float]]:
+    """(way to the error, sessions that first meet it on it, sessions that take it, lift); the rare ones as one."""
+
+    def ways(session: Session, places: Iterable[int]) -> set[Way]:
+        nodes = [(ENTRY, ""), *zip(session.nodes, session.kinds, strict=True)]
+        return {tuple(nodes[max(place + 1 - steps, 0) : place + 2]) for place in places}
+
+    met = {number: way for number, session in enumerate(sessions)
+           for way in ways(session, anchors(session, error, "error", "first"))}  # fmt: skip
+    taken = [ways(session, range(len(session.nodes))) for session in sessions]
+    rows = []
+    rare = {way for way in met.values() if sum(way in found for found in taken) < least}
+    for name, some in [(" > ".join(node for node, _ in way), {way}) for way in set(met.values()) - rare] + [
+        (OTHER, rare)
+    ]:
+        with_error = sum(way in some for way in met.values())
+        at_all = sum(not some.isdisjoint(found) for found in taken)
+        if with_error:
+            rows.append((name, with_error, at_all, with_error / len(met) / (at_all / len(sessions))))
+    return rows
 
 
 def following(sessions: list[Session], node: str, kind: str) -> dict[str, tuple[int, float]]:

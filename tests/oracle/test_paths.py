@@ -176,6 +176,27 @@ def test_next(bank: Bank) -> None:
         assert all(row[2] == row[1] / visits for row in rows)
 
 
+def test_to_error(bank: Bank) -> None:
+    for number, sessions, chance in bank.cases():
+        error, steps, least = chance.choice(KINDS["error"]), chance.choice([0, 1, 2, 5]), chance.choice([1, 2, 3])
+        scope = filters(chance)
+        rows = bank.call("paths_to_error", number, error=error, steps=steps, least_sessions=least, top_k=None, **scope)
+        wanted = paths.to_error(paths.chosen(sessions, **scope), error, steps, least)
+        found: list[Any] = [(row[0], row[1], row[3], pytest.approx(row[6])) for row in rows]
+        assert sorted(wanted, key=lambda row: row[:3]) == sorted(found, key=lambda row: row[:3]), (number, error, scope)
+        assert not rows or sum(row[2] for row in rows) == pytest.approx(1)
+        assert all(row[5] == row[1] / row[3] for row in rows)
+
+
+def test_to_error_names_the_highest_lift_and_keeps_the_rest(bank: Bank) -> None:
+    rows = bank.call("paths_to_error", None, error="X1", least_sessions=3, top_k=None)
+    lifts = [row[6] for row in rows if row[0] != paths.OTHER]
+    assert lifts == sorted(lifts, reverse=True)
+    *shown, rest = bank.call("paths_to_error", None, error="X1", least_sessions=3, top_k=4)
+    assert shown == rows[:4]
+    assert (rest[0], rest[1]) == (paths.OTHER, sum(row[1] for row in rows[4:]))
+
+
 def test_people_are_those_of_the_cell(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
         scope = filters(chance)
@@ -225,6 +246,7 @@ def test_comparison_with_itself_shows_no_difference(bank: Bank) -> None:
             {"step": 1, "to_node": "기타"},
             "기타 is what mart.paths_main does not name: give the top_k it was asked with, and no node",
         ),
+        ("paths_to_error", {"error": "A' or true --"}, "no error has the code or page 'A'' or true --'"),
         ("paths_steps", {"nodes": []}, "nodes must be 1 to 32 pages or transactions"),
     ],
 )

@@ -86,6 +86,8 @@ TIES = {
     "twice Q": ("10:00 P", "10:05 Q", "10:05 Q"),
     "no tie": ("10:00 P", "10:01 Q"),
 }
+# Ways of sessions on the first of February; ! where an error is met.
+WAYS = ("HL!", "HL", "HL!", "SL!", "H")
 # The words that reports of paths use themselves, as codes: one session on a day of its own.
 WORDS = ("이탈", "기타", "유입", "이탈*")
 
@@ -107,6 +109,12 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         {"event_id": f"w{number}", "event_time": f"2026-03-03T10:0{number}:00+09:00", "visitor_id": "words",
          "page_code": page, "page_name": "Exit" if number == 2 else None, "channel": "web", "domain": "bank"}
         for number, page in enumerate(WORDS)
+    ])  # fmt: skip
+    zone.put("clickstream/errors.ndjson", [
+        {"event_id": f"m{number}-{at}", "event_time": f"2026-02-01T10:00:0{at}+09:00", "visitor_id": f"way{number}",
+         "page_code": way[at], "error_code": "BAD" if way[at + 1 :] == "!" else None, "channel": "web",
+         "domain": "bank"}
+        for number, way in enumerate(WAYS) for at in range(len(way.rstrip("!")))
     ])  # fmt: skip
     zone.put("clickstream/goal.ndjson", [
         {"event_id": f"g{number}", "event_time": f"2026-03-{day}T{at}:00+09:00", "visitor_id": "goal",
@@ -370,3 +378,13 @@ def test_the_way_to_a_goal_is_one_flow(bank: Zone) -> None:
     assert flow(bank, "c1") == flow(bank, "c5", " ") == []
     looked = "select customer_id, object, purpose from ops.access_log where user_name = 'noh' order by customer_id"
     assert bank.query(looked) == [("c1", "conversions", "complaint"), ("c5", "conversions", "complaint")]
+
+
+def test_a_way_to_an_error_is_compared_with_all_sessions(bank: Zone) -> None:
+    """Two of the three sessions with the error are two of three that come from H; the other way one session takes."""
+    asked = {"error": "BAD", "steps": 1, "from_date": "2026-02-01", "to_date": "2026-02-01"}
+    columns = ("path", "sessions", "share", "all_sessions", "share_of_all", "error_rate", "lift")
+    come = ("H > L", 2, 2 / 3, 3, 0.6, 2 / 3, pytest.approx(10 / 9))
+    rare = (1, 1 / 3, 1, 0.2, 1.0, pytest.approx(5 / 3))
+    assert rows(bank, "paths_to_error", *columns, least_sessions=2, **asked) == [come, ("기타", *rare)]
+    assert rows(bank, "paths_to_error", *columns, least_sessions=1, **asked) == [("S > L", *rare), come]

@@ -192,6 +192,23 @@ def paths_next(
     return call(request.settings, "paths_next", {"node": node, "kind": kind, "top_k": top, **request.scope.arguments()})
 
 
+@paths.command("to-error")
+@analysis
+def paths_to_error(
+    request: Request,
+    error: Annotated[str, typer.Option(help="Code of the error, or of the page that it is about.")],
+    steps: Annotated[int, typer.Option(help="Moves before the error that make a way.")] = 2,
+    least: Annotated[int, typer.Option(help="Sessions that a way must have to be named.")] = 20,
+    top: Annotated[int, typer.Option(help="Ways that are named; the others are 기타.")] = 20,
+) -> Result:
+    """Which ways lead to an error more often than sessions meet it in general, by lift.
+
+    Example: `journeymart analyze paths to-error --error LGN-E401 --steps 1`
+    """
+    arguments = {"error": error, "steps": steps, "least_sessions": least, "top_k": top}
+    return call(request.settings, "paths_to_error", {**arguments, **request.scope.arguments()})
+
+
 @paths.command("compare")
 @analysis
 def paths_compare(
