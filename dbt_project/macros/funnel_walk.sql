@@ -180,6 +180,10 @@ begin
             end loop;
             final := before;
         end if;
+        if exclusion_mode = 'end_person' and reached < steps and finished is null and last_place < events
+            and (deadline is null or happened[last_place + 1] <= deadline) then
+            finished := last_place + 1;
+        end if;
 
         entry_place := start;
         is_over := finished is not null;

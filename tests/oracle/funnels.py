@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
@@ -159,15 +159,20 @@ def _counted(funnel: Funnel, events: list[Event]) -> list[Attempt]:
     """The attempts of one history that may count."""
     result = []
     place = 0
+    ending: list[Event] = []
     if funnel.exclusion_mode == "end_person":
         first = next((p for p, event in enumerate(events) if _is_entry(funnel, event)), len(events))
         ends = (p for p in range(first + 1, len(events)) if any(map(events[p].fulfils, funnel.exclusions)))
-        events = events[: next(ends, len(events))]
+        end = next(ends, len(events))
+        events, ending = events[:end], events[end:]
     while place < len(events):
         if not _is_entry(funnel, events[place]):
             place += 1
             continue
         attempt = _attempt(funnel, events, place)
+        if ending and not attempt.converted and attempt.ended_at is None:
+            in_time = attempt.open_until is None or ending[0].at <= attempt.open_until
+            attempt = replace(attempt, ended_at=len(events), open_until=None) if in_time else attempt
         result.append(attempt)
         if funnel.count_by != "attempt":
             place += 1

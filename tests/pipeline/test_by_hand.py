@@ -47,6 +47,10 @@ FUNNELS = [
     {"id": f"FN-TIES-{count_by.upper()}", **HEAD, "window": "1h", "count_by": count_by,
      "steps": [{"name": page, **screen(page)} for page in "PQ"]}
     for count_by in ("person", "session", "attempt")
+] + [
+    {"id": f"FN-ENDED-{name}", **HEAD, "window": window, "count_by": "person", "exclusion_mode": "end_person",
+     "steps": [{"name": page, **screen(page)} for page in "IK"], "exclusions": [screen("J")]}
+    for name, window in (("MONTH", "30d"), ("EVER", None))
 ]  # fmt: skip
 AUDIENCES = [
     {"id": f"AU-{count_by.upper()}", **HEAD, "purpose": "marketing",
@@ -88,6 +92,8 @@ TIES = {
 }
 # Ways of sessions on the first of February; ! where an error is met.
 WAYS = ("HL!", "HL", "HL!", "SL!", "H")
+# Who is at J before K, and who has not come further than I yet: by device.
+ENDED = {"ended": "IJK", "open": "I"}
 # The words that reports of paths use themselves, as codes: one session on a day of its own.
 WORDS = ("이탈", "기타", "유입", "이탈*")
 
@@ -104,6 +110,11 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         {"event_id": f"{device}{place}", "event_time": f"2026-03-01T{what[:5]}:00+09:00", "visitor_id": device,
          "page_code": what[6:]}
         for device, journey in TIES.items() for place, what in enumerate(journey)
+    ])  # fmt: skip
+    zone.put("clickstream/ended.ndjson", [
+        {"event_id": f"{device}{place}", "event_time": f"2026-03-01T11:0{place}:00+09:00", "visitor_id": device,
+         "page_code": page}
+        for device, journey in ENDED.items() for place, page in enumerate(journey)
     ])  # fmt: skip
     zone.put("clickstream/words.ndjson", [
         {"event_id": f"w{number}", "event_time": f"2026-03-03T10:0{number}:00+09:00", "visitor_id": "words",
@@ -294,6 +305,12 @@ def test_what_a_tie_has_decided_is_counted(bank: Zone, count_by: str) -> None:
     columns = ("step_no", "entered", "tie_decided")
     assert rows(bank, "funnel", *columns, **funnel) == [(1, 5, 2), (2, 4, 1)]
     assert rows(bank, "funnel", *columns, **funnel, channel="web") == [(1, 5, 2), (2, 4, 1)]
+
+
+@pytest.mark.parametrize("funnel_id", ["FN-ENDED-MONTH", "FN-ENDED-EVER"])
+def test_whom_an_exclusion_ended_has_dropped(bank: Zone, funnel_id: str) -> None:
+    found = rows(bank, "funnel", "entered", "converted", "dropped", "still_open", funnel_id=funnel_id)
+    assert found == [(2, 0, 1, 1), (0, 0, 0, 0)]
 
 
 def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
