@@ -29,7 +29,11 @@ class Customer:
         if "customer" in clause:
             wanted = clause["customer"]["grade"]
             known = [grade for since, grade in self.grades if since <= now]
-            return bool(known) and (known[-1] != wanted["ne"] if isinstance(wanted, dict) else known[-1] == wanted)
+            grade = known[-1] if known else None
+            operator, value = next(iter(wanted.items())) if isinstance(wanted, dict) else ("eq", wanted)
+            if operator == "is_null":
+                return bool((grade is None) == value)
+            return bool(grade in value if operator == "not_in" else grade == value) == (operator == "eq")
         for name, combine in (("all_of", all), ("any_of", any)):
             if name in clause:
                 return combine(self.holds(part, now) for part in clause[name])

@@ -214,7 +214,7 @@ def test_segments(bank: Bank) -> None:
 def test_segments_now_then_and_together(bank: Bank) -> None:
     """Members at the end of a date, sizes, and the filter that other analyses take."""
     sizes: dict[str, int] = dict(bank.connection.execute("select segment_id, members from mart.segment").fetchall())
-    assert len(sizes) == 8
+    assert len(sizes) == 13
     for segment_id, size in sizes.items():
         assert len(bank.call("segment_members", segment=segment_id)) == size, segment_id
     _, history = next((n, h) for n, h in enumerate(bank.histories) if h.grades)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +16,10 @@ from tests.pipeline.zone import Zone
 from typer.testing import CliRunner
 
 from journeymart import pipeline
-from journeymart.analysis import AnalysisError, call
+from journeymart.analysis import AnalysisError, Scope, adhoc, call
 from journeymart.cli import build_app
 from journeymart.db import connect
+from journeymart.definitions.segments import parse
 from journeymart.settings import Settings
 from journeymart.superset.specs import read_assets
 
@@ -141,6 +143,7 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         {"transaction_id": "t1", "transaction_time": "2026-03-02T10:10:00+09:00", "visitor_id": "late",
          "customer_id": "c4", "transaction_code": "T", "channel": "web"},
     ])  # fmt: skip
+    zone.put("customers/a.ndjson", [{"customer_id": "c4", "effective_date": "2026-03-03", "grade": "vip"}])
     defined = {"funnels": FUNNELS, "segments": SEGMENTS, "audiences": AUDIENCES, "rules": RULES}
     for kind, items in defined.items():
         definitions = zone.define(json.dumps({kind: items}), kind)
@@ -207,6 +210,26 @@ def test_customers_of_a_step_are_those_whose_sessions_count(bank: Zone, count_by
 def test_an_audience_is_of_those_whose_sessions_count(bank: Zone) -> None:
     candidates = bank.query("select export_id, customer_id from build.int_audience__candidate order by 1")
     assert candidates == [("AU-PERSON", "c1"), ("AU-SESSION", "c1"), ("AU-VISITOR", "c1")]
+
+
+@pytest.mark.parametrize(
+    ("clause", "before", "since"),
+    [
+        ({"customer": {"grade": {"ne": "vip"}}}, ["c1", "c4"], ["c1"]),
+        ({"customer": {"grade": {"not_in": ["vip"]}}}, ["c1", "c4"], ["c1"]),
+        ({"customer": {"grade": {"is_null": True}}}, ["c1", "c4"], ["c1"]),
+        ({"none_of": [{"customer": {"grade": {"is_null": False}}}]}, ["c1", "c4"], ["c1"]),
+        ({"none_of": [{"customer": {"grade": {"ne": "vip"}}}]}, [], ["c4"]),
+    ],
+)
+def test_what_is_not_known_of_a_customer_is_null(
+    bank: Zone, clause: dict[str, Any], before: list[str], since: list[str]
+) -> None:
+    """Of c1 nothing is ever known, of c4 something from the day after they came."""
+    segment = parse({"id": "SG-X", **HEAD, "all_of": [clause]})
+    for day, wanted in ((1, []), (2, before), (3, since)):
+        members = {row[0] for row in adhoc.segment(bank.settings, segment, Scope(), as_of=date(2026, 3, day)).rows}
+        assert sorted(members & {"c1", "c4"}) == wanted, day
 
 
 def asked(bank: Zone, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[dict[str, Any]]:

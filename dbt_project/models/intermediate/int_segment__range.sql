@@ -66,4 +66,20 @@ select
 from {{ ref('int_segment__customer') }} as t
 inner join {{ ref('customer') }} as u on t.customer_key = u.customer_key
 where {{ leaf.predicate }}
+union all
+-- everything is null before anything is known of them, as it is of those of whom nothing ever is
+select
+    '{{ leaf.leaf_id }}' as leaf_id,
+    t.customer_key,
+    tstzrange(
+        null,
+        (
+            select min(f.valid_from)::timestamp at time zone '{{ session_policy().time_zone }}'
+            from {{ ref('customer') }} as f
+            where f.customer_key = t.customer_key
+        )
+    ) as valid
+from {{ ref('int_segment__customer') }} as t
+left join {{ ref('customer') }} as u on false
+where {{ leaf.predicate }}
 {%- endfor %}

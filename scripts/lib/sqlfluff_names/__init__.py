@@ -146,7 +146,10 @@ def is_published(name: str) -> bool:
 
 def segments() -> dict[str, Any]:
     """One segment that asks for one thing."""
-    return {"rows": [("SG-1", 1, "'{}'::tstzmultirange")], "leaves": [{"leaf_id": "l1", "predicate": "true"}]}
+    return {
+        "rows": [("SG-1", 1, "'{}'::tstzmultirange")],
+        "leaves": [{"leaf_id": "l1", "predicate": "u.grade is null"}],
+    }
 
 
 def channel_rules() -> list[dict[str, str]]:
