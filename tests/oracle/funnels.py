@@ -35,9 +35,10 @@ class Event:
     def fulfils(self, condition: Condition) -> bool:
         """Whether a condition of the generated funnels holds."""
         source = ("screen", "transaction")[self.rank]
-        values = {"page_code": self.code, "transaction_code": self.code, "channel": self.channel}
+        code = ("page_code", "transaction_code")[self.rank]
+        values = {code: self.code, "node": self.code, "channel": self.channel}
         return condition.source in {"any", source} and all(
-            values[name] in wanted if isinstance(wanted, list) else values[name] == wanted
+            values.get(name) in (wanted if isinstance(wanted, list) else [wanted])
             for name, wanted in condition.where.items()
         )
 
@@ -360,8 +361,16 @@ def random_funnel(chance: random.Random, funnel_id: str) -> dict[str, Any]:
         return content
 
 
+def of_node(chance: random.Random) -> dict[str, Any]:
+    """A condition on pages and transactions alike, some of which have the same code."""
+    source = chance.choice(["any", "any", "screen", "transaction"])
+    return {"source": source, "where": {"node": chance.choice([*PAGES[:4], *TRANSACTIONS])}}
+
+
 def _draw(chance: random.Random, funnel_id: str) -> dict[str, Any]:
     def condition() -> dict[str, Any]:
+        if chance.random() < 0.1:
+            return of_node(chance)
         if chance.random() < 0.2:
             return {"source": "transaction", "where": {"transaction_code": chance.choice(TRANSACTIONS)}}
         pages = chance.sample(PAGES[:4], chance.choice([1, 1, 2]))

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.oracle.funnels import Event
+from tests.oracle.funnels import Event, of_node
 from tests.oracle.logs import EXIT, GAP, PAGES, TRANSACTIONS
 
 from journeymart.definitions.conditions import Condition
@@ -221,6 +221,8 @@ def document(rules: list[dict[str, Any]]) -> Document:
 
 def _draw(chance: random.Random, rule_id: str) -> dict[str, Any]:
     def condition() -> dict[str, Any]:
+        if chance.random() < 0.1:
+            return of_node(chance)
         if chance.random() < 0.2:
             return {"source": "transaction", "where": {"transaction_code": chance.choice(TRANSACTIONS)}}
         pages = chance.sample(PAGES[:4], chance.choice([1, 1, 2, 3]))

@@ -232,6 +232,17 @@ def test_what_is_not_known_of_a_customer_is_null(
         assert sorted(members & {"c1", "c4"}) == wanted, day
 
 
+@pytest.mark.parametrize(("source", "wanted"), [("transaction", {"c4"}), ("any", {"c4"}), ("screen", set())])
+def test_a_node_is_a_transaction_too(bank: Zone, source: str, wanted: set[str]) -> None:
+    """Only c4 has one, of the code T."""
+    assert customers_who_did(bank, {"source": source, "where": {"node": "T"}}) == wanted
+
+
+def customers_who_did(bank: Zone, condition: dict[str, Any]) -> set[str]:
+    segment = parse({"id": "SG-X", **HEAD, "all_of": [{"did": condition}]})
+    return {row[0] for row in adhoc.segment(bank.settings, segment, Scope()).rows}
+
+
 def asked(bank: Zone, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[dict[str, Any]]:
     """What the command line says."""
     monkeypatch.setattr(Settings, "load", lambda: bank.settings)

@@ -67,6 +67,13 @@ def test_any_source_has_null_for_what_it_does_not_know() -> None:
     assert compiled["campaign"].predicate == "((null::text is null) = true and f.channel = 'app')"
 
 
+def test_transactions_are_nodes_too() -> None:
+    assert predicate("transaction", node="TRF") == "(n.node = 'TRF')"
+    compiled = Condition(source="any", where={"node": "TRF"}).compiled()
+    assert compiled["screen"].predicate == compiled["transaction"].predicate == "(n.node = 'TRF')"
+    assert compiled["survey"].predicate == "(null::text = 'TRF')"
+
+
 def test_a_condition_that_keeps_values_is_another_one() -> None:
     plain = Condition(source="transaction", where={"transaction_code": "TRF"})
     keeping = KeepingCondition(source="transaction", where=plain.where, hold=("fields.account",), breakdown="channel")

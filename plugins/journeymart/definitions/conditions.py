@@ -70,6 +70,7 @@ FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "transaction": {
         "transaction_code": ("n.code", _TEXT),
+        "node": ("n.node", _TEXT),
         "channel": ("f.channel", _TEXT),
         "result_code": ("f.result_code", _TEXT),
         "currency": ("f.currency", _TEXT),
