@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from pydantic import ValidationError
-from tests.oracle.logs import GAP, PAGES, TRANSACTIONS, Item, Session, code_of, lines
+from tests.oracle.logs import GAP, NO_PAGE, PAGES, TRANSACTIONS, Item, Session, code_of, lines
 
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.funnels import Exclusion, Funnel, Step
@@ -36,11 +36,12 @@ class Event:
         """Whether a condition of the generated funnels holds."""
         source = ("screen", "transaction")[self.rank]
         code = ("page_code", "transaction_code")[self.rank]
-        values = {code: self.code, "node": self.code, "channel": self.channel}
+        values = {"node": self.code, "channel": self.channel} | ({} if self.code == NO_PAGE else {code: self.code})
         return condition.source in {"any", source} and all(
-            values.get(name) in (wanted if isinstance(wanted, list) else [wanted])
+            name not in values if wanted == {"is_null": True}
+            else values.get(name) in (wanted if isinstance(wanted, list) else [wanted])
             for name, wanted in condition.where.items()
-        )
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -362,9 +363,11 @@ def random_funnel(chance: random.Random, funnel_id: str) -> dict[str, Any]:
 
 
 def of_node(chance: random.Random) -> dict[str, Any]:
-    """A condition on pages and transactions alike, some of which have the same code."""
+    """A condition on pages and transactions alike, some of which have the same code, or on what has no page code."""
+    if chance.random() < 0.3:
+        return {"source": chance.choice(["any", "screen"]), "where": {"page_code": {"is_null": True}}}
     source = chance.choice(["any", "any", "screen", "transaction"])
-    return {"source": source, "where": {"node": chance.choice([*PAGES[:4], *TRANSACTIONS])}}
+    return {"source": source, "where": {"node": chance.choice([*PAGES, *TRANSACTIONS])}}
 
 
 def _draw(chance: random.Random, funnel_id: str) -> dict[str, Any]:

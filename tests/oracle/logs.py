@@ -26,8 +26,9 @@ FIRST_DATE = date(2024, 1, 1)
 SEOUL = ZoneInfo("Asia/Seoul")
 GAP = timedelta(minutes=30)
 
-PAGES = ("A", "B", "C", "D", "E")
-EXIT = ("E", "app")  # page and channel on which sessions are left
+NO_PAGE = "(none)"  # the node of an event that has neither page code nor address
+PAGES = ("A", "B", "C", "D", NO_PAGE)
+EXIT = (NO_PAGE, "app")  # page and channel on which sessions are left
 TRANSACTIONS = ("T", "A")  # a transaction may have the code of a page
 
 
@@ -139,7 +140,8 @@ def land(logs: list[list[Item]], landing: Path, shuffle_seed: int) -> list[list[
     _write(landing / "clickstream" / "all.ndjson", (
         {
             "event_id": f"e{line}", "event_time": at.isoformat(), "visitor_id": f"{number}-v{item.visitor}",
-            "customer_id": item.customer and f"{number}-c{item.customer}", "page_code": item.node,
+            "customer_id": item.customer and f"{number}-c{item.customer}",
+            "page_code": None if item.node == NO_PAGE else item.node,
             "channel": item.channel, "domain": item.domain, "device_type": item.device_type,
             "user_agent": "Mozilla/5.0", "action_type": action_of(item),
             "error_code": item.error and item.error[0], "error_page": item.error and item.error[1],

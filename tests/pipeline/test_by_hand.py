@@ -139,6 +139,11 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
          field: value, "channel": "web", "domain": "bank"}
         for number, (field, value) in enumerate({"page_code": "/home", "page_url": "https://bank/home"}.items())
     ])  # fmt: skip
+    zone.put("clickstream/none.ndjson", [
+        {"event_id": f"n{number}", "event_time": "2026-02-20T11:00:00+09:00", "visitor_id": f"none{number}",
+         "customer_id": customer, "page_code": page, "channel": "web", "domain": "bank"}
+        for number, (customer, page) in enumerate({"c6": None, "c7": "(none)"}.items())
+    ])  # fmt: skip
     zone.put("transactions/a.ndjson", [
         {"transaction_id": "t1", "transaction_time": "2026-03-02T10:10:00+09:00", "visitor_id": "late",
          "customer_id": "c4", "transaction_code": "T", "channel": "web"},
@@ -236,6 +241,17 @@ def test_what_is_not_known_of_a_customer_is_null(
 def test_a_node_is_a_transaction_too(bank: Zone, source: str, wanted: set[str]) -> None:
     """Only c4 has one, of the code T."""
     assert customers_who_did(bank, {"source": source, "where": {"node": "T"}}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [({"page_code": {"is_null": True}}, {"c6"}), ({"page_code": "(none)"}, {"c7"}), ({"node": "(none)"}, {"c6", "c7"})],
+)
+def test_what_has_no_page_has_no_page_code(bank: Zone, where: dict[str, Any], wanted: set[str]) -> None:
+    """c6 has an event with neither code nor address; of c7 the code itself reads like that."""
+    assert customers_who_did(bank, {"source": "screen", "where": where}) == wanted
+    codes = "select customer_id, node, page_code from mart.event where customer_id in ('c6', 'c7') order by 1"
+    assert bank.query(codes) == [("c6", "(none)", None), ("c7", "(none)", "(none)")]
 
 
 def customers_who_did(bank: Zone, condition: dict[str, Any]) -> set[str]:

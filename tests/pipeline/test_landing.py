@@ -232,7 +232,8 @@ def test_times_as_other_tools_write_them(zone: Zone, how: str, given: str, expec
         ({"page_url": "/a/0a1b2c3d-0000-4000-8000-0123456789ab"}, "url", "/a/:id"),
         ({"page_url": "app://main/home;jsessionid=12AB?x"}, "url", "/home"),
         ({"page_url": "https://b.example/" + "a" * 400}, "url", "/" + "a" * 255),
-        ({}, "page", "(none)"),
+        ({}, "url", "(none)"),
+        ({"page_code": "(none)"}, "page", "(none)"),
     ],
 )
 def test_the_node_of_an_event(zone: Zone, fields: dict[str, str], kind: str, code: str):

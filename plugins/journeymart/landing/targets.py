@@ -41,7 +41,7 @@ def _line_hash(*values: str) -> str:
 
 EVENT_HASH = _hash("event_id")
 NODE_CODE_LENGTH = 256
-NO_PAGE = "(none)"
+NO_PAGE = "(none)"  # in the place of an address, all of which begin with /
 JSON_COLUMNS = frozenset({"properties", "fields", "attributes", "answers"})
 
 
@@ -113,7 +113,8 @@ def _lookups(pages: Pages) -> list[str]:
     return [
         f"""
         create or replace temp table places as
-        select kind, place, case kind when 'url' then {clean_path("place", pages)} else place end as code
+        select kind, place,
+            case when starts_with(place, '/') and kind = 'url' then {clean_path("place", pages)} else place end as code
         from (select distinct kind, place from typed where problem is null)""",
         # Few events say where they came from: their own site is no referrer.
         f"""
@@ -155,7 +156,7 @@ CLICKSTREAM = Target(
     time="event_time",
     line_hash=f"xor(xor(event_hash, epoch_us(event_time)), row_id & {LINE_NO_MASK})",
     derived={
-        "kind": "case when page_code is null and page_url is not null then 'url' else 'page' end",
+        "kind": "case when page_code is null then 'url' else 'page' end",
         # Not coalesce, which works out its second value for every row.
         "place": f"case when page_code is not null then page_code when page_url is null then {text(NO_PAGE)}"
         f" else '/' || ltrim({_PATH}, '/') end",

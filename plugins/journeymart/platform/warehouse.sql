@@ -126,12 +126,17 @@ create table if not exists raw.customer (
 create table if not exists raw.node (                 -- what a path is made of
     node_id integer generated always as identity primary key,
     kind    text not null check (kind in ('page', 'url', 'transaction')),
-    code    text not null,                            -- page_code, cleaned path or transaction_code
+    code    text not null,                            -- page_code, cleaned path, (none) or transaction_code
     unique (kind, code)
 );
 -- Its name in paths: the code, with a mark where reports of paths use the word themselves (entry, exit, other).
 alter table raw.node add column if not exists
     node text not null generated always as (regexp_replace(code, '^(유입|이탈|기타)\**$', '\&*')) stored;
+-- What has neither page code nor address was a page whose code is (none).
+update raw.node as n set kind = 'url'
+where
+    n.kind = 'page' and n.code = '(none)'
+    and not exists (select from raw.node as u where u.kind = 'url' and u.code = '(none)');
 create table if not exists raw.node_name (            -- names seen per node; the latest is shown
     node_id integer not null references raw.node,
     name    text not null,
