@@ -683,7 +683,7 @@ create table if not exists ops.run (
 create table if not exists ops.publication (
     publication_id bigint generated always as identity primary key,
     run_id         text not null references ops.run,
-    watermark_at   timestamptz,                       -- latest event or transaction in mart
+    watermark_at   timestamptz,                       -- latest time of what has landed, but for consents
     checks_passed  integer not null,
     checks_failed  integer not null,                  -- warnings only: a critical failure does not publish
     definitions    text not null,                     -- hash of the definitions its numbers follow
