@@ -394,7 +394,7 @@ def _draw(chance: random.Random, funnel_id: str) -> dict[str, Any]:
             {"name": f"{number}", "optional": chance.random() < 0.3, **step} for number, step in enumerate(steps)
         ],
     }  # fmt: skip
-    if chance.random() < 0.4:
+    if chance.random() < (0.9 if content["exclusion_mode"] == "end_person" else 0.4):
         content["exclusions"] = [
             condition() | ({"from_step": chance.randint(1, 2), "to_step": chance.randint(2, 4)}
                            if chance.random() < 0.5 else {})
