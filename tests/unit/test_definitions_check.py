@@ -88,6 +88,10 @@ def test_the_command_says_the_same(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["definitions", "check", str(tmp_path), "--json"])
     assert done.exit_code == 1
     assert json.loads(done.stdout)["errors"] == [f"{tmp_path}/funnels.yml:2: funnels.0.steps: missing"]
+    by_option = CliRunner().invoke(app, ["definitions", "check", "--definitions", str(tmp_path), "--json"])
+    assert by_option.stdout == done.stdout
+    both = CliRunner().invoke(app, ["definitions", "check", str(tmp_path), "--definitions", "elsewhere"])
+    assert both.exit_code == 2, "one directory or the other"
     assert CliRunner().invoke(app, ["definitions", "check"]).stdout.endswith(" files, 0 errors, 0 warnings\n")
 
 

@@ -12,22 +12,23 @@ import typer
 from journeymart.settings import Settings
 
 app = typer.Typer()
-definitions = typer.Typer(help="Funnels, cohorts and what else is defined in YAML.", no_args_is_help=True)
-app.add_typer(definitions, name="definitions")
+group = typer.Typer(help="Funnels, cohorts and what else is defined in YAML.", no_args_is_help=True)
+app.add_typer(group, name="definitions")
 
 Directory = Annotated[Path | None, typer.Argument(help="Directory of definitions.  [default: the shipped ones]")]
+Definitions = Annotated[Path | None, typer.Option(help="The same directory, as the other commands take it.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 
 
-@definitions.command("check")
-def check(directory: Directory = None, as_json: Json = False) -> None:
+@group.command("check")
+def check(directory: Directory = None, definitions: Definitions = None, as_json: Json = False) -> None:
     """Read every definition and say what is wrong, with file, line and what may have been meant.
 
     Example: `journeymart definitions check my-definitions`
     """
     from journeymart.definitions.check import check as check_all  # noqa: PLC0415 - keeps --help quick
 
-    report = check_all(directory)
+    report = check_all(_one_of(directory, definitions))
     if as_json:
         print(json.dumps(asdict(report), ensure_ascii=False))
     else:
@@ -40,8 +41,8 @@ def check(directory: Directory = None, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@definitions.command("apply")
-def apply(directory: Directory = None, as_json: Json = False) -> None:
+@group.command("apply")
+def apply(directory: Directory = None, definitions: Definitions = None, as_json: Json = False) -> None:
     """Make changed definitions count: version them, compute them over the whole history, check and publish.
 
     What did not change is not computed again. Files that have landed meanwhile are published with it.
@@ -50,7 +51,7 @@ def apply(directory: Directory = None, as_json: Json = False) -> None:
     """
     from journeymart import pipeline  # noqa: PLC0415
 
-    result = pipeline.apply(Settings.load(), directory)
+    result = pipeline.apply(Settings.load(), _one_of(directory, definitions))
     if as_json:
         print(json.dumps(asdict(result), ensure_ascii=False, default=str))
         return
@@ -60,3 +61,9 @@ def apply(directory: Directory = None, as_json: Json = False) -> None:
         print("Nothing has changed.")
     else:
         print(f"Published run {result.publication.run_id}, scope {result.build.scope}.")
+
+
+def _one_of(argument: Path | None, option: Path | None) -> Path | None:
+    if argument is not None and option is not None and argument != option:
+        raise typer.BadParameter("name one directory, as an argument or with --definitions")
+    return argument or option
