@@ -216,3 +216,19 @@
     )
     {%- endif %}
 {%- endmacro %}
+
+{# Whether a session of an agent is one that the filters of a cell leave: channel, domain and device_type of a row l of
+   int_segment__leaf. #}
+{% macro is_of_agents(agent_key) -%}
+    (
+        not l.is_of_agents
+        or exists (
+            select from {{ source('raw', 'agent') }} as a
+            where
+                a.agent_key = {{ agent_key }}
+                and (l.channel is null or a.channel = l.channel)
+                and (l.domain is null or a.domain = l.domain)
+                and (l.device_type is null or a.device_type = l.device_type)
+        )
+    )
+{%- endmacro %}

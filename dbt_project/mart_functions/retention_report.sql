@@ -11,11 +11,10 @@ begin
     return query execute format($sql$
         select distinct d.person_key, raw.period_start($2, d.started_on)
         from (
-            select m.person_key, (m.matched_at at time zone (p.content ->> 'time_zone'))::date as started_on
+            select m.person_key, (m.matched_at at time zone mart.time_zone())::date as started_on
             from %s as m
             inner join mart.session_fact as s on s.visitor_key = m.visitor_key and s.started_at = m.started_at
             inner join raw.agent as a on a.agent_key = s.agent_key
-            inner join config.definition as p on p.kind = 'sessions' and p.retired_at is null
             where
                 m.condition_id = $1
                 and ($4 is null or a.channel = $4)

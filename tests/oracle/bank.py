@@ -23,7 +23,7 @@ Case = tuple[int, list[Session], random.Random]
 
 @dataclass
 class Bank:
-    """The mart, and the logs as the reference sees them: sessions and events of each; funnels and rules applied."""
+    """The mart, and the logs as the reference sees them: sessions and events of each; what is applied."""
 
     connection: psycopg.Connection
     number: int
@@ -32,6 +32,7 @@ class Bank:
     funnels: list[Funnel]
     content: dict[str, dict[str, Any]]  # as it stands in funnels.yml, by id
     rules: tuple[Rule, ...]
+    cells: dict[str, dict[str, Any]]  # what a segment of one cell of a report asks for, by id
     settings: Settings
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -227,17 +227,17 @@ def retention(history: History, cohort: str, report: Report, today: date, channe
     return cells
 
 
-def lifecycle(history: History, cohort: str, period: str, today: date) -> dict[tuple[date, str], int]:
+def lifecycle(history: History, cohort: str, period: str, today: date) -> dict[tuple[date, str], set[str]]:
     """(period, status) → persons."""
-    result: Counter[tuple[date, str]] = Counter()
-    for _, moments in history.until(today):
+    result: dict[tuple[date, str], set[str]] = defaultdict(set)
+    for person, moments in history.until(today):
         active = {begin_of(day, period) for day, code in moments if code in STARTS[cohort]}
         for begin in active:
             if begin == min(active):
-                result[begin, "new"] += 1
+                result[begin, "new"].add(person)
             else:
-                result[begin, "returning" if later(begin, period, -1) in active else "resurrecting"] += 1
+                result[begin, "returning" if later(begin, period, -1) in active else "resurrecting"].add(person)
             following = later(begin, period, 1)
             if following not in active and following <= today:
-                result[following, "dormant"] += 1
+                result[following, "dormant"].add(person)
     return dict(result)

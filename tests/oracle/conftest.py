@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.conftest import Warehouses
@@ -18,6 +19,7 @@ from journeymart.definitions.rules import parse_rules
 
 FUNNELS = 40  # per batch
 RULES = 40
+WAYS = 20
 LABEL = {"ko": "시험", "en": "Test"}
 # What means the same as the segments and the steps of paths that test_agreement.py asks for.
 AGREEING = [
@@ -59,6 +61,32 @@ SEGMENTS = [
     }.items()
 ]
 
+OUTCOMES = ("entered", "converted", "dropped", "still_open")
+
+
+def random_limits(chance: random.Random) -> dict[str, Any]:
+    """Filters of a report as a segment has them."""
+    days = sorted(logs.date_of(chance.randrange(logs.BATCH)).isoformat() for _ in range(2))
+    limits = {
+        "from": days[0], "to": days[1], "channel": chance.choice(["web", "app"]),
+        "domain": chance.choice(["one", "two"]), "device_type": chance.choice(["mobile", "desktop"]),
+    }  # fmt: skip
+    return {name: value for name, value in limits.items() if chance.random() < 0.3}
+
+
+def funnel_cell(chance: random.Random, funnel: dict[str, Any]) -> dict[str, Any]:
+    """A cell of the report on a funnel."""
+    cell = {"id": funnel["id"], "step": chance.randint(1, len(funnel["steps"])), "outcome": chance.choice(OUTCOMES)}
+    if "breakdown" in funnel and chance.random() < 0.7:
+        cell["breakdown"] = chance.choice(["web", "app", "(none)"])
+    return {**cell, **random_limits(chance)}
+
+
+def way(chance: random.Random) -> dict[str, Any]:
+    """Two pages after each other, of a report with filters."""
+    return {"through": chance.sample(logs.PAGES, 2), **random_limits(chance)}
+
+
 KPIS = [
     {"id": "KP-B", "label": LABEL, "owner": "tests", "count": {"source": "screen", "where": {"page_code": "B"}}},
     {"id": "KP-RATE", "label": LABEL, "owner": "tests", "count": {"source": "screen", "where": {"page_code": "B"}},
@@ -80,7 +108,11 @@ def bank(
     drawn = [rules.random_rule(chance, f"DR-{number}") for number in range(RULES)]
     (directory / "rules.yml").write_text(json.dumps({"rules": drawn}), encoding="utf-8")
     (directory / "funnels.yml").write_text(json.dumps({"funnels": content}), encoding="utf-8")
-    (directory / "segments.yml").write_text(json.dumps({"segments": SEGMENTS}), encoding="utf-8")
+    chance = random.Random(batch)
+    clauses = {f"SG-OF-{funnel['id']}": {"funnel": funnel_cell(chance, funnel)} for funnel in content}
+    clauses |= {f"SG-WAY-{number}": {"path": way(chance)} for number in range(WAYS)}
+    cells = [{"id": name, "label": LABEL, "owner": "tests", "all_of": [clause]} for name, clause in clauses.items()]
+    (directory / "segments.yml").write_text(json.dumps({"segments": SEGMENTS + cells}), encoding="utf-8")
     (directory / "kpis.yml").write_text(json.dumps({"kpis": KPIS}), encoding="utf-8")
     warehouse = warehouses.create()
     pipeline.run(warehouse, landing, definitions=directory)
@@ -93,6 +125,7 @@ def bank(
             [Funnel.model_validate(item) for item in content],
             {item["id"]: item for item in content},
             parse_rules(rules.document(drawn)),
+            clauses,
             warehouse,
         )
     warehouses.drop(warehouse)

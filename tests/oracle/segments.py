@@ -11,18 +11,37 @@ from tests.oracle.logs import SEOUL
 Stay = tuple[datetime, datetime | None]
 
 
+def fulfils(act: tuple[datetime, str, str | None], condition: dict[str, Any]) -> bool:
+    """Whether what somebody does, in a session of this channel or in none, is what a condition looks for."""
+    at, code, channel = act
+    day = at.astimezone(SEOUL).date().isoformat()
+    return all(
+        code in wanted
+        if name in {"page_code", "transaction_code"}
+        else channel == wanted
+        if name == "session.channel"
+        else wanted.get("gte", day) <= day <= wanted.get("lte", day)
+        for name, wanted in condition["where"].items()
+    )
+
+
 class Customer:
     """One customer of a log: what they do, and what is known of them from when on."""
 
     def __init__(self, history: History, person: str) -> None:
         # in UTC, where a day is always 24 hours
-        self.acts = [(at.astimezone(UTC), code) for at, who, code in history.moments if who == person]
+        self.acts = [
+            (at.astimezone(UTC), code, channel)
+            for (at, who, code), channel in zip(history.moments, history.channels, strict=True)
+            if who == person
+        ]
         self.grades = sorted(
             (datetime.combine(day, time(), SEOUL), grade)
             for (who, day), grade in history.grades.items()
             if who == person
         )
-        self.known_from = min(at for at, _ in [*self.acts, *self.grades])
+        self.changes = {at for at, _, _ in self.acts} | {at for at, _ in self.grades}
+        self.known_from = min(self.changes)
 
     def holds(self, clause: dict[str, Any], now: datetime) -> bool:
         """Whether a clause of a definition is true at a moment."""
@@ -40,9 +59,14 @@ class Customer:
         if "none_of" in clause:
             return not any(self.holds(part, now) for part in clause["none_of"])
         condition = clause.get("did") or clause["did_not"]
-        [codes] = condition["where"].values()
         within = timedelta(days=int(clause["within"].removesuffix("d"))) if "within" in clause else None
-        times = sum(code in codes and at <= now and (within is None or at > now - within) for at, code in self.acts)
+        acts = self.acts
+        if "after" in clause:
+            first = next((place for place, act in enumerate(acts) if fulfils(act, clause["after"])), len(acts))
+            acts = acts[first + 1 :]
+        times = sum(
+            fulfils(act, condition) and act[0] <= now and (within is None or act[0] > now - within) for act in acts
+        )
         if "did_not" in clause:
             return times == 0
         wanted = clause.get("times", {"gte": 1})
@@ -50,8 +74,7 @@ class Customer:
 
     def stays(self, segment: dict[str, Any]) -> list[Stay]:
         """When the customer belongs, from … until before."""
-        moments = {at for at, _ in [*self.acts, *self.grades]}
-        moments |= {at + timedelta(days=days) for at, _ in self.acts for days in (3, 7, 10, 14, 30)}
+        moments = self.changes | {at + timedelta(days=days) for at, _, _ in self.acts for days in (3, 7, 10, 14, 30)}
         found: list[Stay] = []
         since = None
         for now in sorted(moment for moment in moments if moment >= self.known_from):

@@ -70,6 +70,43 @@ def test_ways_saved_as_segments_have_the_customers_of_their_sessions(bank: Bank)
     assert sum(map(len, wanted.values())) > 10, "the ways are gone"  # a batch may lack the rarest
 
 
+ARGUMENTS = {"from": "from_date", "to": "to_date"}
+
+
+def test_a_cell_of_a_funnel_saved_as_a_segment_has_its_customers(bank: Bank) -> None:
+    """Whatever the funnel counts, by outcome, dates, value of the breakdown, channel, domain and device."""
+    found = 0
+    for segment_id, cell in ((name, clause["funnel"]) for name, clause in bank.cells.items() if "funnel" in clause):
+        asked = {ARGUMENTS.get(name, name): value for name, value in cell.items()}
+        asked["funnel_id"], asked["of_breakdown"] = asked.pop("id"), asked.pop("breakdown", None)
+        customers = {row[6] for row in bank.call("funnel_people", None, **asked)} - {None}
+        members = {row[0] for row in bank.call("segment_members", None, segment=segment_id)}
+        assert members == customers, (segment_id, cell, bank.content[cell["id"]])
+        found += len(members)
+    assert found > 50, "the cells are empty"
+
+
+def test_ways_saved_with_filters_have_the_customers_of_their_sessions(bank: Bank) -> None:
+    found = 0
+    for segment_id, way in ((name, clause["path"]) for name, clause in bank.cells.items() if "path" in clause):
+        first, then = way["through"]
+        customers = {
+            s.customer
+            for log in bank.sessions
+            for s in log
+            if first in s.nodes
+            and then in s.nodes[s.nodes.index(first) + 1 :]
+            and way.get("from", "") <= s.date.isoformat() <= way.get("to", "9999")
+            and all(
+                getattr(s, name) == way.get(name, getattr(s, name)) for name in ("channel", "domain", "device_type")
+            )
+        } - {None}
+        members = {row[0] for row in bank.call("segment_members", None, segment=segment_id)}
+        assert members == customers, (segment_id, way)
+        found += len(members)
+    assert found > 10, "the ways are gone"
+
+
 def test_a_comparison_has_the_moves_of_each_of_its_segments(bank: Bank) -> None:
     rows = bank.call("paths_compare", None, segment_a="SG-B", segment_b="SG-TWICE", depth=3, device_type="mobile")
     for segment, sessions in (("SG-B", 3), ("SG-TWICE", 4)):
@@ -88,6 +125,12 @@ def test_a_way_is_saved_as_a_segment(bank: Bank, tmp_path: Path, monkeypatch: py
     assert json.loads(shown.stdout) == [{"segment_id": "SG-NEW", "members": members}]
     [saved] = load_yaml("segments", tmp_path).parse(SegmentsFile).segments
     assert len(adhoc.segment(bank.settings, saved, Scope()).rows) == members
+    [cell] = json.loads(CliRunner().invoke(build_app(), [
+        "analyze", "funnel-people", "--id", "FN-SESSION", "--step", "2", "--outcome", "dropped", "--channel", "web",
+        "--save", str(file), "--save-as", "SG-CELL", "--json",
+    ]).stdout)  # fmt: skip
+    people = bank.call("funnel_people", None, funnel_id="FN-SESSION", step=2, outcome="dropped", channel="web")
+    assert cell == {"segment_id": "SG-CELL", "members": len({row[6] for row in people} - {None})}
     before = file.read_text(encoding="utf-8")
     again = CliRunner().invoke(build_app(), ask)
     assert "already has SG-NEW" in str(again.exception)

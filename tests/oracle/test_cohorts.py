@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import random
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +19,16 @@ import yaml
 from tests.oracle import cohorts, segments
 from tests.oracle.cohorts import Cells, History, Report
 from tests.oracle.logs import BATCHES
+from typer.testing import CliRunner
 
 from journeymart import pipeline
 from journeymart.analysis import AnalysisError, Scope, adhoc
+from journeymart.cli import build_app
 from journeymart.db import connect
+from journeymart.definitions import cells
+from journeymart.definitions.cohorts import Cohort, CohortsFile
+from journeymart.definitions.loader import load_yaml, read_document
+from journeymart.definitions.segments import SegmentsFile
 from journeymart.settings import Settings
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -29,16 +39,28 @@ DEFINED = {
     "CH-WEEK": Report("week", "unbounded", "every", 5),
     "CH-MONTH": Report("month", "bracket", "first", 3, (1, 3)),
 }
+CELLS = 60  # of reports, saved as segments
 Case = tuple[int, History, random.Random]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a report on one log: what a segment of it asks for, and who is in it."""
+
+    log: int
+    clauses: list[dict[str, Any]]
+    persons: set[str]
 
 
 class Bank:
     """A batch of logs in a published mart."""
 
     def __init__(
-        self, connection: psycopg.Connection, histories: list[History], number: int, settings: Settings
-    ) -> None:
+        self, connection: psycopg.Connection, histories: list[History], number: int, settings: Settings,
+        saved: dict[str, Cell],
+    ) -> None:  # fmt: skip
         self.connection, self.histories, self.number, self.settings = connection, histories, number, settings
+        self.saved = saved
 
     def cases(self) -> Iterator[Case]:
         """Each log with a source of chance of its own for the arguments."""
@@ -57,7 +79,7 @@ class Bank:
         return {row[:2]: row[2:] for row in rows}
 
     def watermark(self) -> date:
-        return max(at.date() for history in self.histories for at, _, _ in history.moments)
+        return watermark_of(self.histories)
 
 
 @pytest.fixture(scope="module", params=range(BATCHES))
@@ -66,10 +88,57 @@ def bank(
 ) -> Iterator[Bank]:
     landing = tmp_path_factory.mktemp("logs")
     histories = cohorts.land(cohorts.generate(request.param), landing, request.param)
+    cells_of_log = random_cells(histories, random.Random(request.param))
+    saved = {f"SG-CELL-{number}": cell for number, cell in enumerate(itertools.islice(cells_of_log, CELLS))}
+    directory = tmp_path_factory.mktemp("definitions")
+    shutil.copy(DEFINITIONS / "cohorts.yml", directory)
+    content = yaml.safe_load((DEFINITIONS / "segments.yml").read_text(encoding="utf-8"))["segments"]
+    head = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
+    content += [{"id": name, **head, "all_of": cell.clauses} for name, cell in saved.items()]
+    (directory / "segments.yml").write_text(json.dumps({"segments": content}), encoding="utf-8")
     warehouse = new_warehouse()
-    pipeline.run(warehouse, landing, definitions=DEFINITIONS)
+    pipeline.run(warehouse, landing, definitions=directory)
     with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
-        yield Bank(connection, histories, request.param, warehouse)
+        yield Bank(connection, histories, request.param, warehouse, saved)
+
+
+def watermark_of(histories: list[History]) -> date:
+    """The latest date on which something happens."""
+    return max(at.date() for history in histories for at, _, _ in history.moments)
+
+
+def random_cells(histories: list[History], chance: random.Random) -> Iterator[Cell]:
+    """Cells of reports on cohorts and of life cycles, without end."""
+    today = watermark_of(histories)
+    defined = {cohort.id: cohort for cohort in load_yaml("cohorts", DEFINITIONS).parse(CohortsFile).cohorts}
+    while True:
+        log, name, report = chance.randrange(len(histories)), chance.choice(list(DEFINED)), any_report(chance)
+        content = defined[name].model_dump(by_alias=True, mode="json", exclude_none=True)
+        cohort = Cohort.model_validate({**content, **asked(report), "brackets": report.brackets})
+        if chance.random() < 0.3:
+            statuses = cohorts.lifecycle(histories[log], name, report.period, today)
+            for begin, status in chance.sample(sorted(statuses), min(1, len(statuses))):
+                yield Cell(log, cells.lifecycle(cohort, begin, status), statuses[begin, status])
+            continue
+        channel = chance.choice([None, None, "web", "app"])
+        starts = {
+            begin: persons
+            for begin, persons in cohorts.members(histories[log], name, report, today, channel).items()
+            if persons
+        }
+        for begin in chance.sample(sorted(starts), min(1, len(starts))):
+            shown = [age for start, age in cohorts.retention(histories[log], name, report, today) if start == begin]
+            age, returned = chance.choice([None, 0, *shown]), chance.random() < 0.6
+            session = {} if channel is None else {"channel": channel}
+            yield Cell(
+                log,
+                cells.retention(cohort, begin, age=age, returned=returned, session=session),
+                {
+                    person
+                    for person, periods in starts[begin].items()
+                    if age is None or cohorts.is_in(periods, begin, age, report) == returned
+                },
+            )
 
 
 def any_report(chance: random.Random) -> Report:
@@ -159,7 +228,7 @@ def test_life_cycles(bank: Bank) -> None:
         begin, end = cohorts.first_day(number), cohorts.last_day(number)
         rows = bank.call("lifecycle_cells", cohort=cohort, period=period, from_date=begin, to_date=end)
         wanted = cohorts.lifecycle(history, cohort, period, min(end, bank.watermark()))
-        assert {row[:2]: row[2] for row in rows} == wanted, (number, cohort, period)
+        assert {row[:2]: row[2] for row in rows} == {cell: len(persons) for cell, persons in wanted.items()}
 
         period = DEFINED[cohort].period
         kept = bank.connection.execute(
@@ -168,7 +237,7 @@ def test_life_cycles(bank: Bank) -> None:
             (cohort, begin, end),
         ).fetchall()
         wanted = cohorts.lifecycle(history, cohort, period, min(end, bank.watermark()))
-        assert {row[:2]: row[2] for row in kept} == wanted, (number, cohort)
+        assert {row[:2]: row[2] for row in kept} == {cell: len(persons) for cell, persons in wanted.items()}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +259,7 @@ def test_wrong_arguments_are_refused(bank: Bank, arguments: dict[str, Any], mess
 
 
 def test_segments(bank: Bank) -> None:
-    """Everyone belongs from and until exactly when they do, on what is known and on what will be."""
+    """Everyone belongs from and until exactly when they do, on what is known and on what will be; to cells too."""
     definitions = yaml.safe_load((DEFINITIONS / "segments.yml").read_text(encoding="utf-8"))["segments"]
     found: dict[tuple[str, str], list[segments.Stay]] = defaultdict(list)
     # Who will only belong has no name in the mart yet.
@@ -205,16 +274,79 @@ def test_segments(bank: Bank) -> None:
         persons = {who for _, who, _ in history.moments} | {who for who, _ in history.grades}
         for person in persons - {f"{number}-p3"}:
             customer = segments.Customer(history, person)
-            for segment in definitions:
+            of_log = [{"id": name, "all_of": cell.clauses} for name, cell in bank.saved.items() if cell.log == number]
+            for segment in [*definitions, *of_log]:
                 wanted = customer.stays(segment)
-                assert found.pop((segment["id"], person), []) == wanted, (person, segment["id"])
+                assert found.pop((segment["id"], person), []) == wanted, (person, segment)
     assert found == {}
+
+
+def test_cells_saved_as_segments_have_their_customers(bank: Bank) -> None:
+    """Of cohorts and of life cycles, whatever is asked instead of what is defined."""
+    for segment_id, cell in bank.saved.items():
+        members = {row[0] for row in bank.call("segment_members", segment=segment_id)}
+        assert members == {person for person in cell.persons if not person.endswith("p3")}, (segment_id, cell)
+    assert sum(len(cell.persons) for cell in bank.saved.values()) > CELLS / 2, "the cells are empty"
+
+
+def asked_of_cli(*options: str) -> Any:
+    shown = CliRunner().invoke(build_app(), ["analyze", *options, "--json"], catch_exceptions=False)
+    return json.loads(shown.stdout)
+
+
+def test_cells_are_saved_from_the_command_line(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "load", lambda: bank.settings)
+    file = tmp_path / "segments.yml"
+    of_file = ["--definitions", str(DEFINITIONS), "--save", str(file)]
+    start, age, *_ = next(row for row in bank.call("retention_cells", cohort="CH-WEEK", channel="web") if row[3])
+    cell = ["retention", "--id", "CH-WEEK", "--people", str(start), "--channel", "web", *of_file]
+    for name, options in (("SIZE", []), ("RETURNED", ["--age", str(age)]), ("AWAY", ["--age", str(age), "--away"])):
+        [saved] = asked_of_cli(*cell, *options, "--save-as", f"SG-{name}")
+        people = bank.call(
+            "retention_people", cohort="CH-WEEK", cohort_start=start, channel="web",
+            age=None if name == "SIZE" else age, has_returned=name != "AWAY",
+        )  # fmt: skip
+        assert saved == {"segment_id": f"SG-{name}", "members": sum(row[1] is not None for row in people)}
+    history = next(
+        history for history in bank.histories if cohorts.lifecycle(history, "CH-DAY", "week", bank.watermark())
+    )
+    (begin, status), persons = min(cohorts.lifecycle(history, "CH-DAY", "week", bank.watermark()).items())
+    cell = ["lifecycle", "--id", "CH-DAY", "--period", "week", "--start", str(begin), "--status", status, *of_file]
+    [saved] = asked_of_cli(*cell, "--save-as", "SG-STATUS")
+    assert saved["members"] == sum(not person.endswith("p3") for person in persons)
+    found = read_document("segments", file).parse(SegmentsFile).segments
+    assert [segment.id for segment in found] == ["SG-SIZE", "SG-RETURNED", "SG-AWAY", "SG-STATUS"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--people", "1971-01-06"], "no week begins on 1971-01-06"),
+        (["--people", "1971-01-04", "--age", "6"], "the report has no age 6"),
+        (["--people", "1971-01-04", "--segment", "SG-EVER"], "--segment cannot be saved: add what SG-EVER asks for"),
+        (["--people", "1971-01-04", "--as-of", "1971-02-01"], "--save is of one cell as it is now"),
+        (["--age", "1"], "--save is of one cell as it is now"),
+        (["--people", "1971-01-04", "--definitions", "CHANGED"], "what is published of CH-WEEK does not follow"),
+    ],
+)
+def test_what_cannot_be_saved(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
+) -> None:
+    monkeypatch.setattr(Settings, "load", lambda: bank.settings)
+    changed = (DEFINITIONS / "cohorts.yml").read_text(encoding="utf-8").replace("ages: 5", "ages: 6")
+    (tmp_path / "cohorts.yml").write_text(changed, encoding="utf-8")
+    options = [str(tmp_path) if option == "CHANGED" else option for option in options]
+    where = [] if "--definitions" in options else ["--definitions", str(DEFINITIONS)]
+    file = tmp_path / "segments.yml"
+    with pytest.raises(AnalysisError, match=message):
+        asked_of_cli("retention", "--id", "CH-WEEK", *options, *where, "--save", str(file), "--save-as", "SG-NEW")
+    assert not file.exists()
 
 
 def test_segments_now_then_and_together(bank: Bank) -> None:
     """Members at the end of a date, sizes, and the filter that other analyses take."""
     sizes: dict[str, int] = dict(bank.connection.execute("select segment_id, members from mart.segment").fetchall())
-    assert len(sizes) == 13
+    assert len(sizes) == 13 + CELLS
     for segment_id, size in sizes.items():
         assert len(bank.call("segment_members", segment=segment_id)) == size, segment_id
     _, history = next((n, h) for n, h in enumerate(bank.histories) if h.grades)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def database(server: Settings) -> Any:
     with connect("jm_builder", settings=server) as connection:
         connection.execute(
             "create temporary table node (node_id integer, node text);"
-            "create temporary table definition (kind text, retired_at timestamptz, content jsonb)"
+            "create temporary table definition"
+            " (kind text, definition_id text, retired_at timestamptz, content jsonb)"
         )
         yield connection
         connection.rollback()
@@ -61,6 +63,13 @@ def takes(walk: Walk, path: list[str]) -> bool:
     return any(not rest or not walk.ends for rest in later) and not any(walk.not_then in rest for rest in later)
 
 
+limits: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(("channel", "domain", "device_type"), codes)
+    | {"from_date": st.dates(max_value=date(2026, 3, 2)), "to_date": st.dates(min_value=date(2026, 3, 3))},
+)
+
+
 @st.composite
 def asked(draw: st.DrawFn) -> tuple[Walk, list[str]]:
     known = draw(st.lists(codes, min_size=1, max_size=4, unique=True))
@@ -68,7 +77,9 @@ def asked(draw: st.DrawFn) -> tuple[Walk, list[str]]:
     through = tuple(draw(st.lists(one, min_size=1, max_size=3)))
     directly = draw(st.booleans())
     ends = draw(st.booleans())
+    limited: dict[str, Any] = dict(draw(limits))
     walk = Walk(
+        **limited,
         through=through,
         directly=directly,
         at_step=draw(st.none() | st.integers(1, 3)) if directly or len(through) == 1 else None,
@@ -84,7 +95,7 @@ def asked(draw: st.DrawFn) -> tuple[Walk, list[str]]:
 def test_a_hostile_path_is_only_ever_compared(database: psycopg.Connection, question: tuple[Walk, list[str]]) -> None:
     """A session is found when it takes the way by comparing names, and what becomes SQL holds none of them."""
     walk, path = question
-    content = segment(walk.model_dump(mode="json")).content()
+    content = segment(walk.model_dump(mode="json", by_alias=True)).content()
     [leaf] = content["leaves"]
     assert re.fullmatch(r"[0-9a-f]{16}", leaf["leaf_id"])
     assert content["expression"] == segment({"through": ["A"]}).content()["expression"].replace(
@@ -94,7 +105,7 @@ def test_a_hostile_path_is_only_ever_compared(database: psycopg.Connection, ques
     nodes = {code: number for number, code in enumerate(dict.fromkeys(path), start=1)}
     with database.cursor() as cursor:
         cursor.executemany("insert into node values (%s, %s)", [(number, code) for code, number in nodes.items()])
-        cursor.execute("insert into definition values ('segments', null, %s)", (Jsonb(content),))
+        cursor.execute("insert into definition values ('segments', 'SG-X', null, %s)", (Jsonb(content),))
         cursor.execute(
             "select coalesce(s.path ~ l.pattern and coalesce(s.path !~ l.forbidden, true), false)"  # noqa: S608 - our own
             f" from ({LEAVES}) as l cross join (select string_agg(raw.node_char(n), '' order by o)"
@@ -102,6 +113,31 @@ def test_a_hostile_path_is_only_ever_compared(database: psycopg.Connection, ques
             ([nodes[code] for code in path],),
         )
         assert cursor.fetchall() == [(takes(walk, path),)]
+
+
+@pytest.mark.postgres
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(limited=limits, breakdown=codes, kind=st.sampled_from(["path", "funnel"]))
+def test_hostile_filters_of_a_cell_are_only_ever_compared(
+    database: psycopg.Connection, limited: dict[str, Any], breakdown: str, kind: str
+) -> None:
+    """They come back from the database as they are, from a table and not from the text of a statement."""
+    own = {"id": "FN-X", "step": 2, "breakdown": breakdown} if kind == "funnel" else {"through": ["A"]}
+    content = parse({
+        "id": "SG-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "all_of": [{kind: {**own, **limited}}]
+    }).content()  # fmt: skip
+    one_leaf = r"\(+coalesce\(range_agg\(r\.valid\) filter \(where r\.leaf_id = '[0-9a-f]{16}'\), '\{\}'\)+"
+    assert re.fullmatch(one_leaf, content["expression"])
+    database.execute("delete from pg_temp.definition")
+    database.execute("insert into definition values ('segments', 'SG-X', null, %s)", (Jsonb(content),))
+    names = ("channel", "domain", "device_type")
+    columns = "channel, domain, device_type, is_of_agents, breakdown, from_date::text, to_date::text"
+    found = database.execute(f"select {columns} from ({LEAVES}) as l".encode()).fetchall()  # noqa: S608 - our own
+    assert found == [(
+        *(limited.get(name) for name in names), any(name in limited for name in names),
+        breakdown if kind == "funnel" else None,
+        str(limited.get("from_date", "-infinity")), str(limited.get("to_date", "infinity")),
+    )]  # fmt: skip
 
 
 def test_text_cannot_hold_what_the_database_cannot(tmp_path: Path) -> None:
@@ -117,7 +153,9 @@ def test_text_cannot_hold_what_the_database_cannot(tmp_path: Path) -> None:
             "{id: FN-ACCOUNT-OPENING}",
             r"segments\.yml:2: segments\.0: SG-X: there is no funnel FN-ACCOUNT-OPENING; did you",
         ),
-        ("{id: FN-ACCOUNT-OPEN, step: 30}", r"SG-X: FN-ACCOUNT-OPEN has \d steps and counts by person; segments hold"),
+        ("{id: FN-ACCOUNT-OPEN, step: 30}", r"SG-X: FN-ACCOUNT-OPEN has \d steps"),
+        ("{id: FN-ACCOUNT-OPEN, from: 2026-03-02, to: 2026-03-01}", "cannot be reached: from 2026-03-02 to 2026-03-01"),
+        ("{id: FN-ACCOUNT-OPEN, outcome: dropped}, within: 7d", "nobody is dropped at a moment; it is of now"),
     ],
 )
 def test_a_segment_of_a_step_that_a_funnel_does_not_have(tmp_path: Path, funnel: str, message: str) -> None:

@@ -22,7 +22,9 @@ with touched as (
         select
             m.person_key,
             min(m.matched_at) as first_at,
-            bool_or(m.condition_id in (select l.condition_id from {{ ref('int_segment__leaf') }} as l)) as is_asked
+            bool_or(m.condition_id in (
+                select unnest(array[l.condition_id, l.after_condition_id]) from {{ ref('int_segment__leaf') }} as l
+            )) as is_asked
         from (
             select
                 person_key,
@@ -47,17 +49,30 @@ with touched as (
             where s.customer_key = p.person_key and s.started_at <= p.first_at
         )
     union
-    select e.subject_key
+    select
+        -- a session that changes hands is among those above
+        case
+            when e.subject_key > 0 then e.subject_key
+            else (
+                select s.customer_key
+                from {{ ref('session_fact') }} as s
+                where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+            )
+        end as customer_key
     from (
         select
             funnel_id,
-            subject_key
+            subject_key,
+            visitor_key,
+            started_at
         from {{ computed('funnel_entry') }}
         union all
         select
             funnel_id,
-            subject_key
-        from {{ replaced('funnel_entry', 'funnel_id, subject_key') }} as gone
+            subject_key,
+            visitor_key,
+            started_at
+        from {{ replaced('funnel_entry', 'funnel_id, subject_key, visitor_key, started_at') }} as gone
     ) as e
     where e.funnel_id in (select l.funnel_id from {{ ref('int_segment__leaf') }} as l)
     union

@@ -10,8 +10,20 @@ with leaf as (
 select
     l.leaf ->> 'leaf_id' as leaf_id,
     l.leaf ->> 'condition_id' as condition_id,
+    l.leaf ->> 'after_condition_id' as after_condition_id,
     l.leaf #>> '{funnel,id}' as funnel_id,
     (l.leaf #>> '{funnel,step}')::integer as funnel_step,
+    -- the next step that is not optional, as reports take it; null after the last
+    f.next_step,
+    f.count_by,
+    coalesce(l.leaf #>> '{funnel,outcome}', 'entered') as outcome,
+    l.leaf #>> '{funnel,breakdown}' as breakdown,
+    coalesce((o.limits ->> 'from')::date, '-infinity') as from_date,
+    coalesce((o.limits ->> 'to')::date, 'infinity') as to_date,
+    o.limits ->> 'channel' as channel,
+    o.limits ->> 'domain' as domain,
+    o.limits ->> 'device_type' as device_type,
+    o.limits ?| array['channel', 'domain', 'device_type'] as is_of_agents,
     (l.leaf ->> 'at_least')::integer as at_least,
     make_interval(secs => (l.leaf ->> 'within_seconds')::double precision) as time_within,
     coalesce('^.{' || (l.leaf #>> '{path,at_step}')::integer - 1 || '}', '')
@@ -19,6 +31,18 @@ select
     || case when (l.leaf #>> '{path,ends}')::boolean then '$' else '' end as pattern,
     coalesce('^.{' || (l.leaf #>> '{path,at_step}')::integer - 1 || '}', '') || w.walk || '.*' || n.nodes as forbidden
 from leaf as l
+cross join lateral (select coalesce(l.leaf -> 'path', l.leaf -> 'funnel', '{}') as limits) as o
+left join lateral (
+    select
+        d.content ->> 'count_by' as count_by,
+        (
+            select min(s.step_no)
+            from jsonb_array_elements(d.content -> 'steps') with ordinality as s (step, step_no)
+            where s.step_no > (l.leaf #>> '{funnel,step}')::integer and not (s.step ->> 'optional')::boolean
+        ) as next_step
+    from {{ source('config', 'definition') }} as d
+    where d.kind = 'funnels' and d.retired_at is null and d.definition_id = l.leaf #>> '{funnel,id}'
+) as f on true
 left join lateral (
     select
         case when bool_and(c.nodes is not null) then

@@ -208,15 +208,7 @@ def retention(
     Raises DefinitionError for mistakes in the file, AnalysisError if it has several cohorts and none is named.
     """
     document = read_document("cohorts", path)
-    definition = _chosen(document, document.parse(CohortsFile).cohorts, cohort_id)
-    if instead:
-        content = definition.model_dump(by_alias=True, mode="json", exclude_none=True) | dict(instead)
-        if content["mode"] != "bracket":  # those of a mode that is replaced go with it, as in mart.retention_plan
-            del content["brackets"]
-        try:
-            definition = Cohort.model_validate(content)
-        except ValidationError as error:
-            raise AnalysisError("; ".join(item["msg"] for item in error.errors())) from error
+    definition = _replaced(_chosen(document, document.parse(CohortsFile).cohorts, cohort_id), instead or {})
     with _drafted(settings, [definition], COHORT_MODELS) as connection:
         return _result(
             connection.execute(
@@ -226,6 +218,37 @@ def retention(
                 scope.arguments() | {"as_of": as_of},
             )
         )
+
+
+def published_cohort(settings: Settings, document: Document, cohort_id: str, instead: Mapping[str, Any]) -> Cohort:
+    """A cohort of a file whose reports are those that are published; `instead` replaces its keys.
+
+    Raises AnalysisError if what is published follows another definition.
+    """
+    definition = _chosen(document, document.parse(CohortsFile).cohorts, cohort_id)
+    with connect("jm_dashboard", settings=settings) as connection:
+        published = connection.execute(
+            "select start_condition_id, return_condition_id, entry, period, mode, ages, brackets from mart.cohort"
+            " where cohort_id = %s",
+            (cohort_id,),
+        ).fetchone()
+    content = definition.content()
+    wanted = tuple(content[key] for key in ("start", "return", "entry", "period", "mode", "ages", "brackets"))
+    if published != wanted:
+        raise AnalysisError(f"what is published of {cohort_id} does not follow {document.path}: apply it, and run")
+    return _replaced(definition, instead)
+
+
+def _replaced(definition: Cohort, instead: Mapping[str, Any]) -> Cohort:
+    if not instead:
+        return definition
+    content = definition.model_dump(by_alias=True, mode="json", exclude_none=True) | dict(instead)
+    if content["mode"] != "bracket":  # those of a mode that is replaced go with it, as in mart.retention_plan
+        del content["brackets"]
+    try:
+        return Cohort.model_validate(content)
+    except ValidationError as error:
+        raise AnalysisError("; ".join(item["msg"] for item in error.errors())) from error
 
 
 def segment(
@@ -432,6 +455,11 @@ def _compute(
             [Jsonb(definition.content()) for definition in definitions],
         ),
     )
+    if isinstance(definitions[0], Segment):  # it may ask for funnels that are published
+        connection.execute(
+            "insert into definition select d.kind, d.definition_id, d.version, d.content, null"
+            f" {_PUBLISHED} where p.kind = 'funnels'"
+        )
     policy = connection.execute(f"select d.content {_PUBLISHED} where p.kind = 'sessions'").fetchone()
     if policy is None:
         raise AnalysisError("nothing has been published yet")

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
 from journeymart.analysis import AnalysisError, Result, Scope, call
 from journeymart.settings import Settings
+
+if TYPE_CHECKING:
+    from journeymart.definitions.cohorts import Cohort
 
 app = typer.Typer()
 analyze = typer.Typer(help="Analyses of the published mart.", no_args_is_help=True)
@@ -50,15 +53,43 @@ def _shared(
     return Request(Settings.load(), scope, definitions)
 
 
+@dataclass(frozen=True)
+class Saving:
+    """The segment that the customers behind a number become, and where it is written."""
+
+    file: Path | None
+    segment_id: str
+    label: str
+    owner: str
+
+
+def _saving(
+    save: Annotated[Path | None, typer.Option(help="Add the customers to this segments.yml, as a segment.")] = None,
+    save_as: Annotated[str | None, typer.Option(help="With --save: identifier of the segment, SG-….")] = None,
+    label: Annotated[str | None, typer.Option(help="What people read.  [default: the identifier]")] = None,
+    owner: Annotated[str, typer.Option(help="Which department it belongs to.")] = "analysis",
+) -> Saving | None:
+    """The options of analyses whose numbers can be saved."""
+    if (save is None) != (save_as is None):
+        raise typer.BadParameter("--save and --save-as go together")
+    return Saving(save, save_as, label or save_as, owner) if save and save_as else None
+
+
 def analysis(command: Callable[..., Result]) -> Callable[..., None]:
-    """Make a command of an analysis: its first parameter, the request, is read from the shared options; what it
-    returns is printed, as a table or with `--json` as a list of objects."""
-    shared = inspect.signature(_shared, eval_str=True).parameters
+    """Make a command of an analysis: its first parameter, the request, is read from the shared options, and `saving`,
+    if it has one, from those of saving; what it returns is printed, as a table or with `--json` as a list of objects.
+    """
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    can_save = any(item.name == "saving" for item in own)
+    own = [item for item in own if item.name != "saving"]
+    saved = inspect.signature(_saving, eval_str=True).parameters if can_save else {}
+    shared = inspect.signature(_shared, eval_str=True).parameters
 
     @functools.wraps(command)
     def run(*, as_json: bool, **options: Any) -> None:
         request = _shared(**{name: options.pop(name) for name in shared})
+        if can_save:
+            options["saving"] = _saving(**{name: options.pop(name) for name in saved})
         _show(command(request, **options), as_json=as_json)
 
     as_json = inspect.Parameter(
@@ -68,7 +99,7 @@ def analysis(command: Callable[..., Result]) -> Callable[..., None]:
         annotation=Annotated[bool, typer.Option("--json", help="A list of objects on stdout, one a row.")],
     )
     parameters = [
-        *(item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in (*own, *shared.values())),
+        *(item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in (*own, *saved.values(), *shared.values())),
         as_json,
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -266,20 +297,54 @@ def paths_segment(  # noqa: PLR0913, PLR0917 - each one is an option
 
     Example: `journeymart analyze paths segment --id SG-LEFT-OPENING --through ACO010,ACO020 --not-then ACO050`
     """
+    walk = {"through": through.split(","), "directly": directly, "at_step": at_step, "ends": ends, "not_then": not_then}
+    clauses = [{"path": {**walk, **_limits(request.scope)}}]
+    return _segment_of(request, clauses, Saving(save, segment_id, label or segment_id, owner))
+
+
+def _limits(scope: Scope) -> dict[str, Any]:
+    """The filters of sessions as a segment has them."""
+    return {name: value for name, value in scope.arguments().items() if name != "segment"}
+
+
+def _segment_of(request: Request, clauses: list[dict[str, Any]], saving: Saving) -> Result:
+    """How many customers a segment has that asks for all this; it is saved."""
     from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
     from journeymart.definitions import segments  # noqa: PLC0415 - keeps --help quick
 
-    scope = request.scope.arguments()
-    _not_here(scope, "paths segment", "channel", "domain", "device_type", "from_date", "to_date")
-    walk = {"through": through.split(","), "directly": directly, "at_step": at_step, "ends": ends, "not_then": not_then}
-    text = label or segment_id
+    if saving.file is not None and request.scope.segment is not None:
+        raise AnalysisError(
+            f"--segment cannot be saved: add what {request.scope.segment} asks for to the new segment's all_of yourself"
+        )
     definition = segments.parse({
-        "id": segment_id, "label": {"ko": text, "en": text}, "owner": owner, "all_of": [{"path": walk}],
+        "id": saving.segment_id, "label": {"ko": saving.label, "en": saving.label}, "owner": saving.owner,
+        "all_of": clauses,
     })  # fmt: skip
-    found = adhoc.segment(request.settings, definition, request.scope)
-    if save is not None:
-        segments.append(save, definition)
-    return Result(["segment_id", "members"], [(segment_id, len(found.rows))])
+    found = adhoc.segment(request.settings, definition, Scope(segment=request.scope.segment))
+    if saving.file is not None:
+        segments.append(saving.file, definition)
+    return Result(["segment_id", "members"], [(saving.segment_id, len(found.rows))])
+
+
+def _cell_of(
+    request: Request,
+    saving: Saving,
+    cohort_id: str,
+    instead: dict[str, Any],
+    cell: Callable[[Cohort], list[dict[str, Any]]],
+) -> Result:
+    """Save a cell of the report on a cohort, in which `instead` replaces what is defined."""
+    from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
+    from journeymart.definitions.loader import load_yaml  # noqa: PLC0415 - keeps --help quick
+
+    asked = {name: value for name, value in instead.items() if value is not None}
+    document = load_yaml("cohorts", request.definitions)
+    cohort = adhoc.published_cohort(request.settings, document, cohort_id, asked)
+    try:
+        clauses = cell(cohort)
+    except ValueError as error:
+        raise AnalysisError(str(error)) from error
+    return _segment_of(request, clauses, saving)
 
 
 class Period(StrEnum):
@@ -305,7 +370,16 @@ class Entry(StrEnum):
     FIRST = "first"
 
 
-Cohort = Annotated[str, typer.Option("--id", help="The cohort, as definitions/cohorts.yml names it.")]
+class Status(StrEnum):
+    """How somebody who ever started is doing in a period."""
+
+    NEW = "new"
+    RETURNING = "returning"
+    RESURRECTING = "resurrecting"
+    DORMANT = "dormant"
+
+
+CohortId = Annotated[str, typer.Option("--id", help="The cohort, as definitions/cohorts.yml names it.")]
 Id = Annotated[str | None, typer.Option("--id", help="One that is defined, or one of those in the file.")]
 PeriodOption = Annotated[Period | None, typer.Option(help="Other periods than the definition's.")]
 ModeOption = Annotated[Mode | None, typer.Option(help="When a return counts, if not as defined.")]
@@ -332,6 +406,7 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     ] = None,
     age: Annotated[int | None, typer.Option(help="With --people: only those who return at this age.")] = None,
     away: Annotated[bool, typer.Option("--away", help="With --age: those who do not return.")] = False,
+    saving: Saving | None = None,
 ) -> Result:
     """Of those who start in a period, how many return in later ones; with --people, who they are. --channel, --domain
     and --device-type: of those with a start of the period in such a session.
@@ -339,25 +414,39 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     Example: `journeymart analyze retention --id CH-LOGIN-WEEK --period month --mode unbounded`
     """
     scope = request.scope.arguments()
+    changed = {
+        "period": period,
+        "mode": mode,
+        "entry": entry,
+        "ages": ages,
+        "brackets": _numbers("--brackets", brackets),
+    }
+    if saving is not None and (definition is not None or cohort is None or cohort_start is None or as_of is not None):
+        raise AnalysisError(
+            "--save is of one cell as it is now: it takes --id and --people, no --definition and no --as-of"
+        )
     if definition is not None:
         if cohort_start is not None:
             raise AnalysisError("--people is of an applied cohort: apply the definition first")
         from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
 
-        instead = {
-            "period": period, "mode": mode, "entry": entry, "ages": ages, "brackets": _numbers("--brackets", brackets),
-        }  # fmt: skip
         return adhoc.retention(
             request.settings, definition, request.scope, as_of=as_of and as_of.date(), cohort_id=cohort,
-            instead={name: value for name, value in instead.items() if value is not None},
+            instead={name: value for name, value in changed.items() if value is not None},
         )  # fmt: skip
     if cohort is None:
         raise typer.BadParameter("name a cohort with --id, or a file with --definition")
+    if saving is not None and cohort_start is not None:
+        from journeymart.definitions import cells  # noqa: PLC0415 - keeps --help quick
+
+        session = {name: scope[name] for name in ("channel", "domain", "device_type") if scope[name] is not None}
+        begin = cohort_start.date()
+        return _cell_of(
+            request, saving, cohort, changed,
+            lambda plan: cells.retention(plan, begin, age=age, returned=not away, session=session),
+        )  # fmt: skip
     dates = {name: scope.pop(name) for name in ("from_date", "to_date")}
-    arguments = {
-        "cohort": cohort, "period": period, "mode": mode, "entry": entry, "ages": ages,
-        "brackets": _numbers("--brackets", brackets), "as_of": as_of and as_of.date(), **scope,
-    }  # fmt: skip
+    arguments = {"cohort": cohort, **changed, "as_of": as_of and as_of.date(), **scope}
     if cohort_start is None:
         return call(request.settings, "retention_cells", {**arguments, **dates})
     people = {"cohort_start": cohort_start.date(), "age": age, "has_returned": not away}
@@ -366,13 +455,30 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
 
 @analyze.command("lifecycle")
 @analysis
-def lifecycle(request: Request, cohort: Cohort, period: PeriodOption = None, as_of: AsOf = None) -> Result:
+def lifecycle(
+    request: Request,
+    cohort: CohortId,
+    period: PeriodOption = None,
+    as_of: AsOf = None,
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="With --save: first day of the cell's period.")
+    ] = None,
+    status: Annotated[Status | None, typer.Option(help="With --save: status of the cell.")] = None,
+    saving: Saving | None = None,
+) -> Result:
     """Who is new, returning, resurrecting or dormant in each period, by the starts of a cohort.
 
     Example: `journeymart analyze lifecycle --id CH-LOGIN-WEEK --period month`
     """
     scope = request.scope.arguments()
     _not_here(scope, "lifecycle", "channel", "domain", "device_type")
+    if (saving, start, status) != (None, None, None):
+        if saving is None or start is None or status is None or as_of is not None:
+            raise AnalysisError("--save is of one cell as it is now: it takes --start and --status, and no --as-of")
+        from journeymart.definitions import cells  # noqa: PLC0415 - keeps --help quick
+
+        begin = start.date()
+        return _cell_of(request, saving, cohort, {"period": period}, lambda plan: cells.lifecycle(plan, begin, status))
     return call(request.settings, "lifecycle_cells", {
         "cohort": cohort, "period": period, "as_of": as_of and as_of.date(), **scope
     })  # fmt: skip
@@ -625,11 +731,16 @@ def funnel_people(
     step: Annotated[int, typer.Option(help="Number of the step.")],
     outcome: Annotated[Outcome, typer.Option(help="What became of them at the step.")] = Outcome.ENTERED,
     breakdown: Annotated[str | None, typer.Option(help="Only those of this value of the breakdown.")] = None,
+    saving: Saving | None = None,
 ) -> Result:
-    """The people behind one number of a funnel.
+    """The people behind one number of a funnel; with --save, as a segment.
 
     Example: `journeymart analyze funnel-people --id FN-ACCOUNT-OPEN --step 3 --outcome dropped`
     """
+    if saving is not None:
+        cell = {"id": funnel_id, "step": step, "outcome": outcome.value, "breakdown": breakdown}
+        clauses = [{"funnel": {**cell, **_limits(request.scope)}}]
+        return _segment_of(request, clauses, saving)
     arguments = {"funnel_id": funnel_id, "step": step, "outcome": outcome, "of_breakdown": breakdown}
     return call(request.settings, "funnel_people", {**arguments, **request.scope.arguments()})
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from psycopg import sql
 from pydantic import Field, ValidationError, WithJsonSchema, model_validator
@@ -45,7 +46,24 @@ class Times(DefinitionModel):
         return self
 
 
-class Walk(DefinitionModel):
+class Limits(DefinitionModel):
+    """What the filters of a report leave: sessions of these dates, or entries into a funnel, both dates included, and
+    of this channel, domain and device; of an entry, those of its session."""
+
+    from_date: Annotated[date | None, Field(alias="from")] = None
+    to_date: Annotated[date | None, Field(alias="to")] = None
+    channel: str | None = None
+    domain: str | None = None
+    device_type: str | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Limits:
+        if self.from_date is not None and self.to_date is not None and self.from_date > self.to_date:
+            raise ValueError(f"cannot be reached: from {self.from_date} to {self.to_date}")
+        return self
+
+
+class Walk(Limits):
     """A way that a session takes: as `analyze paths` filters and shows them."""
 
     through: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_NODES)]  # pages and transactions, in order
@@ -63,11 +81,13 @@ class Walk(DefinitionModel):
         return self
 
 
-class Reached(DefinitionModel):
-    """A step of a funnel that counts persons: one cell of its report."""
+class Reached(Limits):
+    """A step of a funnel: one cell of its report."""
 
     id: Annotated[str, Field(pattern=r"^FN-[A-Z0-9-]{1,60}$")]
     step: Annotated[int, Field(ge=1, le=32)] = 1
+    outcome: Literal["entered", "converted", "dropped", "still_open"] | None = None  # none: entered
+    breakdown: str | None = None  # the value by which the funnel is broken down
 
 
 class Clause(DefinitionModel):
@@ -79,6 +99,7 @@ class Clause(DefinitionModel):
     customer: Annotated[dict[str, Any], WithJsonSchema({"type": "object"}), Field(min_length=1)] | None = None
     did: Condition | None = None
     did_not: Condition | None = None
+    after: Condition | None = None  # of did and did_not: only what comes after the first of these
     path: Walk | None = None
     funnel: Reached | None = None
     times: Times | None = None  # of did, path and funnel; at least once, if not said
@@ -94,6 +115,10 @@ class Clause(DefinitionModel):
             raise ValueError("times belongs to did, path and funnel")
         if self.within is not None and (*counted, self.did_not) == (None, None, None, None):
             raise ValueError("within belongs to did, did_not, path and funnel")
+        if self.after is not None and (self.did, self.did_not) == (None, None):
+            raise ValueError("after belongs to did and did_not")
+        if (self.times or self.within) and self.funnel and self.funnel.outcome in {"dropped", "still_open"}:
+            raise ValueError(f"times and within: nobody is {self.funnel.outcome} at a moment; it is of now")
         if self.within is not None and not self.within:
             raise ValueError("within must be longer than nothing")
         if self.customer is not None:
@@ -102,7 +127,7 @@ class Clause(DefinitionModel):
 
     def conditions(self) -> Iterator[Condition]:
         """Everything that must be matched."""
-        yield from (condition for condition in (self.did, self.did_not) if condition is not None)
+        yield from (condition for condition in (self.did, self.did_not, self.after) if condition is not None)
         for clause in self._clauses():
             yield from clause.conditions()
 
@@ -159,9 +184,11 @@ class Clause(DefinitionModel):
     def _at_least(self, count: int) -> dict[str, Any]:
         condition = self.did or self.did_not
         what: dict[str, Any] = {"condition_id": condition.condition_id} if condition else {}
+        if self.after is not None:
+            what["after_condition_id"] = self.after.condition_id
         for name in ("path", "funnel"):
             if (asked := getattr(self, name)) is not None:
-                what = {name: asked.model_dump(mode="json")}
+                what = {name: asked.model_dump(mode="json", by_alias=True, exclude_none=True)}
         within = None if self.within is None else self.within.total_seconds()
         return _leaf({**what, "at_least": count, "within_seconds": within})
 
@@ -187,9 +214,10 @@ class Segment(DefinitionModel):
             funnel = funnels.get(asked.id)
             if funnel is None:
                 return f"{self.id}: there is no funnel {asked.id}{suggestion(asked.id, funnels)}"
-            if funnel["count_by"] not in {"person", "attempt"} or asked.step > len(funnel["steps"]):
-                what = f"has {len(funnel['steps'])} steps and counts by {funnel['count_by']}"
-                return f"{self.id}: {asked.id} {what}; segments hold persons"
+            if asked.step > len(funnel["steps"]):
+                return f"{self.id}: {asked.id} has {len(funnel['steps'])} steps"
+            if asked.breakdown is not None and funnel["breakdown"] is None:
+                return f"{self.id}: {asked.id} has no breakdown"
         return None
 
     def content(self) -> dict[str, Any]:
@@ -226,7 +254,7 @@ def append(path: Path, segment: Segment) -> None:
     Raises DefinitionError, and leaves the file as it was, if the whole cannot be read afterwards.
     """
     before = path.read_text(encoding="utf-8") if path.exists() else "segments:\n"
-    item = segment.model_dump(mode="json", exclude_defaults=True)
+    item = segment.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     text = f"{before.rstrip()}\n  - {json.dumps(item, ensure_ascii=False)}\n"
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")

@@ -172,6 +172,11 @@ def days_of_touched(days: str) -> str:
     return f"select d.* from {days} as d"
 
 
+def is_of_agents(agent_key: str) -> str:
+    """Whether the filters of a cell leave a session."""
+    return f"({agent_key} is not null)"
+
+
 def look_up(relation: str, alias: str, condition: str) -> str:
     """A join."""
     return f"inner join {relation} as {alias} on {condition}"

@@ -1,0 +1,101 @@
+"""Cells of reports written as segments: what a segment has to ask for to hold the customers of one number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from journeymart.definitions.cohorts import Cohort
+from journeymart.definitions.conditions import Condition
+
+Clauses = list[dict[str, Any]]
+
+
+def retention(
+    cohort: Cohort, start: date, *, age: int | None = None, returned: bool = True, session: Mapping[str, str]
+) -> Clauses:
+    """Who starts in the period from `start`; with an age, who returns at it, or does not. `session`: only those with a
+    start of the period in a session with these fields.
+
+    Raises ValueError if the report has no such cell.
+    """
+    _check_start(cohort.period, start)
+    last = _period(cohort.period, start, 1) - timedelta(days=1)
+    starts = _during(cohort.start, start, last)
+    clauses: Clauses = [{"did": starts}]
+    if session:
+        clauses.append({"did": _during(cohort.start, start, last, session)})
+    if cohort.entry == "first":
+        clauses.append({"did_not": _during(cohort.start, None, start - timedelta(days=1))})
+    if age is not None:
+        until = _last_age(cohort, age)
+        returns = _during(
+            cohort.returns or cohort.start,
+            _period(cohort.period, start, age),
+            None if until is None else _period(cohort.period, start, until + 1) - timedelta(days=1),
+        )
+        # in the period of the start only what comes after it is a return
+        clauses.append({"did" if returned else "did_not": returns, **({} if age else {"after": starts})})
+    return clauses
+
+
+def lifecycle(cohort: Cohort, start: date, status: str) -> Clauses:
+    """Who is new, returning, resurrecting or dormant in the period from `start`.
+
+    Raises ValueError if no period begins then.
+    """
+    _check_start(cohort.period, start)
+    before = start - timedelta(days=1)
+    now = _during(cohort.start, start, _period(cohort.period, start, 1) - timedelta(days=1))
+    just_before = _during(cohort.start, _period(cohort.period, start, -1), before)
+    if status == "new":
+        return [{"did": now}, {"did_not": _during(cohort.start, None, before)}]
+    if status == "returning":
+        return [{"did": now}, {"did": just_before}]
+    if status == "dormant":
+        return [{"did": just_before}, {"did_not": now}]
+    long_before = _during(cohort.start, None, _period(cohort.period, start, -1) - timedelta(days=1))
+    return [{"did": now}, {"did_not": just_before}, {"did": long_before}]
+
+
+def _during(
+    condition: Condition, first: date | None, last: date | None, session: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The condition on these dates, both included, and in such sessions."""
+    limits: dict[str, Any] = {"date": dict(_dates(first, last))}
+    limits |= {f"session.{name}": value for name, value in (session or {}).items()}
+    # a field that the condition asks about already is asked about beside it
+    where = {"any_of": [condition.where]} if limits.keys() & condition.where.keys() else condition.where
+    return {"source": condition.source, "where": {**where, **limits}}
+
+
+def _dates(first: date | None, last: date | None) -> Iterator[tuple[str, str]]:
+    if first is not None:
+        yield "gte", first.isoformat()
+    if last is not None:
+        yield "lte", last.isoformat()
+
+
+def _last_age(cohort: Cohort, age: int) -> int | None:
+    """The last age that counts as this one; None: all later ones do."""
+    shown = (0, *cohort.brackets) if cohort.mode == "bracket" else range(cohort.ages + 1)
+    if age not in shown:
+        raise ValueError(f"the report has no age {age}")
+    if cohort.mode == "bracket":
+        return min([first - 1 for first in cohort.brackets if first > age] + [cohort.ages])
+    return None if cohort.mode == "unbounded" else age
+
+
+def _check_start(period: str, start: date) -> None:
+    if _period(period, start, 0) != start:
+        raise ValueError(f"no {period} begins on {start}")
+
+
+def _period(period: str, day: date, later: int) -> date:
+    """Where the period that many after that of a date begins; weeks begin on Monday."""
+    if period == "month":
+        months = day.year * 12 + day.month - 1 + later
+        return date(months // 12, months % 12 + 1, 1)
+    begin = day - timedelta(days=day.weekday()) if period == "week" else day
+    return begin + timedelta(days=later * (7 if period == "week" else 1))
