@@ -151,6 +151,41 @@ def test_an_empty_file_is_not_what_was_declared(zone: Zone):
     assert zone.land()[0].error == "clickstream/a.ndjson has 0 rows, but its .done declares 2"
 
 
+def test_a_name_that_is_not_utf8_stops_no_other_file(zone: Zone):
+    zone.put("clickstream/b.ndjson", [event(1)])
+    Path(os.fsdecode(os.fsencode(zone.directory / "clickstream") + b"/bad\xff.ndjson")).write_text(GOOD)
+    bad, good = sorted(zone.land(), key=lambda result: result.status, reverse=True)
+    assert (bad.status, bad.error) == (
+        "rejected", "clickstream/bad\\udcff.ndjson has a name that is not UTF-8",
+    )  # fmt: skip
+    assert (good.status, good.rows_loaded) == ("loaded", 1)
+    assert zone.land() == []
+
+
+def test_a_csv_whose_lines_end_with_cr_alone(zone: Zone):
+    header = "transaction_id,transaction_time,customer_id,transaction_code"
+    zone.put("transactions/a.csv", f"{header}\rx,2026-06-03T09:00:00,D1,TRANSFER\r")
+    zone.put("transactions/b.csv", f"{header}\nx,2026-06-03T09:00:00,D1,TRANSFER\n")
+    first, second = zone.land()
+    reason = "has a carriage return within its header; lines end with LF or CR LF"
+    assert (first.status, first.error) == ("rejected", f"transactions/a.csv {reason}")
+    assert (second.status, second.rows_loaded) == ("loaded", 1)
+
+
+@pytest.mark.parametrize("kind", [pa.time64("us"), pa.list_(pa.struct({"t": pa.time64("us")}))])
+def test_a_time_of_day_beyond_the_day(zone: Zone, kind: pa.DataType):
+    number = pa.array([10**16]).view(pa.time64("us"))
+    if kind != number.type:
+        number = pa.ListArray.from_arrays([0, 1], pa.StructArray.from_arrays([number], ["t"]))
+    rows = pa.Table.from_pylist([event(1)]).append_column("at", number)
+    parquet.write_table(rows, zone.put("clickstream/a.parquet", b""))
+    zone.put("clickstream/b.ndjson", [event(2)])
+    first, second = zone.land()
+    reason = "has a time that is not within a day in its column 'at'"
+    assert (first.status, first.error) == ("rejected", f"clickstream/a.parquet {reason}")
+    assert (second.status, second.rows_loaded) == ("loaded", 1)
+
+
 def test_times_that_do_not_exist_or_are_to_come(zone: Zone):
     """An hour that a clock skips is read with the offset before it; a time to come is kept, and DQ-RAW-TIME warns."""
     own = zone.define("sources: {clickstream: {time_zone: America/New_York}}")

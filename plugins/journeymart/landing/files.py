@@ -221,12 +221,15 @@ def _landing_file(landing: Path, name: str, source: Source, location: Path, stat
     compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     ending = next(iter(suffixes[-2:-1] if compression else suffixes[-1:]), "")
     file_format = FORMATS.get(ending, "unknown") if source.format == "by_name" else source.format
+    given = location.relative_to(landing).as_posix()
+    path = given.encode(errors="backslashreplace").decode()
     problem = None
-    if not stat.S_ISREG(status.st_mode):
+    if path != given:
+        problem = "has a name that is not UTF-8"
+    elif not stat.S_ISREG(status.st_mode):
         problem = "is not a regular file; links are not followed"
     elif file_format == "unknown":
         problem = f"has the unknown ending '{ending}'; known are {', '.join(FORMATS)}, each plain, .gz or .zst"
-    path = location.relative_to(landing).as_posix().encode(errors="backslashreplace").decode()
     return LandingFile(name, path, location, status.st_size, _modified_at(status), file_format, compression, problem)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from pyarrow import parquet
 
@@ -26,6 +27,7 @@ SEARCHED_BYTES = 2**18
 UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20
 PARQUET_ROWS = 65_536
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # Columns beside the file's own.
 LINE_NO = "_line_no"
 LINE = "_line"
@@ -114,6 +116,8 @@ def read_parquet(path: Path) -> Iterator[Chunk]:
         for batch in file.iter_batches(batch_size=min(PARQUET_ROWS, CHUNK_BYTES // max(widest, 1) + 1)):
             numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
             row += batch.num_rows
+            for name, column in zip(names, batch.columns, strict=True):
+                _check_times(name, column)
             yield Chunk(pa.Table.from_batches([batch]).add_column(0, LINE_NO, numbers))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejectedError(f"is not readable as Parquet: {_reason(error)}") from error
@@ -322,8 +326,11 @@ def _csv_record(text: str, delimiter: str, width: int) -> list[str] | None:
 
 
 def _header(line: str, delimiter: str) -> list[str]:
-    records = list(csv.reader([line], delimiter=delimiter))
-    names = [name.strip() for name in records[0]]
+    try:
+        [names] = csv.reader([line], delimiter=delimiter)
+    except csv.Error:
+        raise FileRejectedError("has a carriage return within its header; lines end with LF or CR LF") from None
+    names = [name.strip() for name in names]
     _check_names(names)
     return names
 
@@ -339,6 +346,20 @@ def _check_names(names: list[str]) -> None:
             raise FileRejectedError(f"has the same name for its columns {places[0]} and {places[1]}")
         if name in RESERVED:
             raise FileRejectedError(f"has a column named '{name}', which is reserved")
+
+
+def _check_times(name: str, column: pa.Array) -> None:
+    """Raise FileRejectedError for a time of day that is none, at any depth: DuckDB does not survive it."""
+    if pa.types.is_time(column.type):
+        day = 86_400 * PER_SECOND[column.type.unit]
+        numbers = pc.min_max(column.view(f"int{column.type.bit_width}")).as_py()
+        if numbers["min"] is not None and not (numbers["min"] >= 0 and numbers["max"] < day):
+            raise FileRejectedError(f"has a time that is not within a day in its column '{name}'")
+    elif pa.types.is_struct(column.type):
+        for member in column.flatten():
+            _check_times(name, member)
+    elif pa.types.is_nested(column.type):  # lists and maps
+        _check_times(name, column.flatten())
 
 
 def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[Reject]) -> Chunk:
