@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from journeymart.analysis import AnalysisError
 from journeymart.cli import build_app
 
 
@@ -23,9 +23,43 @@ def test_help_has_an_example(name: str) -> None:
         (["sessions", "--channel", "app"], "sessions are compared by date alone: --channel does not apply"),
         (["kpi", "--id", "KP-X", "--device-type", "mobile"], "kpi is about persons and has no --device-type"),
         (["retention", "--id", "CH-X", "--brackets", "1;2"], "--brackets takes numbers separated by commas, not '1;2'"),
+        (["retention", "--id", "CH-X", "--brackets", "0,2"], "--brackets takes numbers between 1 and 400, not '0,2'"),
+        (["retention", "--id", "CH-X", "--ages", "-1"], "'--ages': Input should be greater than or equal to 1"),
+        (["paths", "main", "--depth", "0"], "'--depth': Input should be greater than or equal to 1"),
+        (["paths", "main", "--top", "0"], "'--top': Input should be greater than or equal to 1"),
+        (
+            ["paths", "around", "--node", "A", "--before", "-1"],
+            "'--before': Input should be greater than",
+        ),
+        (
+            ["paths", "between", "--start", "A", "--end", "B", "--max-steps", f"{2**31}"],
+            "'--max-steps': Input should be less than",
+        ),
+        (["paths", "steps", "--nodes", ""], "--nodes takes codes separated by commas, not ''"),
+        (["paths", "main", "--from", "2026-03-02", "--to", "2026-03-01"], "--from lies after --to"),
     ],
 )
 def test_what_cannot_be_asked(options: list[str], message: str) -> None:
-    refused = CliRunner().invoke(build_app(), ["analyze", *options])
-    assert isinstance(refused.exception, AnalysisError)
-    assert message in str(refused.exception)
+    refused = CliRunner().invoke(build_app(), ["analyze", *options], standalone_mode=False)
+    assert isinstance(refused.exception, typer.BadParameter)
+    assert message in refused.exception.format_message()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["files", "--limit", f"{2**63}"], "'--limit'"),
+        (["quarantine", "list", "--limit", f"{2**31}"], "'--limit'"),
+        (["trace", "line", f"{2**31}", "1"], "'file_id'"),
+        (["trace", "line", "1", f"{2**32}"], "'line_no'"),
+        (["up", "--port-base", "70000"], "'--port-base': Input should be less than or equal to 65533"),
+        (["sample", "--out", ""], "'' is no directory"),
+        (["sample", "--out", "x", "--seed", f"{2**63}"], "seed must be between 0 and"),
+        (["sample", "--out", "x", "--start", "0001-01-01"], "start must lie between 1970-01-01 and"),
+        (["sample", "--out", "x", "--nodes", "100000"], "nodes must be between 1 and 30000"),
+    ],
+)
+def test_values_beyond_every_limit_are_wrong_usage(command: list[str], message: str) -> None:
+    refused = CliRunner().invoke(build_app(), command, standalone_mode=False)
+    assert isinstance(refused.exception, typer.BadParameter)
+    assert message in refused.exception.format_message()

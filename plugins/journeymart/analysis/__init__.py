@@ -71,6 +71,10 @@ def call(settings: Settings, function: str, arguments: Mapping[str, Any], role: 
     with connect(role, settings=settings) as connection:
         try:
             cursor = connection.execute(query, dict(arguments))
+        except psycopg.errors.UndefinedFunction as error:  # its message is the signature, which says nothing to people
+            raise AnalysisError(
+                "what is published here does not know this analysis; `journeymart run` renews it"
+            ) from error
         except (psycopg.DataError, psycopg.ProgrammingError) as error:
             raise AnalysisError(error.diag.message_primary or str(error)) from error
         return Result([column.name for column in cursor.description or ()], cursor.fetchall())

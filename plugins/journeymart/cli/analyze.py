@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from journeymart.analysis import AnalysisError, Result, Scope, call
+from journeymart.cli.numbers import number
 from journeymart.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ analyze = typer.Typer(help="Analyses of the published mart.", no_args_is_help=Tr
 paths = typer.Typer(help="Which ways sessions take.", no_args_is_help=True)
 app.add_typer(analyze, name="analyze")
 analyze.add_typer(paths, name="paths")
+
+# As far as schema mart goes: steps of a path, ages of a cohort.
+STEPS, AGES = 100, 400
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def _shared(
     definitions: Annotated[Path | None, typer.Option(help="Read definitions from here, where one is needed.")] = None,
 ) -> Request:
     """The options that all analyses share."""
+    if from_date and to_date and from_date > to_date:
+        raise typer.BadParameter("--from lies after --to")
     scope = Scope(from_date and from_date.date(), to_date and to_date.date(), channel, domain, segment, device_type)
     return Request(Settings.load(), scope, definitions)
 
@@ -147,8 +153,8 @@ KindOption = Annotated[Kind, typer.Option(help="What the node is.")]
 @analysis
 def paths_main(
     request: Request,
-    depth: Annotated[int, typer.Option(help="Number of steps.")] = 5,
-    top: Annotated[int, typer.Option(help="Nodes of a step that keep their name; the others are 기타.")] = 10,
+    depth: Annotated[int, number("Number of steps.", most=STEPS)] = 5,
+    top: Annotated[int, number("Nodes of a step that keep their name; the others are 기타.")] = 10,
 ) -> Result:
     """The ways that sessions take from their start.
 
@@ -163,8 +169,8 @@ def paths_around(
     request: Request,
     node: Node,
     kind: KindOption = Kind.PAGE,
-    before: Annotated[int, typer.Option(help="Steps before.")] = 2,
-    after: Annotated[int, typer.Option(help="Steps after.")] = 2,
+    before: Annotated[int, number("Steps before.", least=0, most=STEPS)] = 2,
+    after: Annotated[int, number("Steps after.", least=0, most=STEPS)] = 2,
     occurrence: Annotated[Occurrence, typer.Option(help="Which visits in a session count.")] = Occurrence.FIRST,
 ) -> Result:
     """Where sessions come from to a page, an error or a transaction, and where they go.
@@ -181,8 +187,8 @@ def paths_between(
     request: Request,
     start: Annotated[str, typer.Option(help="Code of the page or transaction to start from.")],
     end: Annotated[str, typer.Option(help="Code of the page or transaction to arrive at.")],
-    top: Annotated[int, typer.Option(help="Ways that are named; the others are 기타.")] = 10,
-    max_steps: Annotated[int | None, typer.Option(help="Arrive within so many steps.")] = None,
+    top: Annotated[int, number("Ways that are named; the others are 기타.")] = 10,
+    max_steps: Annotated[int | None, number("Arrive within so many steps.")] = None,
 ) -> Result:
     """What happens between two pages: the whole way, and how long it takes.
 
@@ -204,7 +210,7 @@ def paths_steps(
     """
     scope = request.scope.arguments()
     segment = scope.pop("segment")
-    arguments = {"nodes": nodes.split(","), "segments": ["all", *([segment] if segment else [])]}
+    arguments = {"nodes": _listed("--nodes", nodes), "segments": ["all", *([segment] if segment else [])]}
     return call(request.settings, "paths_steps", {**arguments, **scope})
 
 
@@ -214,7 +220,7 @@ def paths_next(
     request: Request,
     node: Node,
     kind: KindOption = Kind.PAGE,
-    top: Annotated[int, typer.Option(help="Next nodes that are named; the others are 기타.")] = 10,
+    top: Annotated[int, number("Next nodes that are named; the others are 기타.")] = 10,
 ) -> Result:
     """Which page follows a page, by visit, and how long people stayed before.
 
@@ -228,9 +234,9 @@ def paths_next(
 def paths_to_error(
     request: Request,
     error: Annotated[str, typer.Option(help="Code of the error, or of the page that it is about.")],
-    steps: Annotated[int, typer.Option(help="Moves before the error that make a way.")] = 2,
-    least: Annotated[int, typer.Option(help="Sessions that a way must have to be named.")] = 20,
-    top: Annotated[int, typer.Option(help="Ways that are named; the others are 기타.")] = 20,
+    steps: Annotated[int, number("Moves before the error that make a way.", least=0, most=STEPS)] = 2,
+    least: Annotated[int, number("Sessions that a way must have to be named.")] = 20,
+    top: Annotated[int, number("Ways that are named; the others are 기타.")] = 20,
 ) -> Result:
     """Which ways lead to an error more often than sessions meet it in general, by lift.
 
@@ -245,7 +251,7 @@ def paths_to_error(
 def paths_compare(
     request: Request,
     segment_b: Annotated[str | None, typer.Option("--with", help="The other segment.  [default: everyone]")] = None,
-    depth: Annotated[int, typer.Option(help="Number of steps.")] = 5,
+    depth: Annotated[int, number("Number of steps.", most=STEPS)] = 5,
 ) -> Result:
     """The main paths of --segment beside those of another segment, with the difference of the shares.
 
@@ -260,13 +266,13 @@ def paths_compare(
 @analysis
 def paths_people(
     request: Request,
-    step: Annotated[int, typer.Option(help="The step, as paths main or paths around numbers it.")],
+    step: Annotated[int, number("The step, as paths main or paths around numbers it.", least=-STEPS, most=STEPS)],
     from_node: Annotated[str | None, typer.Option(help="Where the move leads from.  [default: anywhere]")] = None,
     to_node: Annotated[str | None, typer.Option(help="Where the move leads to.  [default: anywhere]")] = None,
     node: Annotated[str | None, typer.Option(help="The node of paths around; without it, paths main.")] = None,
     kind: KindOption = Kind.PAGE,
     occurrence: Annotated[Occurrence, typer.Option(help="Which visits in a session count.")] = Occurrence.FIRST,
-    top: Annotated[int | None, typer.Option(help="The --top of paths main, for its row 기타.")] = None,
+    top: Annotated[int | None, number("The --top of paths main, for its row 기타.")] = None,
 ) -> Result:
     """The sessions behind one row of `paths main` or `paths around`.
 
@@ -286,7 +292,7 @@ def paths_segment(  # noqa: PLR0913, PLR0917 - each one is an option
     segment_id: Annotated[str, typer.Option("--id", help="Identifier of the new segment, SG-….")],
     through: Annotated[str, typer.Option(help="Pages or transactions in order, separated by commas.")],
     directly: Annotated[bool, typer.Option("--directly", help="Each right after the one before.")] = False,
-    at_step: Annotated[int | None, typer.Option(help="The first is this step of the session.")] = None,
+    at_step: Annotated[int | None, number("The first is this step of the session.", most=STEPS)] = None,
     ends: Annotated[bool, typer.Option("--ends", help="The session ends there: a cell of 이탈.")] = False,
     not_then: Annotated[str | None, typer.Option(help="And does not come here afterwards.")] = None,
     label: Annotated[str | None, typer.Option(help="What people read.  [default: the identifier]")] = None,
@@ -297,7 +303,8 @@ def paths_segment(  # noqa: PLR0913, PLR0917 - each one is an option
 
     Example: `journeymart analyze paths segment --id SG-LEFT-OPENING --through ACO010,ACO020 --not-then ACO050`
     """
-    walk = {"through": through.split(","), "directly": directly, "at_step": at_step, "ends": ends, "not_then": not_then}
+    nodes = _listed("--through", through)
+    walk = {"through": nodes, "directly": directly, "at_step": at_step, "ends": ends, "not_then": not_then}
     clauses = [{"path": {**walk, **_limits(request.scope)}}]
     return _segment_of(request, clauses, Saving(save, segment_id, label or segment_id, owner))
 
@@ -384,7 +391,7 @@ Id = Annotated[str | None, typer.Option("--id", help="One that is defined, or on
 PeriodOption = Annotated[Period | None, typer.Option(help="Other periods than the definition's.")]
 ModeOption = Annotated[Mode | None, typer.Option(help="When a return counts, if not as defined.")]
 EntryOption = Annotated[Entry | None, typer.Option(help="Who belongs to a period, if not as defined.")]
-Ages = Annotated[int | None, typer.Option(help="Last age shown, if not as defined.")]
+Ages = Annotated[int | None, number("Last age shown, if not as defined.", most=AGES)]
 Brackets = Annotated[str | None, typer.Option(help="First age of each bracket after the first, separated by commas.")]
 AsOf = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="As if nothing had happened afterwards.")]
 
@@ -404,7 +411,7 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     cohort_start: Annotated[
         datetime | None, typer.Option("--people", formats=["%Y-%m-%d"], help="List the persons of this period.")
     ] = None,
-    age: Annotated[int | None, typer.Option(help="With --people: only those who return at this age.")] = None,
+    age: Annotated[int | None, number("With --people: only those who return at this age.", least=0, most=AGES)] = None,
     away: Annotated[bool, typer.Option("--away", help="With --age: those who do not return.")] = False,
     saving: Saving | None = None,
 ) -> Result:
@@ -584,7 +591,7 @@ def sessions(request: Request) -> Result:
     scope = request.scope.arguments()
     for name in ("channel", "domain", "device_type", "segment"):
         if scope.pop(name) is not None:
-            raise AnalysisError(f"sessions are compared by date alone: --{name.replace('_', '-')} does not apply")
+            raise typer.BadParameter(f"sessions are compared by date alone: --{name.replace('_', '-')} does not apply")
     return call(request.settings, "session_difference", scope)
 
 
@@ -610,7 +617,7 @@ def journey(
         "customer": customer,
         "purpose": purpose,
         "from_at": datetime.combine(first, time(), zone) if first else "-infinity",
-        "to_at": datetime.combine(last + timedelta(days=1), time(), zone) if last else "infinity",
+        "to_at": datetime.combine(last + timedelta(days=1), time(), zone) if last and last < date.max else "infinity",
     }, role="jm_cs")  # fmt: skip
 
 
@@ -619,16 +626,26 @@ def _not_here(scope: dict[str, Any], name: str, *filters: str) -> None:
     for filter_name in filters:
         if scope.pop(filter_name) is not None:
             option = filter_name.removesuffix("_date").replace("_", "-")
-            raise AnalysisError(f"{name} is about persons and has no --{option}; it is a filter of sessions")
+            raise typer.BadParameter(f"{name} is about persons and has no --{option}; it is a filter of sessions")
 
 
 def _numbers(option: str, text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
-        return [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise AnalysisError(f"{option} takes numbers separated by commas, not {text!r}") from None
+        raise typer.BadParameter(f"{option} takes numbers separated by commas, not {text!r}") from None
+    if not all(1 <= item <= AGES for item in numbers):
+        raise typer.BadParameter(f"{option} takes numbers between 1 and {AGES}, not {text!r}")
+    return numbers
+
+
+def _listed(option: str, text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise typer.BadParameter(f"{option} takes codes separated by commas, not {text!r}")
+    return parts
 
 
 class Peer(StrEnum):
@@ -728,7 +745,7 @@ class Outcome(StrEnum):
 def funnel_people(
     request: Request,
     funnel_id: FunnelId,
-    step: Annotated[int, typer.Option(help="Number of the step.")],
+    step: Annotated[int, number("Number of the step.")],
     outcome: Annotated[Outcome, typer.Option(help="What became of them at the step.")] = Outcome.ENTERED,
     breakdown: Annotated[str | None, typer.Option(help="Only those of this value of the breakdown.")] = None,
     saving: Saving | None = None,
@@ -750,9 +767,9 @@ def funnel_people(
 def funnel_times(
     request: Request,
     funnel_id: FunnelId,
-    from_step: Annotated[int, typer.Option(help="From this step …")] = 1,
-    to_step: Annotated[int | None, typer.Option(help="… to this one.  [default: the last]")] = None,
-    bins: Annotated[int, typer.Option(help="Number of bins.")] = 10,
+    from_step: Annotated[int, number("From this step …")] = 1,
+    to_step: Annotated[int | None, number("… to this one.  [default: the last]")] = None,
+    bins: Annotated[int, number("Number of bins.", most=100)] = 10,
 ) -> Result:
     """How long it takes from one step of a funnel to another: the distribution.
 

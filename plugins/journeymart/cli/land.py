@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import typer
 
+from journeymart.cli.numbers import number
+
 app = typer.Typer()
 
 LANDING = typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.", file_okay=False)
@@ -95,7 +97,7 @@ COLUMNS = (
 @app.command()
 def files(
     source: Annotated[str | None, SOURCE] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many files, the latest first.")] = 50,
+    limit: Annotated[int, number("How many files, the latest first.")] = 50,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Show the file ledger, the latest file first.

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from journeymart.cli.numbers import number
 from journeymart.platform import local
 from journeymart.platform.postgres import Postgres
 from journeymart.settings import WAREHOUSE_ROLES, Settings
@@ -29,7 +30,12 @@ class Part(StrEnum):
 def up(
     only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None,
     port_base: Annotated[
-        int | None, typer.Option(help="PostgreSQL's port; Airflow and Superset take the next two.  [default: 54320]")
+        int | None,
+        number(
+            "PostgreSQL's port; Airflow and Superset take the next two.  [default: 54320]",
+            least=local.LOWEST_PORT_BASE,
+            most=local.HIGHEST_PORT_BASE,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import typer
 
+from journeymart.cli.numbers import number
+
 app = typer.Typer()
 quarantine = typer.Typer(help="Rejected lines: why, and once more.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
@@ -27,7 +29,7 @@ def list_(
     file: File = None,
     source: Source = None,
     reason: Reason = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many lines, those of the latest file first.")] = 50,
+    limit: Annotated[int, number("How many lines, those of the latest file first.")] = 50,
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Show values; this is recorded.")] = False,
     as_json: Json = False,
 ) -> None:

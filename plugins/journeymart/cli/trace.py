@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from journeymart.cli.numbers import INTEGER, LINES
+
 if TYPE_CHECKING:
     from journeymart.landing.trace import File, Line, Tracer
 
@@ -54,8 +56,8 @@ def transaction(
 
 @trace.command()
 def line(
-    file_id: Annotated[int, typer.Argument(min=1)],
-    line_no: Annotated[int, typer.Argument(min=1)],
+    file_id: Annotated[int, typer.Argument(min=1, max=INTEGER)],
+    line_no: Annotated[int, typer.Argument(min=1, max=LINES)],
     landing: Landing = None,
     unmasked: Unmasked = False,
     as_json: Json = False,

@@ -17,7 +17,8 @@ from journeymart.platform.superset import Superset
 from journeymart.platform.tool import Tool
 from journeymart.settings import DEFAULT_PORT_BASE, Settings, read_env_file
 
-_HIGHEST_PORT_BASE = 65533  # three ports from here
+LOWEST_PORT_BASE = 1024  # the first port that needs no privilege
+HIGHEST_PORT_BASE = 65533  # three ports from here
 
 
 def up(report: Callable[[str], None], *, port_base: int | None = None, only_postgres: bool = False) -> Settings:
@@ -100,8 +101,8 @@ def _configure(settings: Settings, port_base: int | None) -> Settings:
     addresses = settings.home / "platform.env"
     last = read_env_file(addresses).get("JOURNEYMART_PG_PORT")
     base = port_base or (int(last) if last else DEFAULT_PORT_BASE)
-    if not 1024 <= base <= _HIGHEST_PORT_BASE:  # noqa: PLR2004 (the first port that needs no privilege)
-        raise PlatformError(f"--port-base must be between 1024 and {_HIGHEST_PORT_BASE}")
+    if not LOWEST_PORT_BASE <= base <= HIGHEST_PORT_BASE:
+        raise PlatformError(f"--port-base must be between {LOWEST_PORT_BASE} and {HIGHEST_PORT_BASE}")
     if last and base != int(last) and Postgres(Settings.load()).is_healthy():
         raise PlatformError(f"the platform runs on --port-base {last}: `journeymart down` first")
     wanted = {

@@ -23,6 +23,8 @@ from journeymart.sample.truth import TruthBook
 from journeymart.sample.write import FORMATS, SUFFIX, write_clickstream, write_csv, write_done, write_ndjson, write_text
 
 DEFAULT_START: Final = dt.date(2026, 6, 1)
+EARLIEST_START: Final = dt.date(1970, 1, 1)
+LATEST_START: Final = dt.date(2200, 1, 1)
 BENCHMARK_NODES: Final = 300
 TRUTH: Final = "truth.json"
 # In the mixed format most days are NDJSON; one day a week each is Parquet and CSV.
@@ -57,14 +59,17 @@ class Spec:
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
         limits = (
-            ("customers", self.customers, MIN_CUSTOMERS),
-            ("days", self.days, 1),
-            ("seed", self.seed, 0),
-            ("file_events", self.file_events or 1, 1),
+            ("customers", self.customers, MIN_CUSTOMERS, 100_000_000),
+            ("days", self.days, 1, 36_500),
+            ("seed", self.seed, 0, 2**63 - 1),
+            ("nodes", self.nodes or 1, 1, 30_000),
+            ("file_events", self.file_events or 1, 1, 2**63 - 1),
         )
-        for name, value, least in limits:
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, not {value}")
+        for name, value, least, most in limits:
+            if not least <= value <= most:
+                raise ValueError(f"{name} must be between {least} and {most}, not {value}")
+        if not EARLIEST_START <= self.start <= LATEST_START:
+            raise ValueError(f"start must lie between {EARLIEST_START} and {LATEST_START}, not {self.start}")
         if not 1 <= self.from_day <= self.days:
             raise ValueError(f"from_day must lie between 1 and {self.days}, not {self.from_day}")
         if self.file_format not in FORMATS:
