@@ -33,7 +33,8 @@ begin
         cardinality(plan.brackets) = 0
         or plan.brackets <> array(select distinct b from unnest(plan.brackets) as b where b between 1 and plan.ages order by b)
     ) then
-        raise exception 'brackets must be rising first ages between 1 and %', plan.ages using errcode = '22023';
+        raise exception 'brackets must be rising first ages between 1 and %', plan.ages
+            using errcode = '22023', hint = 'mode bracket needs them where the cohort has none: --brackets 2,4,8';
     end if;
     return plan;
 end

@@ -7,6 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from journeymart.cli import build_app
+from journeymart.errors import JourneymartError
 
 
 @pytest.mark.parametrize("name", ["retention", "lifecycle", "segment", "overlap", "channels", "sessions", "journey"])
@@ -63,3 +64,11 @@ def test_values_beyond_every_limit_are_wrong_usage(command: list[str], message: 
     refused = CliRunner().invoke(build_app(), command, standalone_mode=False)
     assert isinstance(refused.exception, typer.BadParameter)
     assert message in refused.exception.format_message()
+
+
+def test_an_airflow_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNEYMART_AIRFLOW_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AIRFLOW_ADMIN_PASSWORD", "x")
+    refused = CliRunner().invoke(build_app(), ["trigger"])
+    assert isinstance(refused.exception, JourneymartError)
+    assert "no answer from Airflow at http://127.0.0.1:1; is it running?" in str(refused.exception)

@@ -76,5 +76,6 @@ def call(settings: Settings, function: str, arguments: Mapping[str, Any], role: 
                 "what is published here does not know this analysis; `journeymart run` renews it"
             ) from error
         except (psycopg.DataError, psycopg.ProgrammingError) as error:
-            raise AnalysisError(error.diag.message_primary or str(error)) from error
+            parts = filter(None, (error.diag.message_primary or str(error), error.diag.message_hint))
+            raise AnalysisError("; ".join(parts)) from error
         return Result([column.name for column in cursor.description or ()], cursor.fetchall())

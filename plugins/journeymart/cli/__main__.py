@@ -6,6 +6,8 @@ import gc
 import logging
 import sys
 
+import psycopg
+
 from journeymart.cli import build_app
 from journeymart.errors import JourneymartError
 
@@ -19,6 +21,9 @@ def main() -> None:
         build_app()(prog_name="journeymart")
     except JourneymartError as error:
         print(f"journeymart: {error}", file=sys.stderr)
+        sys.exit(1)
+    except (psycopg.OperationalError, OSError) as error:  # a server that went away, a disk that is full
+        print(f"journeymart: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
 
 

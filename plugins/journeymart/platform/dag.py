@@ -25,8 +25,18 @@ def run_dag(
     """Trigger `dag_id` and wait up to `seconds` for its end.
 
     Returns {run_id, state, url, tasks: {task_id: [state of each instance]}}; `report` receives a line for each task
-    that ends. Raises PlatformError if Airflow does not know the DAG yet after a minute, refuses, or time runs out.
+    that ends. Raises PlatformError if Airflow is not there, does not know the DAG yet after a minute, refuses, or time
+    runs out.
     """
+    try:
+        return _run_dag(settings, dag_id, seconds, report)
+    except requests.RequestException as error:
+        raise PlatformError(
+            f"no answer from Airflow at {settings.airflow_url}; is it running? (`journeymart status`, `journeymart up`)"
+        ) from error
+
+
+def _run_dag(settings: Settings, dag_id: str, seconds: float, report: Callable[[str], None]) -> dict[str, Any]:
     session = _login(settings)
     base = f"{settings.airflow_url}/api/v2/dags/{dag_id}"
     _wait_for(session, base, dag_id)
