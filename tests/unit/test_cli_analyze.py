@@ -72,3 +72,17 @@ def test_an_airflow_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatc
     refused = CliRunner().invoke(build_app(), ["trigger"])
     assert isinstance(refused.exception, JourneymartError)
     assert "no answer from Airflow at http://127.0.0.1:1; is it running?" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["", "analyze", "analyze paths", "definitions", "trace", "audience", "dashboards", "identity", "quarantine"],
+)
+def test_the_help_of_a_group_has_an_example(group: str) -> None:
+    shown = CliRunner().invoke(build_app(), [*group.split(), "--help"])
+    assert f"Example: journeymart {group}" in shown.stdout
+
+
+@pytest.mark.parametrize("command", ["down", "identity unlink", "identity link"])
+def test_every_command_has_a_result_for_machines(command: str) -> None:
+    assert "--json" in CliRunner().invoke(build_app(), [*command.split(), "--help"]).stdout

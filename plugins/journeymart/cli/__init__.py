@@ -11,12 +11,17 @@ import pkgutil
 
 import typer
 
+from journeymart.cli.groups import with_example
+
 
 def build_app() -> typer.Typer:
     """The application with the commands of every module of this package, in the modules' alphabetical order."""
     app = typer.Typer(
         name="journeymart",
-        help="Customer-behaviour data platform: from landed files to checked, published dashboards.",
+        help=with_example(
+            "Customer-behaviour data platform: from landed files to checked, published dashboards.",
+            "status",
+        ),
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode="markdown",

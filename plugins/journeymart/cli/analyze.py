@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from journeymart.analysis import AnalysisError, Result, Scope, call
+from journeymart.cli.groups import with_example
 from journeymart.cli.numbers import number
 from journeymart.settings import Settings
 
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from journeymart.definitions.cohorts import Cohort
 
 app = typer.Typer()
-analyze = typer.Typer(help="Analyses of the published mart.", no_args_is_help=True)
-paths = typer.Typer(help="Which ways sessions take.", no_args_is_help=True)
+analyze = typer.Typer(
+    help=with_example("Analyses of the published mart.", "analyze funnel --id FN-ACCOUNT-OPEN"), no_args_is_help=True
+)
+paths = typer.Typer(
+    help=with_example("Which ways sessions take.", "analyze paths main --depth 4"), no_args_is_help=True
+)
 app.add_typer(analyze, name="analyze")
 analyze.add_typer(paths, name="paths")
 

@@ -9,10 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from journeymart.cli.groups import with_example
 from journeymart.settings import Settings
 
 app = typer.Typer()
-audience = typer.Typer(help="Customers for campaign systems; see docs/integrate.md.", no_args_is_help=True)
+audience = typer.Typer(
+    help=with_example("Customers for campaign systems; see docs/integrate.md.", "audience list"), no_args_is_help=True
+)
 app.add_typer(audience, name="audience")
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]

@@ -8,14 +8,17 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="dashboards", help="Superset dashboards as code.", no_args_is_help=True)
+app = typer.Typer(name="dashboards", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.callback()
 def dashboards() -> None:
-    """Superset dashboards as code (docker/superset/assets)."""
+    """Superset dashboards as code (docker/superset/assets).
+
+    Example: `journeymart dashboards apply`
+    """
 
 
 @app.command()

@@ -9,10 +9,14 @@ from typing import Annotated
 
 import typer
 
+from journeymart.cli.groups import with_example
 from journeymart.settings import Settings
 
 app = typer.Typer()
-group = typer.Typer(help="Funnels, cohorts and what else is defined in YAML.", no_args_is_help=True)
+group = typer.Typer(
+    help=with_example("Funnels, cohorts and what else is defined in YAML.", "definitions check my-definitions"),
+    no_args_is_help=True,
+)
 app.add_typer(group, name="definitions")
 
 Directory = Annotated[Path | None, typer.Argument(help="Directory of definitions.  [default: the shipped ones]")]

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
+from journeymart.cli.groups import with_example
 from journeymart.identity import link, unlink
 from journeymart.settings import Settings
 
 app = typer.Typer()
-identity = typer.Typer(help="Whom sessions belong to; see mart.identity.", no_args_is_help=True)
+identity = typer.Typer(
+    help=with_example("Whom sessions belong to; see mart.identity.", "identity link --visitor v-123"),
+    no_args_is_help=True,
+)
 app.add_typer(identity, name="identity")
 
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 Visitor = Annotated[str, typer.Option(help="The visitor_id of the device.")]
 
 
 @identity.command("unlink")
-def unlink_(visitor: Visitor, reason: Annotated[str, typer.Option(help="Why; it is kept.")]) -> None:
+def unlink_(
+    visitor: Visitor, reason: Annotated[str, typer.Option(help="Why; it is kept.")], as_json: Json = False
+) -> None:
     """From the next run on, sessions without a login on this device belong to nobody.
 
     Example: `journeymart identity unlink --visitor v-123 --reason "branch kiosk"`
     """
     unlink(Settings.load(), visitor, reason)
-    typer.echo(f"{visitor}: unlinked; the next run publishes it")
+    _show(visitor, "unlinked", as_json)
 
 
 @identity.command("link")
-def link_(visitor: Visitor) -> None:
+def link_(visitor: Visitor, as_json: Json = False) -> None:
     """Take the decision back.
 
     Example: `journeymart identity link --visitor v-123`
     """
     link(Settings.load(), visitor)
-    typer.echo(f"{visitor}: linked again; the next run publishes it")
+    _show(visitor, "linked", as_json)
+
+
+def _show(visitor: str, decision: str, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"visitor_id": visitor, "decision": decision}, ensure_ascii=False))
+    else:
+        typer.echo(f"{visitor}: {decision}; the next run publishes it")

@@ -57,12 +57,14 @@ def up(
 
 
 @app.command()
-def down() -> None:
+def down(as_json: Json = False) -> None:
     """Stop everything that `up` started; the data stays.
 
     Example: `journeymart down`
     """
     local.down(_report)
+    if as_json:
+        _print_status(local.status(Settings.load()), as_json)
 
 
 @app.command()

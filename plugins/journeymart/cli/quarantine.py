@@ -12,10 +12,14 @@ from uuid import uuid4
 
 import typer
 
+from journeymart.cli.groups import with_example
 from journeymart.cli.numbers import number
 
 app = typer.Typer()
-quarantine = typer.Typer(help="Rejected lines: why, and once more.", no_args_is_help=True)
+quarantine = typer.Typer(
+    help=with_example("Rejected lines: why, and once more.", "quarantine list --source transactions"),
+    no_args_is_help=True,
+)
 app.add_typer(quarantine, name="quarantine")
 
 File = Annotated[str | None, typer.Option("--file", help="Only this file: its number or its path.")]

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from journeymart.cli.groups import with_example
 from journeymart.cli.numbers import INTEGER, LINES
 
 if TYPE_CHECKING:
     from journeymart.landing.trace import File, Line, Tracer
 
 app = typer.Typer()
-trace = typer.Typer(help="From a number back to its files and lines.", no_args_is_help=True)
+trace = typer.Typer(
+    help=with_example("From a number back to its files and lines.", "trace event e-1027"), no_args_is_help=True
+)
 app.add_typer(trace, name="trace")
 
 Landing = Annotated[Path | None, typer.Option(help="Landing zone, for files landed before there was an archive.")]
