@@ -461,6 +461,58 @@ def test_equal_files_of_one_run(zone: Zone):
     assert zone.value("select count(*) from raw.event") == 1
 
 
+@pytest.mark.parametrize(
+    ("done", "error"),
+    [
+        ({"rows": 99}, "has 2 rows, but its .done declares 99"),
+        ({"sha256": "00"}, "has the sha256 "),
+        ({"totals": {"amount": "9"}}, "has a total of amount of 3.5, but its .done declares 9"),
+        ({"totals": {"amout": "3.5"}}, "has a .done with a total of 'amout'"),
+    ],
+)
+def test_a_repeat_has_to_be_what_was_declared(zone: Zone, done: object, error: str):
+    rows = [transaction(1, amount="1.5"), transaction(2, amount="2")]
+    zone.put("transactions/a.ndjson", rows)
+    zone.put("transactions/b.ndjson", rows, done)
+    for statuses in (["loaded", "rejected"], ["rejected"]):  # in one run with its original, and later
+        results = zone.land()
+        assert [result.status for result in results] == statuses
+        assert (results[-1].error or "").startswith(f"transactions/b.ndjson {error}")
+        zone.put("transactions/b.ndjson", rows, done)
+    zone.put("transactions/b.ndjson", rows, {"rows": 2, "totals": {"amount": "3.50"}})
+    assert [result.status for result in zone.land()] == ["repeated"]
+
+
+def test_the_total_of_a_repeat_with_quarantined_lines(zone: Zone):
+    """The ledger has the totals of loaded rows only."""
+    rows = [transaction(1, amount="1.5"), transaction(2, amount="2", transaction_time="soon")]
+    zone.put("transactions/a.ndjson", rows)
+    zone.put("transactions/b.ndjson", rows, {"rows": 2})
+    zone.put("transactions/c.ndjson", rows, {"totals": {"amount": "3.5"}})
+    results = zone.land()
+    assert [result.status for result in results] == ["loaded", "repeated", "rejected"]
+    reason = "it repeats transactions/a.ndjson, of which lines are in quarantine or erased"
+    assert results[2].error == f"transactions/c.ndjson has a .done that cannot be checked: {reason}"
+    declared = {"totals": {"amount": "3.5"}}
+    rows[0]["amount"], rows[1]["amount"] = "1", "2.5"
+    zone.put("transactions/d.ndjson", rows, declared)
+    zone.put("transactions/e.ndjson", rows, declared)
+    assert [result.status for result in zone.land()] == ["loaded", "repeated"]
+
+
+def test_an_empty_file_repeats_an_empty_file_only_if_it_can_be_one(zone: Zone):
+    zone.put("clickstream/a.ndjson", b"")
+    zone.put("clickstream/b.ndjson", b"", {"rows": 1000})
+    zone.put("clickstream/c.parquet", b"")
+    zone.put("clickstream/d.ndjson", b"", {"rows": 0})
+    results = zone.land()
+    assert [result.status for result in results] == ["loaded", "rejected", "rejected", "repeated"]
+    assert [result.error for result in results[1:3]] == [
+        "clickstream/b.ndjson has 0 rows, but its .done declares 1000",
+        "clickstream/c.parquet is not readable as Parquet: it is empty",
+    ]
+
+
 def test_only_complete_files_are_discovered(zone: Zone):
     zone.put("clickstream/b/2.ndjson", [event(1)])
     zone.put("clickstream/a/1.csv.gz", "event_id\n")

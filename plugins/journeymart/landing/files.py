@@ -230,6 +230,8 @@ def _landing_file(landing: Path, name: str, source: Source, location: Path, stat
         problem = "is not a regular file; links are not followed"
     elif file_format == "unknown":
         problem = f"has the unknown ending '{ending}'; known are {', '.join(FORMATS)}, each plain, .gz or .zst"
+    elif file_format == "parquet" and not status.st_size:  # not a repeat of any other empty file
+        problem = "is not readable as Parquet: it is empty"
     return LandingFile(name, path, location, status.st_size, _modified_at(status), file_format, compression, problem)
 
 

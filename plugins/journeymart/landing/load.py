@@ -15,7 +15,7 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -274,9 +274,10 @@ class Loader:
             results = {}
             jobs: dict[int, LandingFile] = {}
             taken: dict[int, Content] = {}
+            repeats: list[tuple[LandingFile, Content]] = []
             for file, content, file_id in zip(files, contents, self._take(files, contents), strict=True):
                 if file_id is None:
-                    results[file.path] = self._repeat(file, content)
+                    repeats.append((file, content))
                 else:
                     jobs[file_id], taken[file_id] = file, content
             tallies = {file_id: Tally() for file_id in jobs}
@@ -286,8 +287,10 @@ class Loader:
                     tallies[file_id].add(tally)
             for file_id, file in jobs.items():
                 results[file.path] = self._checked(file, file_id, taken[file_id], tallies[file_id], target)
-            keep_all([content.copy for content in taken.values()])
             self._settle(tallies)
+            for file, content in repeats:  # their original may be one of these
+                results[file.path] = self._repeat(file, content, target)
+            keep_all([content.copy for content in taken.values()])
         return [results[file.path] for file in files]
 
     def _content(self, file: LandingFile) -> Content:
@@ -339,8 +342,11 @@ class Loader:
             self._plans[source] = hashlib.sha256(text.encode()).hexdigest()[:PLAN_HASH_LENGTH]
         return self._plans[source]
 
-    def _repeat(self, file: LandingFile, content: Content) -> FileResult:
-        """Record that the content is loaded already, unless another loader has taken the very same file."""
+    def _repeat(self, file: LandingFile, content: Content, target: Target) -> FileResult:
+        """Record that the content is loaded already, unless another loader has taken the very same file.
+
+        Raises FileRejectedError if what is known of the content differs from what is declared now.
+        """
         # Two loaders that get here with the same file record it once.
         self.warehouse.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{file.source}/{file.path}",))
         known = self.warehouse.execute(
@@ -353,13 +359,24 @@ class Loader:
         if known:
             return FileResult(file.source, file.path, "repeated", known[0])
         original = self.warehouse.execute(
-            "select file_id from raw.file where source = %s and sha256 = %s and status in ('loaded', 'superseded')"
+            "select file_id, path, rows_read, totals, declared, archived_sha256 is not null, rows_quarantined > 0"
+            " from raw.file where source = %s and sha256 = %s and status in ('loaded', 'superseded')"
             " order by status, file_id desc limit 1",
             (file.source, content.sha256),
         ).fetchone()
         if original is None:
             raise FileChangedError
-        file_id = self._insert(file, content, "repeated", repeat_of=original[0])
+        original_id, path, rows, totals, declared_then, is_erased, is_quarantined = original
+        declared = Declaration.read(content.declared, target.numbers)
+        then = Declaration.read(declared_then, target.numbers)  # and found right; the ledger counts what is loaded
+        unknown = declared.totals.keys() - then.totals.keys() if is_erased or is_quarantined else set()
+        if unknown or (is_erased and declared.rows is not None and then.rows is None):
+            raise FileRejectedError(
+                f"has a .done that cannot be checked: it repeats {path}, of which lines are in quarantine or erased"
+            )
+        known_totals = {number: Decimal(total) for number, total in totals.items()} | then.totals
+        _compare(declared, content.sha256, rows if then.rows is None else then.rows, known_totals)
+        file_id = self._insert(file, content, "repeated", repeat_of=original_id)
         return FileResult(file.source, file.path, "repeated", file_id)
 
     def _rows(
@@ -475,16 +492,7 @@ class Loader:
         """What became of a file, once what its sender declared is checked. Raises FileRejectedError on a difference."""
         declared = Declaration.read(content.declared, target.numbers)
         rows_read = tally.loaded + tally.quarantined
-        if declared.sha256 is not None and declared.sha256.lower() != content.sha256:
-            raise FileRejectedError(f"has the sha256 {content.sha256}, but its .done declares {declared.sha256[:80]}")
-        if declared.rows is not None and declared.rows != rows_read:
-            raise FileRejectedError(f"has {rows_read} rows, but its .done declares {declared.rows}")
-        for number, expected in declared.totals.items():
-            found = tally.all_totals.get(number, Decimal(0))
-            if found != expected:
-                raise FileRejectedError(
-                    f"has a total of {number} of {found.normalize():f}, but its .done declares {expected:f}"
-                )
+        _compare(declared, content.sha256, rows_read, tally.all_totals)
         if declared.supersedes is not None:
             self._supersede(file, file_id, declared.supersedes)
         return FileResult(
@@ -520,6 +528,20 @@ class Loader:
         if not corrected:
             raise FileRejectedError(
                 f"has a .done that supersedes '{other[:300]}', which is no loaded file of its source"
+            )
+
+
+def _compare(declared: Declaration, sha256: str, rows: int, totals: Mapping[str, Decimal]) -> None:
+    """Raise FileRejectedError if a content is not what its sender declares."""
+    if declared.sha256 is not None and declared.sha256.lower() != sha256:
+        raise FileRejectedError(f"has the sha256 {sha256}, but its .done declares {declared.sha256[:80]}")
+    if declared.rows is not None and declared.rows != rows:
+        raise FileRejectedError(f"has {rows} rows, but its .done declares {declared.rows}")
+    for number, expected in declared.totals.items():
+        found = totals.get(number, Decimal(0))
+        if found != expected:
+            raise FileRejectedError(
+                f"has a total of {number} of {found.normalize():f}, but its .done declares {expected:f}"
             )
 
 
