@@ -66,9 +66,27 @@ def test_a_step_that_nobody_can_reach(tmp_path: Path) -> None:
 
 
 def test_a_file_that_nobody_reads(tmp_path: Path) -> None:
-    assert errors(tmp_path, "funnels: []", "funels.yml") == [
-        "funels.yml: is not read; did you mean 'funnels'? (files end in .yml)"
-    ]
+    [message] = errors(tmp_path, "funnels: []", "funels.yml")
+    assert message.startswith("funels.yml: is not read; did you mean 'funnels'? (known names: audiences, ")
+    (tmp_path / "funels.yml").unlink()
+    assert errors(tmp_path, "funnels: []", "funnels.yaml") == ["funnels.yaml: is not read; files end in .yml"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("page_code: A", "page_cod: A", "funnels.yml:7: funnels.0.steps.0.where.page_cod: unknown field 'page_cod' of"),
+        ("{ko: 가, en: x}", "가", "funnels.yml:3: funnels.0.label: must be keys with values (en, ko), not '가'"),
+        ("steps:", "steps: A\n  #", "funnels.yml:6: funnels.0.steps: must be a list, not 'A'"),
+        ("  - {name: two", "  # {name: two", "funnels.yml:6: funnels.0.steps: needs at least 2, not 1"),
+    ],
+)
+def test_one_mistake_is_one_message_in_plain_words(tmp_path: Path, old: str, new: str, found: str) -> None:
+    text = (HEAD + STEPS).replace(old, new)
+    if "steps: A" in text:
+        text = text.partition("  #")[0]
+    [message] = errors(tmp_path, text)
+    assert message.startswith(found)
 
 
 def test_a_transaction_code_that_is_not_in_the_catalogue_is_a_warning(tmp_path: Path) -> None:

@@ -59,8 +59,11 @@ def check(directory: Path | None = None) -> Report:
     known = {path.stem for path in SHIPPED.glob("*.yml")}
     files = sorted((directory or SHIPPED).glob("*.y*ml"))
     for path in files:
-        if path.suffix != ".yml" or path.stem not in known:
-            errors[f"{path}: is not read{suggestion(path.stem, known)} (files end in .yml)"] = None
+        if path.stem not in known:
+            names = ", ".join(sorted(known))
+            errors[f"{path}: is not read{suggestion(path.stem, known)} (known names: {names})"] = None
+        elif path.suffix != ".yml":
+            errors[f"{path}: is not read; files end in .yml"] = None
     warnings = [] if errors or codes is None else [
         *_unknown_codes(directory, codes.transactions), *_overlapping_rules(directory)
     ]  # fmt: skip

@@ -87,6 +87,8 @@ class Document:
     def _explain(self, model: type[BaseModel], error: ValidationError) -> Iterator[str]:
         for item in error.errors(include_url=False):
             location = item["loc"]
+            if item["type"] == "too_short" and len(item["input"]) >= item["ctx"]["min_length"]:
+                continue  # it is too short without the item that has a mistake of its own
             if item["type"] == "extra_forbidden":
                 hint = suggestion(str(location[-1]), _keys_at(model, location[:-1]))
                 yield f"{self.where(location)}: unknown key{hint}"
@@ -94,6 +96,13 @@ class Document:
                 yield f"{self.where(location)}: missing"
             elif item["type"] == "string_type":
                 yield f"{self.where(location)}: must be text, not {item['input']!r}; put it in quotes"
+            elif item["type"] in {"model_type", "dict_type", "model_attributes_type"}:
+                keys = ", ".join(sorted(_keys_at(model, location)))
+                yield f"{self.where(location)}: must be keys with values{keys and f' ({keys})'}, not {item['input']!r}"
+            elif item["type"] in {"tuple_type", "list_type"}:
+                yield f"{self.where(location)}: must be a list, not {item['input']!r}"
+            elif item["type"] == "too_short":
+                yield f"{self.where(location)}: needs at least {item['ctx']['min_length']}, not {len(item['input'])}"
             else:
                 messages = getattr(item.get("ctx", {}).get("error"), "args", None) or [item["msg"]]
                 for message in messages:
