@@ -122,16 +122,17 @@ def _verdict(
     if rule.dwell is not None or rule.session_end:
         if completing.session is None or completing.session_end is None:
             return "broken", due, False
-        here = [e for e in log if e.rank == 0 and e.session == completing.session and _order(e) >= _order(completing)]
-        exits = [e.at for e in here if (e.code, e.channel) == EXIT]
+        later = [e for e in log if e.rank == 0 and e.visitor == completing.visitor and _order(e) >= _order(completing)]
         if rule.dwell is not None:
             due = completing.at + rule.dwell.gte
-            left = min([*exits, *(e.at for e in here if e.code != completing.code)], default=None)
-            if left is not None and left < due:
+            until_then = [e for e in later if e.at < due]
+            if any((e.code, e.channel) == EXIT or e.code != completing.code for e in until_then):
                 return "broken", due, False
-            certain = completing.session_end >= due
-            censored = left is None and not certain
+            # a session that began by then and went on until then, or longer
+            certain = any(e.session[1] <= due <= e.session_end for e in later if e.session and e.session_end)
+            censored = not certain
         else:
+            exits = [e.at for e in later if e.session == completing.session and (e.code, e.channel) == EXIT]
             due, certain = (exits[0], True) if exits else (completing.session_end + GAP, False)
     elif rule.absence is not None and rule.absence.within is not None:
         due = completing.at + rule.absence.within
@@ -259,7 +260,7 @@ def _draw(chance: random.Random, rule_id: str) -> dict[str, Any]:
         content["goal"] = condition() | {"within": chance.choice(["60s", "30m"])}
     ending = chance.choice(["nothing", "nothing", "absence", "session_end", "both", "dwell"])
     if ending == "dwell":
-        content["dwell"] = {"gte": chance.choice(["1s", "60s", "10m"])}
+        content["dwell"] = {"gte": chance.choice(["1s", "60s", "10m", "45m", "2h"])}
     if ending in {"session_end", "both"}:
         content["session_end"] = True
     if ending in {"absence", "both"}:

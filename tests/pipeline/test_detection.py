@@ -95,11 +95,12 @@ KEYS = {
 class Bank:
     """A landing zone with two rules, and who was detected."""
 
-    def __init__(self, settings: Settings, directory: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path, rules: str = RULES + HABIT) -> None:
         self.settings, self.landing, self.definitions = settings, directory / "landing", directory / "definitions"
         self.definitions.mkdir()
-        (self.definitions / "rules.yml").write_text(RULES + HABIT, encoding="utf-8")
-        (self.definitions / "audiences.yml").write_text(AUDIENCES, encoding="utf-8")
+        (self.definitions / "rules.yml").write_text(rules, encoding="utf-8")
+        if rules.startswith(RULES):
+            (self.definitions / "audiences.yml").write_text(AUDIENCES, encoding="utf-8")
         self.files = 0
 
     def run(self, *lines: dict[str, Any]) -> pipeline.Run:
@@ -424,3 +425,34 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
          "goal_reached": 0, "labelled": 1}
     ]  # fmt: skip
     check_request(bank)
+
+
+ENDINGS = """
+rules:
+  - id: DR-STAY
+    label: {ko: 머묾, en: Stay}
+    owner: tests
+    steps:
+      - {name: D, source: screen, where: {page_code: D}}
+    dwell: {gte: 1h}
+"""
+
+
+def test_what_fires_a_hit_may_be_in_another_session(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+    """The time-out is 30 minutes."""
+    bank = Bank(new_warehouse(), tmp_path, ENDINGS)
+    bank.run(
+        event("stays", "D", 0),
+        event("leaves", "D", 0), event("leaves", "E", 40),
+        event("heard", "D", 0), event("heard", "D", 40), event("heard", "D", 65),
+        event("other", "Z", 70),
+    )  # fmt: skip
+    kept = {"heard": (60, ["heard-D-0"], 1)}
+    assert bank.hits("DR-STAY") == kept | {"stays": (60, ["stays-D-0"], 1)}
+    censored = "select visitor_id from mart.detection where is_censored"
+    assert bank.rows(censored) == [("stays",)]
+
+    # what lands late is in a session of its own, and fulfils nothing
+    run = bank.run(event("stays", "E", 45))
+    assert run.build.scope == "changes"
+    assert bank.hits("DR-STAY") == kept

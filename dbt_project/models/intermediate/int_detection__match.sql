@@ -294,7 +294,7 @@ due as (
         end as due_at
     from followed as h
     inner join {{ ref('int_detection__rule') }} as r on h.history_no >> 32 = r.rule_no
-    -- until when it is known that the page was kept open, or the session went on
+    -- until when the session went on; of a dwell, the last session of the visitor that began by its end
     left join lateral (
         select
             f.ended_at,
@@ -304,8 +304,8 @@ due as (
                 inner join {{ source('raw', 'action') }} as a on e.action_id = a.action_id
                 where
                     e.visitor_key = h.visitor_key
-                    and e.started_at = h.started_at
-                    and e.event_at between h.matched_at and f.ended_at
+                    and e.event_at between h.matched_at and coalesce(h.matched_at + r.dwell, f.ended_at)
+                    and (r.dwell is not null or e.started_at = h.started_at)
                     and row(e.event_at, 0::smallint, e.row_id) >= row(h.matched_at, h.source_rank, h.row_id)
                     and (
                         a.action_type = 'exit'
@@ -323,7 +323,8 @@ due as (
             (r.dwell is not null or r.is_session_end)
             and (r.steps * 2)::smallint = any(h.places)
             and f.visitor_key = h.visitor_key
-            and f.started_at = h.started_at
+            and f.started_at between h.started_at and coalesce(h.matched_at + r.dwell, h.started_at)
+        order by f.started_at desc
         limit 1
     ) as s on true
 )
@@ -349,5 +350,5 @@ select
         when due_at < {{ watermark() }} then 'fires'
         else 'open'
     end as verdict,
-    coalesce(is_dwell and left_at is null and ended_at < due_at, false) as is_censored
+    coalesce(is_dwell and ended_at < due_at, false) as is_censored
 from due
