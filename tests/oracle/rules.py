@@ -57,14 +57,17 @@ def hits(rule: Rule, log: list[Event], watermark: datetime) -> list[Hit]:
             if rule.cooldown is not None and last is not None and detected_at - last < rule.cooldown:
                 continue
             last = detected_at
-            reported.append(Hit(person, detected_at, first.at, completing.at, censored, _goal(rule, own, detected_at)))
+            reported.append(
+                Hit(person, detected_at, first.at, completing.at, censored, _goal(rule, own, detected_at, completing))
+            )
     return reported
 
 
-def _goal(rule: Rule, own: list[Event], detected_at: datetime) -> datetime | None:
+def _goal(rule: Rule, own: list[Event], detected_at: datetime, completing: Event) -> datetime | None:
     if rule.goal is None:
         return None
-    reached = [e.at for e in own if e.fulfils(rule.goal) and detected_at < e.at <= detected_at + rule.goal.within]
+    after = [e for e in own if (e.at > detected_at if _waits(rule) else _order(e) > _order(completing))]
+    reached = [e.at for e in after if e.fulfils(rule.goal) and e.at <= detected_at + rule.goal.within]
     return min(reached, default=None)
 
 

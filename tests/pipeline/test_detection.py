@@ -436,6 +436,15 @@ rules:
       - {name: D, source: screen, where: {page_code: D}}
     dwell: {gte: 1h}
 """
+AT_ONCE = """
+rules:
+  - id: DR-GOAL
+    label: {ko: 목표, en: Goal}
+    owner: tests
+    steps:
+      - {name: GT, source: screen, where: {page_code: GT}}
+    goal: {source: transaction, where: {transaction_code: BUY}, within: 1d}
+"""
 
 
 def test_what_fires_a_hit_may_be_in_another_session(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
@@ -456,3 +465,9 @@ def test_what_fires_a_hit_may_be_in_another_session(new_warehouse: Callable[[], 
     run = bank.run(event("stays", "E", 45))
     assert run.build.scope == "changes"
     assert bank.hits("DR-STAY") == kept
+
+
+def test_what_comes_after_a_hit_may_happen_at_its_moment(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+    bank = Bank(new_warehouse(), tmp_path, AT_ONCE)
+    bank.run(event("buys", "GT", 60), transaction("buys", 60, 100))
+    assert bank.rows("select goal_at from mart.detection where rule_id = 'DR-GOAL'") == [(NINE + timedelta(hours=1),)]

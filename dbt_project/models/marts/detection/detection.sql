@@ -65,6 +65,7 @@ told as (
     group by hit_no
 ),
 
+-- After the hit: in the order of events where its last event fires it, later than its time where time does.
 goal as (
     select
         h.hit_no,
@@ -73,7 +74,10 @@ goal as (
     inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
     inner join {{ ref('int_detection__condition') }} as g on h.rule_id = g.rule_id and g.place = -1
     {{ look_up(ref('step_match'), 'm', 'm.condition_id = g.condition_id and m.person_key = h.subject_key'
-        ' and m.matched_at > h.detected_at and m.matched_at <= h.detected_at + r.goal_window') }}
+        ' and m.matched_at >= h.detected_at and m.matched_at <= h.detected_at + r.goal_window') }}
+    where
+        m.matched_at > h.detected_at
+        or (not r.is_deferred and row(m.source_rank, m.row_id) > row(h.source_rank, h.row_id))
     group by h.hit_no
 ),
 
