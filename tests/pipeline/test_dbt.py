@@ -124,9 +124,9 @@ def test_readers_can_read_and_nothing_else(empty_bank: Settings) -> None:
             with pytest.raises(Exception, match=r"permission denied|read-only"):
                 connection.execute(statement)
     with connect("jm_auditor", settings=empty_bank, autocommit=True) as connection:
-        connection.execute("select file_id, line_no, field, reason from raw.quarantine")
+        connection.execute("select file_id, line_no, field, reason from raw.quarantine_masked")
         with pytest.raises(Exception, match="permission denied"):
-            connection.execute("select line from raw.quarantine")
+            connection.execute("select reason from raw.quarantine")
 
 
 def test_a_run_repeated_later_publishes_what_came_since(empty_bank: Settings, tmp_path: Path) -> None:

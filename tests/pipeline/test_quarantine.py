@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
+from psycopg import sql
 from tests.pipeline.zone import Zone, event, transaction
 
 from journeymart.db import connect
@@ -40,6 +42,20 @@ def test_the_list_shows_shape_and_reason_but_no_value(zone: Zone):
     [line] = quarantined(Filter(reason="hover"), unmasked=True, settings=zone.settings)
     assert "홍길동" in (line.line or "")
     assert zone.query("select user_name, object from ops.access_log") == [("jm_builder", "raw.quarantine")]
+
+
+def test_no_reason_shows_a_value_to_an_auditor(zone: Zone):
+    zone.put("transactions/a.ndjson", [transaction(1, customer_id=["C0001", "it's C0002"])])
+    zone.land()
+    [[_, _, reason]] = zone.quarantine()
+    assert "C0001" in reason
+    [line] = quarantined(Filter(), settings=zone.settings)
+    assert (line.field, line.reason) == ("customer_id", "customer_id is not text: ….")
+    with connect("jm_auditor", autocommit=True, settings=zone.settings) as warehouse:
+        assert warehouse.execute("select reason from raw.replay_masked").fetchall() == []
+        for relation in (sql.Identifier("raw", "quarantine"), sql.Identifier("raw", "replay")):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                warehouse.execute(sql.SQL("select reason from {}").format(relation))
 
 
 def test_replay_lands_exactly_what_is_good_now_and_only_once(zone: Zone):

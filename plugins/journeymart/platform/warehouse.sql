@@ -104,15 +104,28 @@ create index if not exists erased_line_unpublished on raw.erased_line (row_id) w
 create or replace function raw.masked(line text) returns text
     language sql immutable parallel safe
     return regexp_replace(left(line, 1000), '[[:alnum:]](?![^"]*"\s*:)', 'x', 'g');
+-- A reason without the value it quotes.
+create or replace function raw.without_values(reason text) returns text
+    language sql immutable parallel safe
+    return regexp_replace(reason, '''.*''', '…');
 create or replace view raw.quarantine_masked as
 select
     file_id,
     line_no,
     source,
     field,
-    reason,
+    raw.without_values(reason) as reason,
     raw.masked(line) as line
 from raw.quarantine;
+create or replace view raw.replay_masked as
+select
+    row_id,
+    field,
+    raw.without_values(reason) as reason,
+    run_id,
+    replayed_at,
+    publication_id
+from raw.replay;
 
 -- Dictionaries: append-only, filled by landing before the rows that use them.
 create table if not exists raw.visitor (
@@ -801,8 +814,8 @@ grant execute on function raw.create_event_indexes(), raw.drop_event_indexes() t
 grant select on all tables in schema raw to jm_builder, jm_publisher;
 grant update (rows_duplicate, rows_bot, rows_mart, publication_id) on raw.file to jm_publisher;
 grant update (publication_id) on raw.replay to jm_publisher;
-grant select on raw.file, raw.file_day, raw.replay, raw.quarantine_masked to jm_auditor;
-grant select (file_id, line_no, source, field, reason) on raw.quarantine to jm_auditor;
+revoke all on raw.quarantine, raw.replay from jm_auditor; -- their reasons quote values
+grant select on raw.file, raw.file_day, raw.replay_masked, raw.quarantine_masked to jm_auditor;
 
 grant usage on schema ops to jm_loader, jm_builder, jm_publisher, jm_auditor;
 grant usage on schema raw, ops to jm_privacy;
