@@ -435,6 +435,26 @@ def test_dictionaries_waste_no_keys(zone: Zone):
     assert zone.value("select max(agent_key) from raw.agent") == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"properties": {"a": 1}, "zz": 2}, {"a": 1, "zz": 2}),
+        ({"properties": {"zz": 1}, "zz": 2, "b": 3}, {"zz": 1, "_line": {"zz": 2, "b": 3}}),
+        ({"properties": {"zz": {"a": 1}}, "zz": {"b": 2}}, {"zz": {"a": 1}, "_line": {"zz": {"b": 2}}}),
+        (
+            {"properties": {"zz": 1, "_line": 4}, "zz": 2},
+            {"properties": {"zz": 1, "_line": 4}, "_line": {"zz": 2}},
+        ),
+        ({"properties": 1, "_line": 4}, {"properties": 1, "_line": 4}),
+    ],
+)
+def test_what_has_no_field_is_kept_beside_properties_of_the_same_name(zone: Zone, fields: object, kept: object):
+    assert isinstance(fields, dict)
+    zone.put("clickstream/a.ndjson", [event(1, **fields)])
+    zone.land()
+    assert zone.query("select properties from raw.clickstream") == [(kept,)]
+
+
 # ── the ledger ──
 
 

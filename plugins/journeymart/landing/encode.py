@@ -49,6 +49,15 @@ PROPERTIES_OBJECT = """case
     when properties is null then '{}'
     when json_type(properties) = 'OBJECT' then properties
     else json_object('properties', properties::json) end"""
+# With the columns that are no field. If a name is in both, which a patch would merge, they stay apart under ALSO.
+ALSO = "_line"
+WITH_EXTRA = f"""case
+    when not list_has_any(json_keys({EXTRA}), json_keys({PROPERTIES_OBJECT}))
+        then json_merge_patch({EXTRA}, {PROPERTIES_OBJECT})
+    else json_merge_patch(json_object('{ALSO}', {EXTRA}::json), case
+        when json_exists({PROPERTIES_OBJECT}, '$.{ALSO}') then json_object('properties', properties::json)
+        else {PROPERTIES_OBJECT} end)
+    end"""
 # PostgreSQL refuses a value (NUL characters, JSON it cannot hold), so the file is worth a closer look.
 REFUSED = (
     psycopg.DataError,
@@ -257,7 +266,7 @@ class Encoder:
         if decoder.format == "ndjson":
             self._find_extra()
         self._typed.update(
-            {"properties": f"json_merge_patch({EXTRA}, {PROPERTIES_OBJECT})"},
+            {"properties": WITH_EXTRA},
             f"typed where {EXTRA} is not null and problem is null",
         )
 
