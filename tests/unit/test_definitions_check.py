@@ -73,6 +73,39 @@ def test_a_file_that_nobody_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("action_type: swipe", "action_type: cannot be reached: action_type is never 'swipe' (one of click, error, "),
+        (
+            "action_type: [view, submitt]",
+            "action_type.1: cannot be reached: action_type is never 'submitt'; did",
+        ),
+        (
+            "any_of: [{action_type: {eq: clik}}]",
+            "any_of.0.action_type.eq: cannot be reached: action_type is never 'cl",
+        ),
+        ("hour: 24", "hour: hour: cannot be reached: hours are 0 (midnight) to 23, not 24"),
+        ("hour: {gt: 23}", "hour: hour: cannot be reached: hours are 0 (midnight) to 23"),
+        ("weekday: [0, 6]", "weekday: weekday: cannot be reached: weekdays are 1 (Monday) to 7 (Sunday)"),
+    ],
+)
+def test_a_condition_that_nothing_fulfils(tmp_path: Path, where: str, found: str) -> None:
+    [message] = errors(tmp_path, HEAD + STEPS.replace("page_code: A", where))
+    assert message.startswith(f"funnels.yml:7: funnels.0.steps.0.where.{found}")
+
+
+def test_conditions_on_the_hour_that_something_fulfils(tmp_path: Path) -> None:
+    where = "hour: {gte: 22, lt: 24}, weekday: [6, 7], action_type: [click, submit]"
+    assert errors(tmp_path, HEAD + STEPS.replace("page_code: A", where)) == []
+
+
+def test_a_message_that_expires_at_once(tmp_path: Path) -> None:
+    rule = (SHIPPED / "rules.yml").read_text(encoding="utf-8")
+    message = errors(tmp_path, re.sub("expires: [0-9]+[a-z]", "expires: 0d", rule, count=1), "rules.yml")[0]
+    assert "action.expires: must be longer than nothing" in message
+
+
+@pytest.mark.parametrize(
     ("old", "new", "found"),
     [
         ("page_code: A", "page_cod: A", "funnels.yml:7: funnels.0.steps.0.where.page_cod: unknown field 'page_cod' of"),

@@ -17,7 +17,7 @@ from journeymart.definitions.packs import load_packs
 from journeymart.definitions.pages import load_pages
 from journeymart.definitions.rules import overlapping, parse_rules
 from journeymart.definitions.sessions import SessionsFile
-from journeymart.definitions.sources import load_sources
+from journeymart.definitions.sources import Sources, load_sources
 from journeymart.definitions.transactions import load_transactions
 
 
@@ -55,6 +55,8 @@ def check(directory: Path | None = None) -> Report:
     for kind, file in KINDS.items():
         attempt(lambda kind=kind, file=file: load_yaml(kind, directory).parse(file))  # type: ignore[misc]
     attempt(lambda: load_definitions(directory))
+    if sources is not None and not errors:
+        errors.update(dict.fromkeys(_values_never_there(directory, sources)))
     attempt(lambda: load_packs(directory))
     known = {path.stem for path in SHIPPED.glob("*.yml")}
     files = sorted((directory or SHIPPED).glob("*.y*ml"))
@@ -77,6 +79,46 @@ def _unknown_codes(directory: Path | None, known: Collection[str]) -> Iterator[s
         for at, value in _values(document.data, (), "transaction_code"):
             if value not in known:
                 yield f"{document.where(at)}: no transaction code '{value}' is defined{suggestion(value, known)}"
+
+
+# Which source of sources.yml the events of a condition's source come from.
+_LANDED = {
+    "screen": "clickstream", "transaction": "transactions", "consultation": "consultations",
+    "campaign": "campaign_sends", "subscription": "subscriptions", "survey": "survey_responses",
+}  # fmt: skip
+
+
+def _values_never_there(directory: Path | None, sources: Sources) -> Iterator[str]:
+    """Values that a field of a closed list never has: what is compared with them cannot be reached."""
+    for kind in KINDS:
+        document = load_yaml(kind, directory)
+        for at, source, where in _conditions(document.data, ()):
+            landed = list(_LANDED.values()) if source == "any" else [_LANDED[source]]
+            fields = [sources.sources[name].fields for name in landed if name in sources.sources]
+            for name in {name for each in fields for name in each}:
+                having = [each[name].allowed for each in fields if name in each]
+                if None in having:
+                    continue
+                allowed = sorted({value for each in having for value in each or ()})
+                for place, value in _values(where, at, name):
+                    if value not in allowed:
+                        hint = suggestion(value, allowed)
+                        yield (
+                            f"{document.where(place)}: cannot be reached: {name} is never '{value}'{hint}"
+                            f" (one of {', '.join(allowed)})"
+                        )
+
+
+def _conditions(value: Any, at: Location) -> Iterator[tuple[Location, str, Any]]:
+    """Every `where` of a document with its place and its source."""
+    if isinstance(value, dict):
+        if isinstance(value.get("source"), str) and "where" in value:
+            yield (*at, "where"), value["source"], value["where"]
+        for key, inner in value.items():
+            yield from _conditions(inner, (*at, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _conditions(inner, (*at, number))
 
 
 def _overlapping_rules(directory: Path | None) -> Iterator[str]:

@@ -136,6 +136,10 @@ SESSION_FIELDS = {
 # What says no more than which page and what kind of action: decided once for each of them, not for each event.
 _OF_NODE = {"page_code", "node", "action_type"}
 _MOMENT = {"hour": ("hour", _NUMBER), "weekday": ("isodow", _NUMBER), "date": ("", _DATE)}  # in business time
+_RANGES = {
+    "hour": (0, 23, "hours are 0 (midnight) to 23"),
+    "weekday": (1, 7, "weekdays are 1 (Monday) to 7 (Sunday)"),
+}
 _TIMES = {name for fields in FIELDS.values() for name, (_, kind) in fields.items() if kind == _TIME}
 # Of what Python reads, what the database reads too.
 _WRITTEN = {
@@ -447,6 +451,8 @@ class _Scope(NamedTuple):
             if operator != "is_null":
                 value = values if operator in _LISTS else values[0]  # noqa: PLW2901
             parts.append(_OPERATORS[operator](field.typed(kind), value))
+        if name in _RANGES:
+            _check_range(name, wanted)
         return sql.SQL(" and ").join(parts)
 
     def text(self, name: str) -> sql.Composable:
@@ -514,6 +520,15 @@ class _Scope(NamedTuple):
         if name == "inflow_channel":  # a session that came from nowhere came by itself
             lookup = sql.SQL("case when s.visitor_key is not null then coalesce({}, 'direct') end").format(lookup)
         return Expression(lookup, _TEXT)
+
+
+def _check_range(name: str, wanted: dict[str, Any]) -> None:
+    lowest, highest, words = _RANGES[name]
+    possible = list(range(lowest, highest + 1))
+    named = [wanted[operator] for operator in ("eq", "ne") if operator in wanted]
+    named += [item for operator in ("in", "not_in") for item in wanted.get(operator, ())]
+    if not set(possible).issuperset(named) or _excludes_itself({"in": possible, **wanted}):
+        raise ValueError(f"{name}: cannot be reached: {words}, not {json.dumps(wanted.get('eq', wanted))}")
 
 
 def _is_path(text: str) -> bool:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from journeymart.definitions.conditions import Condition, KeepingCondition, Source, check_names
 from journeymart.definitions.durations import MAX_TIMES, Cap, Duration
@@ -102,6 +102,12 @@ class Goal(Condition):
         return _plain(self)
 
 
+def _lasting(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be longer than nothing, or no message is ever shown; for example 1d")
+    return value
+
+
 TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
@@ -118,7 +124,7 @@ class Action(DefinitionModel):
     kind: Literal["popup", "survey", "redirect", "campaign"]
     message_id: MessageId | None = None
     target_url: Address | None = None
-    expires: Duration = timedelta(days=1)
+    expires: Annotated[Duration, AfterValidator(_lasting)] = timedelta(days=1)
     max_per_customer: Cap | None = None
     quiet_hours: QuietHours | None = None
     purpose: str | None = "marketing"  # the consent it needs; null: none, because it is part of the service
