@@ -1,7 +1,7 @@
 {{ config(key=['row_id']) }}
 -- depends_on: {{ ref('int_run__event') }}
 -- Clickstream ids are compared as text only where 64 bits of their hash agree.
-with repeated as materialized (
+with repeated as {{ '' if is_full() else 'materialized ' }}(
     {%- if is_full() %}
     select event_hash
     from {{ landed('event') }}
