@@ -12,7 +12,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,26 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Day:
+    """A date of the mart once it was rebuilt, and whether one of its numbers was another before."""
+
+    session_date: date
+    sessions: int
+    events: int
+    transactions: int
+    amount_krw: Decimal
+    is_changed: bool
+
+
+@dataclass(frozen=True)
+class Reprocessed:
+    """What rebuilding dates came to."""
+
+    publication: Publication
+    dates: list[Day]
+
+
+@dataclass(frozen=True)
 class Change:
     """A definition that came (`new`), changed (`changed`) or went (`retired`), with the version that counts."""
 
@@ -107,6 +128,45 @@ def run(
     publication = publish(settings, run_id)
     deliver(settings)
     return Run(run_id, pulls, files, built, checks, publication)
+
+
+def reprocess(settings: Settings, first: date, last: date, *, definitions: Path | None = None) -> Reprocessed:
+    """Rebuild the dates `first` to `last` (both included) from raw, and publish them; no file is landed.
+
+    Everything is computed anew with them: funnels, cohorts and counters of other dates are made of their sessions too.
+    Raises JourneymartError if a step fails; then readers keep what they had.
+    """
+    run_id = new_run_id()
+    before = _days(settings, first, last)
+    build(settings, run_id, definitions=definitions, full=True)
+    validate(settings, run_id)
+    publication = publish(settings, run_id)
+    deliver(settings)
+    after = _days(settings, first, last)
+    nothing = (0, 0, 0, Decimal(0))
+    dates = [
+        Day(day, *after.get(day, nothing), is_changed=before.get(day) != after.get(day))
+        for day in sorted(before.keys() | after.keys())
+    ]
+    return Reprocessed(publication, dates)
+
+
+def _days(settings: Settings, first: date, last: date) -> dict[date, tuple[int, int, int, Decimal]]:
+    """Sessions, events, transactions and won of them, by published date; nothing before the first publication."""
+    with connect("jm_builder", settings=settings) as connection:
+        known = connection.execute("select to_regclass('mart.session_daily') is not null").fetchone()
+        if known != (True,):
+            return {}
+        rows = connection.execute(
+            """
+            select session_date, sum(sessions)::bigint, sum(events)::bigint, sum(transactions)::bigint, sum(amount_krw)
+            from mart.session_daily
+            where session_date between %s and %s
+            group by session_date
+            """,
+            (first, last),
+        ).fetchall()
+    return {day: (sessions, events, transactions, amount) for day, sessions, events, transactions, amount in rows}
 
 
 def apply(settings: Settings, directory: Path | None = None) -> Applied:

@@ -81,7 +81,13 @@ def events_of(batch: list[list[Item]], shuffle_seed: int, sessions: list[list[Se
         for line, (number, at, item) in enumerate(landed):
             moment, visitor = at.astimezone(UTC), f"{number}-v{item.visitor}"
             reach = GAP if rank else timedelta(0)
-            of = [s for s in sessions[number] if s.visitor == visitor and s.started_at <= moment <= s.ended_at + reach]
+            of = [
+                s
+                for s in sessions[number]
+                if s.visitor == visitor
+                and s.started_at <= moment <= s.ended_at + reach
+                and (not rank or s.login in {None, f"{number}-c{item.customer or 1}"})
+            ]
             session = of[-1] if of else None
             if rank:
                 person = f"{number}-c{item.customer or 1}"

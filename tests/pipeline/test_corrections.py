@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from journeymart import pipeline
 from journeymart.cli import build_app
+from journeymart.db import connect
 from journeymart.erasure import erase
 from journeymart.landing.again import land_again
 from journeymart.landing.quarantine import Filter, replay
@@ -31,6 +32,32 @@ pytestmark = pytest.mark.postgres
 # Dictionaries keep what they have once seen, also what only a superseded file had.
 DICTIONARIES = {"node", "inflow", "bot_agent"}
 REPEATED_LINES = 0.15
+
+
+def test_dates_are_rebuilt_from_raw(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+    settings = new_warehouse()
+    zone = Zone(tmp_path / "landing", settings)
+    zone.put(
+        "clickstream/1.ndjson",
+        [event(n, event_time=f"2026-03-{day}T12:00:00+09:00") for n, day in enumerate((10, 11, 12))],
+    )
+    pipeline.run(settings, zone.directory)
+    sound = mart_by_name(settings)
+    with connect("jm_admin", settings=settings) as connection:  # a day that somebody has damaged
+        connection.execute("delete from mart.session_fact where session_date = '2026-03-11'")
+        connection.execute("update mart.session_daily set sessions = 9 where session_date = '2026-03-11'")
+    assert differences(mart_by_name(settings), sound) != {}
+
+    call = ["reprocess", "--from", "2026-03-11", "--to", "2026-03-12", "--json"]
+    with mock.patch.object(Settings, "load", return_value=settings):
+        result = CliRunner().invoke(build_app(), call)
+        assert CliRunner().invoke(build_app(), [*call[:2], "2026-03-13", *call[3:]]).exit_code == 2
+    assert result.exit_code == 0, result.output
+    days = json.loads(result.stdout)["dates"]
+    assert [(day["session_date"], day["sessions"], day["is_changed"]) for day in days] == [
+        ("2026-03-11", 1, True), ("2026-03-12", 1, False),
+    ]  # fmt: skip
+    assert differences(mart_by_name(settings), sound) == {}
 
 
 def test_a_declared_correction_is_recorded(zone: Zone):

@@ -136,6 +136,52 @@ def test_transactions_find_the_session_that_becomes_their_customers(
     assert differences(mart_by_name(settings), changed) == {}
 
 
+def test_what_another_customer_does_is_no_part_of_a_session(
+    new_warehouse: Callable[[], Settings], tmp_path: Path
+) -> None:
+    """Even on the same device: B's transfer would else be told of A, who may be called about it."""
+    settings = new_warehouse()
+    zone = Zone(tmp_path / "landing", settings)
+    zone.put("clickstream/1.ndjson", [visit(1, "shared", 10)])
+    transfers = [
+        transaction(
+            n, transaction_time="2026-03-10T12:00:30+09:00", customer_id=who, channel="web", visitor_id="shared"
+        )
+        for n, who in ((1, "A"), (2, "B"))
+    ]
+    zone.put("transactions/1.ndjson", transfers)
+    pipeline.run(settings, zone.directory)
+    in_session = "select transaction_id from mart.transaction where session_id is not null order by 1"
+    assert zone.query(in_session) == [("t1",), ("t2",)], "nobody logged in"
+
+    zone.put("clickstream/2.ndjson", [visit(2, "shared", 10, "A")])
+    assert pipeline.run(settings, zone.directory).build.scope == "changes"
+    assert zone.query(in_session) == [("t1",)]
+    assert zone.query("select customer_id, transactions from mart.session") == [("A", 1)]
+    changed = mart_by_name(settings)
+    pipeline.run(settings, zone.directory, full=True)
+    assert differences(mart_by_name(settings), changed) == {}
+
+
+def test_two_campaigns_of_one_moment_are_one_session(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+    settings = new_warehouse()
+    zone = Zone(tmp_path / "landing", settings)
+    shipped = (Path(__file__).parents[2] / "dbt_project/definitions/sessions.yml").read_text(encoding="utf-8")
+    (tmp_path / "sessions.yml").write_text(
+        shipped.replace("cut_at_campaign: false", "cut_at_campaign: true"), encoding="utf-8"
+    )
+    times = {"c1": "10:00:00", "c2": "10:00:00", "c3": "10:01:00"}
+    zone.put(
+        "clickstream/1.ndjson",
+        [
+            event(n, event_time=f"2026-03-10T{time}+09:00", visitor_id="v", utm_campaign=campaign)
+            for n, (campaign, time) in enumerate(times.items())
+        ],
+    )
+    pipeline.run(settings, zone.directory, definitions=tmp_path)
+    assert zone.query("select events, utm_campaign from mart.session order by started_at") == [(2, "c1"), (1, "c3")]
+
+
 def test_what_cannot_be_decided(server: Settings) -> None:
     with pytest.raises(IdentityError, match="no visitor 'nobody' has landed"):
         unlink(server, "nobody", "because")

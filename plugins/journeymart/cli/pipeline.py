@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +51,34 @@ def run(landing: Landing = None, definitions: Definitions = None, full: Full = F
         f"Published run {result.run_id}: {result.build.files:,} files, scope {result.build.scope},"
         f" {len(result.checks.passed)} checks passed, {len(result.checks.failed)} warnings."
     )
+
+
+@app.command()
+def reprocess(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First date.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date.")],
+    definitions: Definitions = None,
+    as_json: Json = False,
+) -> None:
+    """Rebuild dates from raw and publish them; what hangs on them is computed anew as well.
+
+    Example: `journeymart reprocess --from 2026-06-01 --to 2026-06-30`
+    """
+    from journeymart import pipeline  # noqa: PLC0415
+
+    if first > last:
+        raise typer.BadParameter("is later than --to", param_hint="--from")
+    result = pipeline.reprocess(Settings.load(), first.date(), last.date(), definitions=definitions)
+    if as_json:
+        print(json.dumps(asdict(result), default=str, ensure_ascii=False))
+        return
+    for day in result.dates:
+        change = "changed" if day.is_changed else "as before"
+        print(
+            f"{day.session_date}  {day.sessions:>10,} sessions {day.events:>12,} events"
+            f" {day.transactions:>9,} transactions  {change}"
+        )
+    print(f"Published run {result.publication.run_id}.")
 
 
 class Step(StrEnum):

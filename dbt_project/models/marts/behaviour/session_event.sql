@@ -54,7 +54,12 @@ marked as (
             or {{ business_date('event_at') }} <> lag({{ business_date('event_at') }}) over history
             {%- endif %}
             {%- if policy.cut_at_campaign %}
-            or coalesce(i.utm_campaign <> coalesce(lag(i.utm_campaign) over history, ''), false)
+            -- a session is known by its visitor and start: of one moment there is one
+            or coalesce(
+                i.utm_campaign <> coalesce(lag(i.utm_campaign) over history, '')
+                and event_at > lag(event_at) over history,
+                false
+            )
             {%- endif %},
             true
         ) as is_start

@@ -27,6 +27,8 @@ owner as (
         inner join {{ ref('int_session__aggregated') }} as s on d.visitor_key = s.visitor_key
         where
             d.is_digital
+            -- on a device that several use: what one customer does is not told of another
+            and (s.customer_key is null or s.customer_key = d.customer_key)
             and d.transacted_at between s.started_at
             and s.ended_at + {{ seconds(policy.transaction_tolerance_seconds) }}
         union all
