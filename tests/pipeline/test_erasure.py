@@ -184,3 +184,17 @@ def test_what_cannot_be_erased_says_why(zone: Zone):
         build.execute("select pg_advisory_lock(hashtext('journeymart.build'))")
         with pytest.raises(erasure.ErasureError, match="a run is being built"):
             erase(zone)
+
+
+def test_rows_of_a_compressed_parquet_file(zone: Zone):
+    (zone.directory / "customers").mkdir()
+    with pa.output_stream(zone.directory / "customers/a.parquet.gz", compression="gzip") as stream:
+        pq.write_table(pa.Table.from_pylist([{"customer_id": name} for name in ("c1", CUSTOMER)]), stream)
+    zone.land()
+    erase(zone)
+    [kept] = zone.settings.archive.glob("??/*.parquet.gz")
+    with pa.input_stream(kept, compression="gzip") as content:
+        assert pq.read_table(pa.BufferReader(content.read())).to_pylist() == [
+            {"customer_id": "c1"},
+            {"customer_id": None},
+        ]

@@ -340,6 +340,21 @@ def test_a_row_of_a_parquet_file_goes_to_quarantine_as_json(zone: Zone):
     assert json.loads(zone.value("select line from raw.quarantine where line_no = 2"))["event_id"] == "e2"
 
 
+def test_compressed_parquet_files(zone: Zone):
+    (zone.directory / "clickstream").mkdir()
+    for number, (ending, compression) in enumerate({"gz": "gzip", "zst": "zstd"}.items()):
+        with pa.output_stream(zone.directory / f"clickstream/a.parquet.{ending}", compression=compression) as stream:
+            pq.write_table(pa.Table.from_pylist([event(number)]), stream)
+    whole = (zone.directory / "clickstream/a.parquet.gz").read_bytes()
+    (zone.directory / "clickstream/cut.parquet.gz").write_bytes(whole[: len(whole) // 2])
+    (zone.directory / "clickstream/none.parquet.gz").write_bytes(b"no gzip")
+    results = zone.land()
+    assert [(result.status, result.rows_loaded) for result in results] == [
+        ("loaded", 1), ("loaded", 1), ("rejected", 0), ("rejected", 0),
+    ]  # fmt: skip
+    assert (results[3].error or "").startswith("clickstream/none.parquet.gz cannot be decompressed: ")
+
+
 def test_the_other_sources(zone: Zone):
     zone.put(
         "transactions/a.ndjson",

@@ -27,7 +27,7 @@ from pyarrow import parquet
 
 from journeymart.definitions.sources import Sources
 from journeymart.landing.files import FORMATS, LandingFile, landed_as
-from journeymart.landing.readers import COMPRESSIONS, FileRejectedError
+from journeymart.landing.readers import COMPRESSIONS, FileRejectedError, uncompressed
 
 INCOMING = ".incoming"
 BLOCK_BYTES = 2**20
@@ -211,10 +211,14 @@ def _erase_lines(file: LandingFile, target: IO[bytes], goes: Goes, lines: set[in
 
 def _erase_rows(file: LandingFile, target: IO[bytes], goes: Goes, lines: set[int]) -> None:
     """Copy a Parquet file with rows without values in the place of those that go."""
-    content = parquet.ParquetFile(file.location)
-    schema = pa.schema([column.with_nullable(True) for column in content.schema_arrow])
-    first = 1
-    with parquet.ParquetWriter(target, schema, compression=COMPRESSIONS[ADDED]) as out:
+    with uncompressed(file.location, file.compression) as plain, ExitStack() as closing:
+        content = parquet.ParquetFile(plain)
+        schema = pa.schema([column.with_nullable(True) for column in content.schema_arrow])
+        first = 1
+        sink: Any = target
+        if file.compression:
+            sink = closing.enter_context(pa.CompressedOutputStream(target, file.compression))
+        out = closing.enter_context(parquet.ParquetWriter(sink, schema, compression=COMPRESSIONS[ADDED]))
         for batch in content.iter_batches():
             kept: list[int | None] = []
             for position in range(batch.num_rows):

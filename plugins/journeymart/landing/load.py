@@ -423,7 +423,7 @@ class Loader:
     def _chunks(self, file: LandingFile) -> Iterator[Chunk]:
         source = self.sources.sources[file.source]
         if file.format == "parquet":
-            return read_parquet(file.location)
+            return read_parquet(file.location, file.compression)
         if file.format == "csv":
             return read_csv(file.location, file.compression, source.delimiter, source.columns, source.encoding)
         if file.format == "messages":

@@ -10,8 +10,9 @@ import csv
 import io
 import itertools
 import math
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,34 @@ def read_csv(
         yield _parse_csv(lines, delimiter, columns, rejects)
 
 
-def read_parquet(path: Path) -> Iterator[Chunk]:
+def read_parquet(path: Path, compression: str | None = None) -> Iterator[Chunk]:
     """A Parquet file: _line_no (row number from 1) and its columns in their own types."""
+    with uncompressed(path, compression) as plain:
+        yield from _read_parquet(plain)
+
+
+@contextmanager
+def uncompressed(path: Path, compression: str | None) -> Iterator[Path]:
+    """The file itself or, for a format that is not read from its begin to its end, a copy that is not compressed."""
+    if compression is None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        with pa.OSFile(str(path)) as raw, _decompressed(raw, compression) as stream:
+            while block := _block(stream):
+                copy.write(block)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _block(stream: Any) -> bytes:
+    try:
+        return bytes(stream.read(SEARCHED_BYTES))
+    except OSError as error:
+        raise FileRejectedError(f"cannot be decompressed: {_reason(error)}") from error
+
+
+def _read_parquet(path: Path) -> Iterator[Chunk]:
     try:
         file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True)
         names = file.schema_arrow.names

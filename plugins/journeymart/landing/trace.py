@@ -249,7 +249,7 @@ def _texts(file: LandingFile, numbers: set[int], encoding: str) -> Iterator[tupl
     """Lines by number; rows of a Parquet file as JSON."""
     last = max(numbers)
     if file.format == "parquet":
-        for chunk in read_parquet(file.location):
+        for chunk in read_parquet(file.location, file.compression):
             found = chunk.table.column(LINE_NO).to_pylist()
             for position, number in enumerate(found):
                 if number in numbers:
