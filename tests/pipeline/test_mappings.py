@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.pipeline.zone import Zone
+
+from journeymart.definitions.sources import load_sources
 
 pytestmark = pytest.mark.postgres
 
@@ -29,10 +32,9 @@ SEGMENT = {
     "timestamp": "2026-06-01T00:00:00.123456Z",
     "anonymousId": "123.456",
     "type": "page",
-    "name": "송금",
     "context": {
         "sessionId": 77,
-        "page": {"url": "https://bank.example/fx"},
+        "page": {"url": "https://bank.example/fx", "title": "송금"},
         "device": {"type": "mobile"},
         "os": {"name": "Android"},
         "campaign": {"source": "naver"},
@@ -50,7 +52,7 @@ SNOWPLOW = {
     "page_urlhost": "bank.example",
     "page_title": "송금",
     "mkt_source": "naver",
-    "dvc_type": "mobile",
+    "dvce_type": "Mobile",
     "os_name": "Android",
 }
 MATOMO = {
@@ -60,6 +62,170 @@ MATOMO = {
     "url": "https://bank.example/fx",
     "action_name": "송금",
 }
+
+
+# Exports as the tools document them, with what they log of apps, servers and clicks.
+SCREEN = "contexts_com_snowplowanalytics_mobile_screen_1"
+CLIENT_SESSION = "contexts_com_snowplowanalytics_snowplow_client_session_1"
+EXPORTS: dict[str, list[dict[str, Any]]] = {
+    "snowplow": [
+        {
+            "app_id": "bank-app", "platform": "mob", "event": "unstruct", "event_id": "a", "event_name": "screen_view",
+            "derived_tstamp": "2026-06-01T00:00:00.123Z", "collector_tstamp": "2026-06-01T00:00:01.000Z",
+            "domain_userid": None, "network_userid": "n1", "user_id": "C1", "dvce_ismobile": None,
+            "unstruct_event_com_snowplowanalytics_mobile_screen_view_1": {"name": "FX010", "id": "0ab1"},
+            CLIENT_SESSION: [{"userId": "u1", "sessionId": "s1", "sessionIndex": 3}],
+            "contexts_com_snowplowanalytics_snowplow_mobile_context_1": [{"osType": "ios", "deviceModel": "iPhone14"}],
+            "contexts_com_snowplowanalytics_mobile_application_1": [{"version": "7.1", "build": "3"}],
+        },
+        {
+            "platform": "web", "event": "unstruct", "event_id": "b", "event_name": "link_click", "se_action": None,
+            "derived_tstamp": "2026-06-01T00:00:00.123Z", "domain_userid": "d1", "domain_sessionid": "s2",
+            "page_url": "https://bank.example/fx", "dvce_type": "Computer", "os_name": "Windows 10",
+            "unstruct_event_com_snowplowanalytics_snowplow_link_click_1": {
+                "targetUrl": "https://bank.example/fx/next", "elementId": "next", "elementContent": "다음",
+            },
+        },
+        {
+            "platform": "web", "event": "unstruct", "event_id": "c", "event_name": "limit_changed",
+            "derived_tstamp": "2026-06-01T00:00:00.123Z", "domain_userid": "d1", "page_url": "https://bank.example/fx",
+        },
+    ],
+    "ga4": [
+        {
+            "event_timestamp": "1780272000123456", "event_name": "screen_view", "user_pseudo_id": "g1",
+            "event_bundle_sequence_id": "7", "platform": "ANDROID", "app_info": {"version": "7.1"},
+            "event_params": [
+                {"key": "firebase_screen_class", "value": {"string_value": "FxActivity", "int_value": None}},
+                {"key": "ga_session_id", "value": {"string_value": None, "int_value": "1780271000"}},
+            ],
+            "device": {"category": "mobile", "mobile_model_name": "SM-S901", "operating_system": "ANDROID"},
+        },
+        *(
+            {
+                "event_timestamp": "1780272000123456", "event_name": name, "user_pseudo_id": "g2", "platform": "WEB",
+                "event_params": [
+                    {"key": "page_location", "value": {"string_value": "https://bank.example/fx"}},
+                    {"key": "ga_session_id", "value": {"int_value": "5"}},
+                ],
+                "device": {"category": "desktop", "web_info": {"hostname": "bank.example"}},
+            }
+            for name in ("session_start", "apply_complete")
+        ),
+    ],
+    "segment": [
+        {
+            "messageId": "a", "type": "screen", "name": "FX010", "anonymousId": "m1", "userId": "C1",
+            "channel": "client", "timestamp": "2026-06-01T00:00:00.123Z", "receivedAt": "2026-06-01T00:00:01.000Z",
+            "context": {
+                "app": {"name": "Bank", "version": "7.1"}, "os": {"name": "iOS", "version": "17.1"},
+                "device": {"type": "ios", "model": "iPhone14", "manufacturer": "Apple"}, "ip": "203.0.113.7",
+            },
+            "properties": {},
+        },
+        {
+            "messageId": "b", "type": "track", "event": "Limit Changed", "userId": "C1", "anonymousId": None,
+            "originalTimestamp": "2026-06-01T00:00:00.123Z", "channel": "server", "properties": {"limit": 5},
+            "context": {"library": {"name": "go"}},
+        },
+        {
+            "messageId": "c", "type": "page", "name": "FX010", "anonymousId": "m2", "channel": "web",
+            "originalTimestamp": "2026-06-01T00:00:00.123Z", "context": {"sessionId": 1},
+            "properties": {
+                "url": "https://bank.example/fx", "title": "송금", "referrer": "https://search.example/",
+            },
+        },
+    ],
+    "matomo": [
+        {
+            "idsite": "1", "rec": "1", "cid": "0123456789abcdef", "cdt": "2026-06-01 00:00:00",
+            "url": "https://bank.example/fx", "e_c": "form", "e_a": "submit", "e_n": "송금", "uid": "C1",
+        },
+        {
+            "idsite": "1", "rec": "1", "_id": "0123456789abcdef", "cdt": "2026-06-01 00:00:00",
+            "url": "https://bank.example/fx", "download": "https://bank.example/fx.pdf",
+        },
+    ],
+}  # fmt: skip
+# visitor, session, action, channel, node, click_name, click_text, device_type, os, device_model, app_version
+EXPORTED = {
+    "snowplow": [
+        ("u1", "s1", "view", "app", "FX010", None, None, None, "ios", "iPhone14", "7.1"),
+        ("d1", "s2", "click", "web", "/fx", "next", "다음", "desktop", "Windows 10", None, None),
+        ("d1", None, "click", "web", "/fx", None, None, None, None, None, None),
+    ],
+    "ga4": [
+        ("g1", "1780271000", "view", "app", "FxActivity", None, None, "mobile", "ANDROID", "SM-S901", "7.1"),
+        ("g2", "5", "scroll", "web", "/fx", None, None, "desktop", None, None, None),
+        ("g2", "5", "click", "web", "/fx", None, None, "desktop", None, None, None),
+    ],
+    "segment": [
+        ("m1", None, "view", "app", "FX010", None, None, "mobile", "iOS", "iPhone14", "7.1"),
+        ("C1", None, "click", "web", "(none)", "Limit Changed", None, None, None, None, None),
+        ("m2", "1", "view", "web", "FX010", None, None, None, None, None, None),
+    ],
+    "matomo": [
+        ("0123456789abcdef", None, "click", "web", "/fx", "submit", "송금", None, None, None, None),
+        ("0123456789abcdef", None, "click", "web", "/fx", None, None, None, None, None, None),
+    ],
+}  # fmt: skip
+DECODED = """
+    select visitor_id, tag_session_id, action_type, channel, code, click_name, click_text, device_type, os,
+        device_model, app_version
+    from raw.event join raw.clickstream using (row_id)
+    join raw.visitor using (visitor_key) join raw.action using (action_id) join raw.agent using (agent_key)
+    join raw.node using (node_id)
+    order by row_id"""
+
+
+@pytest.mark.parametrize("tool", EXPORTS)
+def test_what_another_tool_exports_of_apps_and_clicks(zone: Zone, tool: str) -> None:
+    zone.put("clickstream/a.ndjson", EXPORTS[tool])
+    [result] = zone.land(definitions=zone.define(f"sources:\n  clickstream:\n    extends: {tool}\n"))
+    assert (result.status, result.rows_loaded, zone.quarantine()) == ("loaded", len(EXPORTS[tool]), [])
+    assert zone.query(DECODED) == EXPORTED[tool]
+    assert zone.value("select count(distinct event_hash) from raw.event") == len(EXPORTS[tool])
+
+
+def test_what_a_value_stands_for_does_not_replace_it(zone: Zone) -> None:
+    """An event of the bank's own is a click here, and which one it was is what funnels ask for."""
+    zone.put("clickstream/a.ndjson", EXPORTS["ga4"])
+    pq.write_table(
+        pa.Table.from_pylist([{**EXPORTS["ga4"][2], "user_pseudo_id": "g3"}]), zone.put("clickstream/b.parquet", b"")
+    )
+    zone.land(definitions=zone.define("sources:\n  clickstream:\n    extends: ga4\n"))
+    found = zone.query(
+        "select properties ->> 'event_name', properties ->> 'user_pseudo_id' from raw.clickstream order by row_id"
+    )
+    assert found == [(name, None) for name in ("screen_view", "session_start", "apply_complete", "apply_complete")]
+
+
+def test_enriched_events_of_snowplow_as_its_pipeline_writes_them(zone: Zone) -> None:
+    plan = load_sources(zone.define("sources:\n  clickstream:\n    extends: snowplow_tsv\n"))
+    columns = plan.sources["clickstream"].columns or []
+    iglu, mobile = "iglu:com.snowplowanalytics.snowplow/", "iglu:com.snowplowanalytics.mobile/"
+    contexts = {
+        "schema": f"{iglu}contexts/jsonschema/1-0-0",
+        "data": [
+            {"schema": f"{mobile}screen/jsonschema/1-0-0", "data": {"name": "FX010", "id": "0ab1"}},
+            {"schema": f"{iglu}client_session/jsonschema/1-0-2", "data": {"userId": "u1", "sessionId": "s1"}},
+        ],
+    }
+    common = {"event_id": "a", "derived_tstamp": "2026-06-01 00:00:00.123", "network_userid": "n1"}
+    rows = [
+        {**common, "platform": "mob", "event_name": "screen_view", "contexts": json.dumps(contexts)},
+        {**common, "event_id": "b", "platform": "web", "event_name": "page_view", "domain_userid": "d1",
+         "page_url": "https://bank.example/fx", "page_title": 'He said "송금', "dvce_type": "Tablet"},
+    ]  # fmt: skip
+    text = "".join("\t".join(row.get(column, "") for column in columns) + "\n" for row in rows)
+    zone.put("clickstream/part-00000.gz", text)
+    [result] = zone.land(definitions=zone.directory.parent / "definitions")
+    assert (result.status, result.rows_loaded, zone.quarantine()) == ("loaded", 2, [])
+    assert [row[:5] + row[7:8] for row in zone.query(DECODED)] == [
+        ("u1", "s1", "view", "app", "FX010", None),
+        ("d1", None, "view", "web", "/fx", "tablet"),
+    ]
+    assert zone.query("select page_name from raw.clickstream order by row_id") == [(None,), ('He said "송금',)]
 
 
 def landed(zone: Zone, tool: str, **options: Any) -> tuple[Any, ...]:

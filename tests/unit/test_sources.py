@@ -66,7 +66,7 @@ def test_own_words_come_after_those_of_a_mapping(tmp_path: Path):
     write(tmp_path, "sources:\n  clickstream:\n    extends: segment\n    fields:\n      visitor_id: {from: device}\n")
     fields = load_sources(tmp_path).sources["clickstream"].fields
     assert fields["visitor_id"].columns("visitor_id") == ["device"]
-    assert fields["page_url"].columns("page_url") == ["$.context.page.url"]
+    assert fields["page_url"].columns("page_url") == ["page_url", "$.context.page.url", "$.properties.url"]
     assert fields["event_id"].required
 
 
@@ -132,7 +132,7 @@ def test_own_words_come_after_those_of_a_mapping(tmp_path: Path):
         (
             "sources:\n  clickstream:\n    extends: snowplough\n",
             "sources.yml:3: sources.clickstream.extends: there is no mapping 'snowplough';"
-            " there are ga4, matomo, segment, snowplow",
+            " there are ga4, matomo, segment, snowplow, snowplow_tsv",
         ),
         (
             "sources:\n  customers:\n    extends: ga4\n",

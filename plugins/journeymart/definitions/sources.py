@@ -56,9 +56,9 @@ class DatePlus(DefinitionModel):
     milliseconds: str
 
 
-# A place inside a nested column: $.context.page.url, or $.event_params[key=page_title].value for the first entry of a
-# list whose `key` is page_title.
-NESTED = re.compile(r"^\$(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[[A-Za-z_][A-Za-z0-9_]*=[^\[\]]+\])?)+$")
+# A place inside a nested column: $.context.page.url; of a list $.contexts[0].name for its first entry, or
+# $.event_params[key=page_title].value for the first one whose `key` is page_title.
+NESTED = re.compile(r"^\$(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[(?:\d+|[A-Za-z_][A-Za-z0-9_]*=[^\[\]]+)\])?)+$")
 
 
 class Field(DefinitionModel):
@@ -159,6 +159,18 @@ class Source(DefinitionModel):
                     raise ValueError(f"'{column}' would be both {owners[column.lower()]} and {name}")
                 owners[column.lower()] = name
         return self
+
+    def held(self) -> set[str]:
+        """Columns that need not be kept in properties. One that a field only translates says more than the field."""
+        translated = {column for name, field in self.fields.items() if field.values for column in field.columns(name)}
+        as_is = {
+            column
+            for name, field in self.fields.items()
+            if not field.values and not field.hash
+            for column in field.columns(name)
+        }
+        hashed = {column for field in self.fields.values() for column in field.hash or ()}  # may be personal
+        return as_is | (hashed - translated)
 
 
 class Personal(DefinitionModel):

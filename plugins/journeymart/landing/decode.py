@@ -202,14 +202,13 @@ class Decoder:
                 for column, value in values.items()
             }
         raw, cast, checks = [], [], list(guards)
-        used: set[str] = set()
         for key, item in self.source.fields.items():
-            used.update(item.columns(key))
             column = name("raw " + key)
             raw.append(f"{_origin(key, item, values, typed)} as {column}")
             value = short_ip(column) if key in self.shortened else self._cast(item, column)
             cast.append(f"{value} as {name(key)}")
             checks += self._checks(key, item, column, not typed.isdisjoint(item.columns(key)))
+        used = self.source.held().union(self._nested())
         extras = {column: value for column, value in values.items() if column not in used} if extra else {}
         extra_sql = f"json_merge_patch('{{}}', to_json({{{pairs(extras)}}}))::varchar" if extras else "null::varchar"
         if self.careful:
@@ -360,8 +359,8 @@ def _as_json(column: str, schema: pa.Schema) -> str:
 def _nested_value(place: str, root: str) -> str:
     """The text at a place inside a JSON object."""
     value, path = root, "$"
-    for part, key, wanted in re.findall(r"\.(\w+)(?:\[(\w+)=([^\]]+)\])?", place):
-        path += f".{_json(part)}"
+    for part, entry_no, key, wanted in re.findall(r"\.(\w+)(?:\[(?:(\d+)|(\w+)=([^\]]+))\])?", place):
+        path += f".{_json(part)}" + (f"[{entry_no}]" if entry_no else "")
         if key:
             entry = f"lambda entry: json_extract_string(entry, {text('$.' + _json(key))}) = {text(wanted)}"
             value, path = f"list_filter(json_extract({value}, {text(path + '[*]')}), {entry})[1]", "$"

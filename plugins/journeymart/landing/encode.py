@@ -314,7 +314,7 @@ class Encoder:
 
     def _find_extra(self) -> None:
         """Merge what has no field into one JSON object for the lines that have such keys."""
-        known = {column for key, item in self._source.fields.items() for column in item.columns(key)}
+        known = self._source.held()
         unknown = [keys_hash for keys_hash in self._chunk_keys if not known.issuperset(self._keys[keys_hash])]
         if unknown:
             self._typed.update(
