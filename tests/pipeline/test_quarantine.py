@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import psycopg
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
 import pytest
 from psycopg import sql
+from pyarrow import parquet
 from tests.pipeline.zone import Zone, event, transaction
 
 from journeymart.db import connect
@@ -89,6 +92,42 @@ def test_replay_lands_exactly_what_is_good_now_and_only_once(zone: Zone):
     assert zone.quarantine()[0][2].endswith(": 'jump'.")
     assert again(Filter(file="clickstream/a.ndjson")) == [(2, 0, 2)]
     assert zone.statuses()[0] == ("clickstream/a.ndjson", "loaded", 5, 3, 2)
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "parquet"])
+def test_an_unknown_transaction_code_waits_for_the_catalogue(zone: Zone, kind: str):
+    lines = [transaction(1), transaction(2, transaction_code="FY")]
+    file = zone.directory / f"transactions/a.{kind}"
+    if kind == "ndjson":
+        zone.put("transactions/a.ndjson", lines)
+    else:
+        file.parent.mkdir()
+        write = arrow_csv.write_csv if kind == "csv" else parquet.write_table
+        write(pa.Table.from_pylist(lines), file)
+    catalogue = "transactions:\n  {}: {{label: {{ko: 외환, en: FX}}, category: {{ko: 외환, en: FX}}}}\n"
+    zone.land(definitions=zone.define(catalogue.format("FX"), "transactions"))
+    assert [(field, reason) for _, field, reason in zone.quarantine()] == [
+        ("transaction_code", "transaction_code is not in transactions.yml: 'FY'.")
+    ]
+    known = zone.define(catalogue.format("FX") + catalogue.format("FY").partition("\n")[2], "transactions")
+    [result] = replay(zone.directory, "r", Filter(), definitions=known, settings=zone.settings)
+    assert (result.rows_loaded, result.error, zone.quarantine()) == (1, None, [])
+
+
+def test_a_bank_may_load_transaction_codes_that_it_has_not_defined(zone: Zone):
+    zone.put("transactions/a.ndjson", [transaction(1, transaction_code="FY")])
+    [result] = zone.land(definitions=zone.define("unknown_codes: load\ntransactions: {}", "transactions"))
+    assert result.rows_loaded == 1
+
+
+def test_a_transaction_is_made_through_a_channel_of_the_contract_or_nobody_says_which(zone: Zone):
+    channels = ["web", "app", "branch", "atm", "call", None, "mobile"]
+    zone.put("transactions/a.ndjson", [transaction(n, channel=channel) for n, channel in enumerate(channels)])
+    zone.land()
+    assert zone.quarantine() == [(7, "channel", "channel is not one of web, app, branch, atm, call: 'mobile'.")]
+    assert [channel for (channel,) in zone.query("select channel from raw.transactions order by 1")] == [
+        "app", "atm", "branch", "call", "web", None
+    ]  # fmt: skip
 
 
 def test_amounts_of_replayed_lines_are_added_to_the_ledger(zone: Zone):

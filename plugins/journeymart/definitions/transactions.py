@@ -187,6 +187,8 @@ class Transactions(DefinitionModel):
     """The file as a whole."""
 
     file: FileMessages | None = None
+    # What becomes of lines with another code; a message with one can never be read.
+    unknown_codes: Literal["load", "quarantine"] = "quarantine"
     transactions: dict[str, Transaction]
 
     def personal_items(self) -> dict[str, PersonalClass]:

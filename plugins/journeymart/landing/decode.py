@@ -85,7 +85,8 @@ class Problem:
 class Decoder:
     """The SQL for files of one source that have the same format and columns; NDJSON: for lines with these `keys`.
 
-    `derived` are further columns of `typed`, as expressions over the fields.
+    `derived` are further columns of `typed`, as expressions over the fields; `codes` all there are of transactions,
+    None if others are welcome.
     """
 
     source: Source
@@ -95,6 +96,7 @@ class Decoder:
     keys: frozenset[str] = frozenset()
     careful: bool = False  # look for every value that PostgreSQL refuses; slower
     shortened: frozenset[str] = frozenset()  # fields whose IP addresses lose their last part
+    codes: tuple[str, ...] | None = None
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
     bad_sql: str = ""  # query of (row id, problem, value, line), with those rows of `chunk` alone that have a problem
@@ -309,6 +311,9 @@ class Decoder:
         if item.allowed is not None:
             values = ", ".join(text(value) for value in item.allowed)
             check(f"{column} not in ({values})", f"{key} is not one of {', '.join(item.allowed)}: {{}}.")
+        if key == "transaction_code" and self.codes is not None:
+            known = f"{column} in ({', '.join(map(text, self.codes))})" if self.codes else "false"
+            check(f"not {known}", f"{key} is not in transactions.yml: {{}}.")
         if self.careful:
             check(f"contains({raw}::varchar, chr(0))", f"{key} contains a NUL character.")
         return checks

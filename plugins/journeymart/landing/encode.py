@@ -243,7 +243,11 @@ class Encoder:
             if decoder is not None:
                 keys |= decoder.keys
             shortened = self._rules.protection.shortened(self._source)
-            decoder = Decoder(self._source, batch.format, schema, self._target.derived, keys, self._careful, shortened)
+            catalogue = self._rules.transactions
+            codes = tuple(catalogue.transactions) if catalogue.unknown_codes == "quarantine" else None
+            decoder = Decoder(
+                self._source, batch.format, schema, self._target.derived, keys, self._careful, shortened, codes
+            )
             self._decoder = decoder
         return decoder
 
