@@ -416,6 +416,22 @@ def test_numbers_and_times_are_read_as_written_or_not_at_all(zone: Zone):
     ]
 
 
+def test_a_property_of_the_name_of_a_field_of_the_banks_own_is_not_lost(zone: Zone):
+    own = zone.define(own_fields(age="integer", cart="json"))
+    given: list[dict[str, Any]] = [
+        {"age": "41", "properties": {"age": 41, "x": 1}}, {"age": "41", "properties": {"age": "old", "cart": 2}},
+        {"age": "41", "cart": [1], "properties": {"age": 40, "cart": 2}}, {"properties": {"age": 5}},
+    ]  # fmt: skip
+    zone.put("clickstream/a.ndjson", [event(number, **fields) for number, fields in enumerate(given)])
+    zone.land(definitions=own)
+    assert [row[0] for row in zone.query("select properties from raw.clickstream order by row_id")] == [
+        {"age": 41, "x": 1},
+        {"age": 41, "cart": 2, "_properties": {"age": "old"}},
+        {"age": 41, "cart": [1], "_properties": {"age": 40, "cart": 2}},
+        {"age": 5},
+    ]
+
+
 def test_nul_inside_json_of_a_field_of_the_banks_own_costs_only_its_line(zone: Zone):
     own = zone.define(own_fields(cart="json"))
     zone.put("clickstream/a.ndjson", [event(1, cart=["\0"]), event(2, cart=["x"])])

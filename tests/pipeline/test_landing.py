@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pyarrow as pa
@@ -146,9 +148,9 @@ def test_every_line_ends_as_a_row_or_in_quarantine(zone: Zone):
         (8, "action_type", "action_type is not one of view, click, select, inp"),
         (9, "event_time", "event_time is before 1970 or after 2199: '1969-12-"),
         (10, "click_text", "click_text contains a NUL character."),
-        (11, "properties", "properties cannot be stored as JSON."),
-        (12, "properties", "properties cannot be stored as JSON."),
-        (13, "properties", "properties cannot be stored as JSON."),
+        (11, "properties", "properties cannot be stored as JSON because of 'a'"),
+        (12, "properties", "properties cannot be stored as JSON because of 'ex"),
+        (13, "properties", "properties cannot be stored as JSON because of 'ex"),
         (14, "properties", "properties cannot be stored as JSON."),
         (16, None, "The line is not UTF-8 at byte 15."),
         (17, None, "The line contains a NUL byte."),
@@ -178,6 +180,67 @@ def test_unknown_fields_are_kept_in_properties(zone: Zone):
         None,
         {"colour": "green"},
     ]
+
+
+def test_unknown_columns_of_parquet_are_what_ndjson_makes_of_them(zone: Zone):
+    unknown: list[dict[str, Any]] = [
+        {"deep": {"a": [1, {"b": "x"}], "c": None}, "list": ["y"]},
+        {"deep": {"a": [], "c": None}, " ": 2.5},
+    ]
+    lines = [event(number, **fields) for number, fields in enumerate(unknown)]
+    lines[0]["deep"]["a"] = lines[1]["deep"]["a"] = [{"b": "x"}]  # one type, as Parquet needs
+    zone.put("clickstream/a.ndjson", lines)
+    pq.write_table(pa.Table.from_pylist([*lines], pa.schema([
+        *((name, pa.string()) for name in event(1)),
+        ("deep", pa.struct({"a": pa.list_(pa.struct({"b": pa.string()})), "c": pa.string()})),
+        ("list", pa.list_(pa.string())), (" ", pa.float64()),
+    ])), zone.directory / "clickstream/b.parquet")  # fmt: skip
+    zone.land()
+    found = [row[0] for row in zone.query("select properties from raw.clickstream order by row_id")]
+    assert found[:2] == found[2:]
+    assert found[0] == {"deep": {"a": [{"b": "x"}], "c": None}, "list": ["y"]}
+
+
+def test_a_number_that_json_has_not_is_rejected_with_its_column(zone: Zone):
+    table = pa.table({
+        **{name: [value] * 3 for name, value in event(1).items()}, "event_id": ["a", "b", "c"],
+        "score": [1.5, float("nan"), 2.0], "deep": [{"x": 1.0}, {"x": 2.0}, {"x": float("inf")}],
+    })  # fmt: skip
+    (zone.directory / "clickstream").mkdir()
+    pq.write_table(table, zone.directory / "clickstream/a.parquet")
+    assert zone.land()[0].rows_loaded == 1
+    assert [(line_no, reason) for line_no, _, reason in zone.quarantine()] == [
+        (2, "properties cannot be stored as JSON because of 'score'."),
+        (3, "properties cannot be stored as JSON because of 'deep'."),
+    ]
+
+
+TIMES = ["20250601T090000+0900", "2025-06-01T09:00:00,000+09", "20250601T000000.0Z", "2025-06-01T0900", "20250601T09"]
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "parquet"])
+def test_times_and_dates_in_every_way_of_iso_8601(zone: Zone, kind: str):
+    customers = [{"customer_id": "c1", "effective_date": "20250601", "joined_on": "2025-06-01"}]
+    for source, rows in (
+        ("clickstream", [event(number, event_time=text) for number, text in enumerate(TIMES)]),
+        ("customers", customers),
+    ):
+        file = zone.put(f"{source}/a.{kind}", rows)
+        if kind == "csv":
+            arrow_csv.write_csv(pa.Table.from_pylist(rows), file)
+        elif kind == "parquet":
+            pq.write_table(pa.Table.from_pylist(rows), file)
+    zone.land()
+    assert zone.quarantine() == []
+    assert zone.query("select distinct event_at at time zone 'UTC' from raw.event") == [(datetime(2025, 6, 1),)]
+    assert zone.value("select effective_date = joined_on from raw.customers")
+
+
+@pytest.mark.parametrize("text", ["20250631T090000", "20250601090000", "20250601T0900,5", "1748736000"])
+def test_digits_that_are_no_time_of_iso_8601(zone: Zone, text: str):
+    zone.put("clickstream/a.ndjson", [event(1, event_time=text)])
+    zone.land()
+    assert [field for _, field, _ in zone.quarantine()] == ["event_time"]
 
 
 def test_a_source_may_have_another_encoding(zone: Zone):

@@ -212,13 +212,13 @@ class Decoder:
             checks += self._checks(key, item, column, not typed.isdisjoint(item.columns(key)))
         used = self.source.held().union(self._nested())
         extras = {column: value for column, value in values.items() if column not in used} if extra else {}
-        extra_sql = f"json_merge_patch('{{}}', to_json({{{pairs(extras)}}}))::varchar" if extras else "null::varchar"
+        extra_sql = self._members(extras) if extras else "null::varchar"
         if self.careful:
-            checks += [
-                (Problem(key, f"{key} cannot be stored as JSON."), f"unstorable.field = {text(key)}", "null")
-                for key, item in self.source.fields.items()
-                if item.type == "json"
-            ]
+            for key, item in self.source.fields.items():
+                if item.type == "json":
+                    found, reason = f"unstorable.field = {text(key)} and member", f"{key} cannot be stored as JSON"
+                    checks.append((Problem(key, f"{reason}."), f"{found} is null", "null"))
+                    checks.append((Problem(key, f"{reason} because of {{}}."), f"{found} is not null", "member"))
         number = "case " + " ".join(f"when {check} then {i}" for i, (_, check, _) in enumerate(checks)) + " end"
         self.problems = [problem for problem, _, _ in checks]
         fields = ", ".join(name(key) for key in self.source.fields)
@@ -236,7 +236,7 @@ class Decoder:
             parsed as ({parsed}),
             raw_values as ({raw_values} from parsed {files})
             select row_id, problem, case problem {value} end as bad_value, rtrim(line, e'\\r\\n') as bad_line
-            from raw_values join found using (row_id)"""
+            from raw_values join found using (row_id) {unstorable}"""
         return f"""
             with parsed as ({parsed}),
             raw_values as (
@@ -248,11 +248,22 @@ class Decoder:
             select row_id, {fields}, {EXTRA}, problem{derived}
             from checked"""
 
+    def _members(self, columns: dict[str, str]) -> str:
+        """A JSON object of the columns that have a value, with lists and structs as NDJSON has them."""
+        nested = {column.name for column in self.schema if pa.types.is_nested(column.type)}
+        members = (
+            f"{text(_json(column) + ':')} || to_json({name(column) if column in nested else value})::varchar"
+            for column, value in columns.items()
+        )
+        return f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
+
     def _cast(self, item: Field, raw: str) -> str:
         match item.type:
             case "time":
                 return _time(item, raw, self.format)
-            case "date" | "integer" | "boolean":
+            case "date":
+                return f"coalesce(try_cast({raw} as date), try_cast({_extended(raw)} as date))"
+            case "integer" | "boolean":
                 return f"try_cast({raw} as {item.type})"
             case "decimal":
                 return f"try_cast({raw} as decimal(20, 4))"
@@ -374,7 +385,7 @@ def _nested_value(place: str, root: str) -> str:
 
 _KINDS = {
     "time": "a time (ISO 8601 or as declared)",
-    "date": "a date (YYYY-MM-DD)",
+    "date": "a date (YYYY-MM-DD or YYYYMMDD)",
     "integer": "a whole number",
     "boolean": "true or false",
     "decimal": "a decimal number of at most 16 digits before the point",
@@ -392,9 +403,23 @@ def _time(item: Field, raw: str, file_format: str) -> str:
         return f"timezone('UTC', try(make_timestamp({microseconds})))"
     if item.time == "iso" and file_format == "combined_log":
         return f"try_cast(try_strptime({raw}, {text(COMBINED_LOG_TIME)}) as timestamptz)"
-    if item.time == "iso":
-        return f"try_cast({raw} as timestamptz)"
+    if item.time == "iso":  # coalesce looks at its second value where it has no first one
+        return f"coalesce(try_cast({raw} as timestamptz), try_cast({_extended(raw)} as timestamptz))"
     return f"try_cast(try_strptime({raw}, {text(item.time)}) as timestamptz)"
+
+
+def _extended(raw: str) -> str:
+    """What DuckDB reads for the other ways ISO 8601 has of writing a date or time: 20260602T090000+0900, 09:00:00,5."""
+    written = f"{raw}::varchar"
+    for pattern, replacement in (
+        (r"^\s*(\d{4})(\d\d)(\d\d)(T|\s*$)", r"\1-\2-\3\4"),
+        (r"T(\d\d)(\d\d)(\d\d)", r"T\1:\2:\3"),
+        (r"T(\d\d)(\d\d)([^\d:]|$)", r"T\1:\2\3"),
+        (r"T(\d\d)([^\d:]|$)", r"T\1:00\2"),
+        (r"(:\d\d:\d\d),(\d)", r"\1.\2"),
+    ):
+        written = f"regexp_replace({written}, {text(pattern)}, {text(replacement)})"
+    return written
 
 
 def _json(value: str) -> str:

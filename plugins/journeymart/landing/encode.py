@@ -51,6 +51,7 @@ PROPERTIES_OBJECT = """case
     else json_object('properties', properties::json) end"""
 # With the columns that are no field. If a name is in both, which a patch would merge, they stay apart under ALSO.
 ALSO = "_line"
+OTHER = "_properties"  # where a property is kept whose name a field of the bank's own has taken, with another value
 WITH_EXTRA = f"""case
     when not list_has_any(json_keys({EXTRA}), json_keys({PROPERTIES_OBJECT}))
         then json_merge_patch({EXTRA}, {PROPERTIES_OBJECT})
@@ -181,7 +182,7 @@ class Encoder:
         self._engine.register("new", pa.table({"_file_id": pa.array(hashes, pa.int32()), "_content_id": contents}))
         self._engine.execute("create or replace temp table files as from new")
         self._engine.unregister("new")
-        self._engine.execute("create or replace temp table unstorable (row_id bigint, field varchar)")
+        self._engine.execute("create or replace temp table unstorable (row_id bigint, field varchar, member varchar)")
         self._engine.execute("create or replace temp table names (node_id integer, name varchar, last_at timestamptz)")
 
     def encode(self, batch: Batch) -> Encoded:
@@ -282,10 +283,21 @@ class Encoder:
             # What is null is left out: in a patch it would take a member away.
             members = f"json_merge_patch('{{}}', to_json({{{pairs(own)}}}))"
             known = ", ".join(f"{quoted(key)}::varchar" for key in own)
-            self._typed.update(
-                {"properties": f"json_merge_patch({PROPERTIES_OBJECT}, {members})"},
-                f"typed where problem is null and coalesce({known}) is not null",
+            rows = f"typed where problem is null and coalesce({known}) is not null"
+            other = (
+                "concat_ws(',', "
+                + ", ".join(
+                    f"case when json_extract({members}, '$.{key}') <> json_extract({PROPERTIES_OBJECT}, '$.{key}')"
+                    f" then '\"{key}\":' || json_extract({PROPERTIES_OBJECT}, '$.{key}') end"
+                    for key in own
+                )
+                + ")"
             )
+            self._typed.update(
+                {"properties": f"json_merge_patch({PROPERTIES_OBJECT}, '{{\"{OTHER}\":{{' || {other} || '}}}}')"},
+                f"{rows} and properties is not null and ({other}) <> ''",
+            )
+            self._typed.update({"properties": f"json_merge_patch({PROPERTIES_OBJECT}, {members})"}, rows)
 
     def _register(self, batch: Batch) -> frozenset[str]:
         """Make the rows of a batch the table `chunk`; NDJSON: the keys in them, which each line gets as a hash."""
@@ -329,17 +341,30 @@ class Encoder:
             )
 
     def _find_unstorable(self) -> bool:
-        """Ask PostgreSQL about every JSON value of `typed`; remember the rows it refuses."""
-        refused: dict[int, str] = {}
+        """Ask PostgreSQL about every JSON value of `typed`; remember the rows it refuses, and why."""
+        refused: dict[int, tuple[str, str | None]] = {}
         for column in (key for key, item in self._source.fields.items() if item.type == "json"):
             rows = self._engine.execute(
                 f"select row_id, {quoted(column)}::varchar from typed"  # noqa: S608 - a quoted name
                 f" where problem is null and {quoted(column)} is not null"
             ).fetchall()
-            refused.update((row_id, column) for row_id, value in rows if not self._is_storable(value))
+            for row_id, value in rows:
+                if not self._is_storable(value):
+                    refused[row_id] = column, self._unstorable_member(value)
         if refused:
-            self._engine.executemany("insert into unstorable values (?, ?)", list(refused.items()))
+            found = [(row_id, column, member) for row_id, (column, member) in refused.items()]
+            self._engine.executemany("insert into unstorable values (?, ?, ?)", found)
         return bool(refused)
+
+    def _unstorable_member(self, value: str) -> str | None:
+        """The first member that PostgreSQL refuses, if the value is an object."""
+        try:
+            members = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(members, dict):
+            return None
+        return next((key for key, member in members.items() if not self._is_storable(json.dumps({key: member}))), None)
 
     def _is_storable(self, value: str) -> bool:
         try:
