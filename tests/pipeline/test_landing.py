@@ -536,6 +536,24 @@ def test_what_has_no_field_is_kept_beside_properties_of_the_same_name(zone: Zone
 # ── the ledger ──
 
 
+def test_a_folder_of_no_source_is_not_passed_over_in_silence(zone: Zone, caplog: pytest.LogCaptureFixture):
+    zone.put("clickstreams/2025/a.ndjson", [event(1)])
+    zone.put("_aside/a.ndjson", [event(2)])
+    zone.put("unfinished/a.ndjson.part", [event(3)])
+    zone.put("clickstream/a.ndjson", [event(4)])
+    why = (
+        "clickstreams is a folder of no source; did you mean 'clickstream'? (sources: clickstream, transactions,"
+        " customers, consultations, campaign_sends, subscriptions, survey_responses, consents)"
+    )
+    found = [(result.path, result.status, result.error) for result in zone.land()]
+    assert found == [("clickstream/a.ndjson", "loaded", None), ("clickstreams", "rejected", why)]
+    assert zone.query("select path, error from raw.file where status = 'rejected'") == [("clickstreams", why)]
+    caplog.clear()
+    assert zone.land() == []
+    assert f"{zone.directory}/{why}: nothing in it is loaded" in caplog.text
+    assert zone.land(source="clickstream") == []
+
+
 def test_a_file_is_loaded_once(zone: Zone):
     file = zone.put("clickstream/a.ndjson", [event(1)])
     assert [result.status for result in zone.land()] == ["loaded"]
@@ -790,6 +808,7 @@ def test_concurrent_loaders_load_each_content_once(zone: Zone):
 KILLED = """
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 from journeymart.landing import land
 from journeymart.settings import Settings

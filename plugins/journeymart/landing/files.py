@@ -153,6 +153,8 @@ def discover(
         for file in sorted(_scan(landing, name, definition), key=lambda file: file.path)
         if paths is None or file.path in paths
     ]
+    if source is None:
+        found += [folder for folder in _folders_of_no_source(landing, sources) if paths is None or folder.path in paths]
     known = warehouse.execute(
         """
         select given.n, latest.status, latest.declared,
@@ -184,6 +186,29 @@ def discover(
     return sorted(fresh, key=lambda file: (file.source, supersedes(file.declared()) is not None))
 
 
+def _folders_of_no_source(landing: Path, sources: Sources) -> list[LandingFile]:
+    """Folders with files that nothing will ever load, each as one that can only be rejected; the ledger has it once."""
+    folders = []
+    for folder in sorted(landing.iterdir()):
+        name = folder.name.encode(errors="backslashreplace").decode()
+        if name in sources.sources or name.startswith((".", "_")) or not folder.is_dir():
+            continue
+        if not any(
+            _looks_landed(file) and Path(directory, file).lstat().st_size
+            for directory, _, files in os.walk(folder)
+            for file in files
+        ):
+            continue
+        problem = f"is a folder of no source{suggestion(name, sources.sources)} (sources: {', '.join(sources.sources)})"
+        log.warning("%s %s: nothing in it is loaded", folder, problem)
+        folders.append(LandingFile(name, name, folder, 0, EPOCH, "unknown", None, problem))
+    return folders
+
+
+def _looks_landed(name: str) -> bool:
+    return not name.startswith((".", "_")) and not name.lower().endswith((*UNFINISHED, DONE))
+
+
 def _scan(landing: Path, name: str, source: Source) -> Iterator[LandingFile]:
     """All complete files of one source, in no particular order."""
     pending = [landing / name] if (landing / name).is_dir() else []
@@ -197,7 +222,7 @@ def _scan(landing: Path, name: str, source: Source) -> Iterator[LandingFile]:
             continue
         names = {entry.name for entry in listed}
         for entry in listed:
-            if entry.name.startswith((".", "_")) or entry.name.lower().endswith((*UNFINISHED, DONE)):
+            if not _looks_landed(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 pending.append(Path(entry.path))
