@@ -304,9 +304,16 @@ def assert_traced(landing: Path, settings: Settings, monkeypatch: pytest.MonkeyP
         assert Path(line.archived).name.startswith(line.sha256)
         lines = tracer.event(event_id)
         assert line in lines
-        assert {(other.went_to, json.loads(other.text)["event_id"]) for other in lines if other != line} <= {
-            (f"duplicate of line {line_no} of file {file_id}", event_id)
-        }
+        others = {(other.went_to.rstrip("0123456789"), json.loads(other.text)["event_id"]) for other in lines}
+        assert others - {("mart", event_id)} <= {
+            (f"duplicate of line {line_no} of file ", event_id), ("out of scope: superseded by file ", event_id)
+        }  # fmt: skip
+        gone = "select file_id from raw.file where removed_id is not null and source = 'clickstream'"
+        texts = [tracer.line(removed, number)[0].text for (removed,) in zone.query(gone) for number in (1, 2)]
+        lost = {json.loads(text)["event_id"] for text in texts if text.startswith("{") and text.endswith("}")}
+        assert lost
+        for each in lost:
+            assert any(other.went_to.startswith("out of scope: superseded by") for other in tracer.event(each))
         places = {
             "quarantine: The line is not JSON": "select file_id, line_no from raw.quarantine where field is null",
             "out of scope: superseded by file ": "select file_id, 1 from raw.file where removed_id is not null",
@@ -322,7 +329,14 @@ def assert_traced(landing: Path, settings: Settings, monkeypatch: pytest.MonkeyP
             "set timezone = 'Asia/Seoul'; select landed_date, rows_mart from mart.data_status"
             " where source = 'clickstream' order by 1 limit 1"
         )[0]
-        assert sum(file.rows_mart for file in tracer.status("clickstream", day)) == rows
+        files = tracer.status("clickstream", day)
+        assert sum(file.rows_mart for file in files) == rows
+        for file in files:
+            assert file.rows_read == (
+                file.rows_mart + file.rows_duplicate + file.rows_bot + file.rows_quarantined + file.rows_erased
+                + file.rows_out_of_scope
+            )  # fmt: skip
+        assert {file.superseded_by is None for file in files} == {True, False}
     assert zone.value("select count(*) from ops.access_log") >= 6
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)

@@ -118,8 +118,11 @@ def _show(
             print(f"    {item.text}")
             print(f"    sha256 {item.sha256} {item.archived or '(not in the archive)'}")
         else:
-            print(
-                f"[{item.file_id}] {item.path}: {item.rows_read:,} read = {item.rows_mart:,} mart"
-                f" + {item.rows_duplicate:,} duplicate + {item.rows_bot:,} bot + {item.rows_quarantined:,} quarantine"
-            )
+            parts = {
+                "mart": item.rows_mart, "duplicate": item.rows_duplicate, "bot": item.rows_bot,
+                "quarantine": item.rows_quarantined, "erased": item.rows_erased,
+                f"out of scope (superseded by file {item.superseded_by})": item.rows_out_of_scope,
+            }  # fmt: skip
+            shown = " + ".join(f"{rows:,} {what}" for what, rows in parts.items() if rows or what == "mart")
+            print(f"[{item.file_id}] {item.path}: {item.rows_read:,} read = {shown}")
             print(f"    sha256 {item.sha256} {item.archived or '(not in the archive)'}")

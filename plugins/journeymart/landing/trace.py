@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, LiteralString, Self
 
+import numpy as np
 import psycopg
+import pyarrow.compute as pc
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -24,6 +27,7 @@ from journeymart.landing.readers import LINE_NO, FileRejectedError, as_text, rea
 from journeymart.settings import Settings
 
 SHOWN_CHARACTERS = 1000
+log = logging.getLogger(__name__)
 # What raw.masked does in the database.
 _VALUE = re.compile(r'[^\W_](?![^"]*"\s*:)')
 
@@ -60,6 +64,9 @@ class File:
     rows_duplicate: int
     rows_bot: int
     rows_mart: int
+    rows_out_of_scope: int  # superseded, and taken out of the mart again
+    rows_erased: int
+    superseded_by: int | None
 
 
 class Tracer:
@@ -93,21 +100,27 @@ class Tracer:
     # ── what may be asked for ──
 
     def event(self, event_id: str) -> list[Line]:
-        """Every line that has brought this event."""
+        """Every line that has brought this event, also those of files that corrected ones have superseded."""
         return self._lines(
             """
             select c.row_id from raw.event as e inner join raw.clickstream as c using (row_id)
             where e.event_hash = ('x' || left(md5(%(id)s), 16))::bit(64)::bigint and c.event_id = %(id)s
+            union all
+            select unnest(%(removed)s::bigint[])
             """,
-            {"id": event_id},
+            {"id": event_id, "removed": self._removed("clickstream", "event_id", event_id)},
             f"event {event_id}",
         )
 
     def transaction(self, transaction_id: str) -> list[Line]:
-        """Every line that has brought this transaction."""
+        """Every line that has brought this transaction, also those of files that corrected ones have superseded."""
         return self._lines(
-            "select row_id from raw.transactions where transaction_id = %(id)s",
-            {"id": transaction_id},
+            """
+            select row_id from raw.transactions where transaction_id = %(id)s
+            union all
+            select unnest(%(removed)s::bigint[])
+            """,
+            {"id": transaction_id, "removed": self._removed("transactions", "transaction_id", transaction_id)},
             f"transaction {transaction_id}",
         )
 
@@ -136,10 +149,11 @@ class Tracer:
             """
             select file_id, path, coalesce(archived_sha256, sha256) as sha256, source, format, rows_read, rows_loaded,
                 rows_quarantined, rows_duplicate,
-                rows_bot, rows_mart
+                rows_bot, rows_mart, case when removed_id is not null then rows_loaded else 0 end as rows_out_of_scope,
+                rows_erased, superseded_by
             from raw.file
             where source = %(source)s and loaded_at::date = %(landed)s and publication_id is not null
-                and status = 'loaded'
+                and status in ('loaded', 'superseded')
             order by file_id
             """,
             {"source": source, "landed": landed},
@@ -189,6 +203,32 @@ class Tracer:
             for row in found
         ]  # fmt: skip
 
+    def _removed(self, source: str, field: str, value: str) -> list[int]:
+        """Row ids of lines with this id in superseded files, of which raw has no rows any more: they are looked for in
+        the archive."""
+        files = self._query(
+            """
+            select source, min(path) as path, min(format) as format, coalesce(archived_sha256, sha256) as sha256,
+                array_agg(file_id) as file_ids
+            from raw.file
+            where removed_id is not null and source = %(source)s
+            group by source, coalesce(archived_sha256, sha256)
+            """,
+            {"source": source},
+        )
+        plan = self._sources.sources[source]
+        columns = plan.fields[field].columns(field)
+        found = []
+        for row in files:
+            try:
+                file = self._archive.original(self._sources, self._landing, self._entry(row))
+            except FileRejectedError as error:
+                log.warning("%s %s: its lines cannot be looked for", row["path"], error)
+                continue
+            numbers = list(_numbers_with(file, value, columns, plan.encoding))
+            found += [file_id << 32 | number for file_id in row["file_ids"] for number in numbers]
+        return found
+
     def _entry(self, row: dict[str, Any]) -> Entry:
         return Entry(row["source"], row["path"], row["format"], row["sha256"])
 
@@ -220,6 +260,8 @@ select
         when x.publication_id is not null then 'erased with its customer'
         when q.reason is not null then 'quarantine: ' || coalesce(q.field || ': ', '') || q.reason
         when f.removed_id is not null then 'out of scope: superseded by file ' || f.superseded_by
+        when f.status = 'superseded' and l.row_id is not null then
+            'out of scope with the next publication: superseded by file ' || f.superseded_by
         when d.of_row_id is not null then
             'duplicate of line ' || (d.of_row_id & 4294967295) || ' of file ' || (d.of_row_id >> 32)
         when b.row_id is not null then 'bot'
@@ -243,6 +285,21 @@ order by r.row_id
 def masked(text: str) -> str:
     """The shape of a line and the keys of its JSON, nothing of its values."""
     return _VALUE.sub("x", text[:SHOWN_CHARACTERS])
+
+
+def _numbers_with(file: LandingFile, value: str, columns: Iterable[str], encoding: str) -> Iterator[int]:
+    """Numbers of lines with a value, as a whole word; of Parquet, in one of these columns."""
+    if file.format == "parquet":
+        for chunk in read_parquet(file.location, file.compression):
+            for column in set(columns) & set(chunk.table.column_names):
+                same = pc.equal(chunk.table.column(column).cast("string"), value)
+                yield from chunk.table.column(LINE_NO).filter(same).to_pylist()
+        return
+    written = "|".join(re.escape(text) for text in (value, json.dumps(value)[1:-1]))
+    pattern = re.compile(f"(?<![0-9A-Za-z])(?:{written})(?![0-9A-Za-z])".encode(encoding))
+    for lines, _ in text_blocks(file.location, file.compression):
+        starts = [match.start() for match in pattern.finditer(lines.data)]
+        yield from sorted(set(lines.numbers[np.searchsorted(lines.starts, starts, side="right") - 1].tolist()))
 
 
 def _texts(file: LandingFile, numbers: set[int], encoding: str) -> Iterator[tuple[int, str]]:
