@@ -8,10 +8,12 @@
    to it; whatever an earlier chain can still become, the latest can as well, because it began later and its last event
    is later. So the walk needs no way back: it is linear in the matches and in nothing else. #}
 {% macro detection_walk() %}
-create or replace function build.detection_walk(rules regclass, matches regclass)
+drop function if exists build.detection_walk(regclass, regclass);
+create function build.detection_walk(rules regclass, matches regclass)
 returns table (
     rule_id text, subject_key integer, hold_value text, row_id bigint, matched_at timestamptz, source_rank smallint,
-    started_at timestamptz, detected_at timestamptz, status text, is_censored boolean, taken text[]
+    started_at timestamptz, detected_at timestamptz, due_rank smallint, due_row bigint, status text, is_censored boolean,
+    taken text[]
 )
 language plpgsql stable
 as $$
@@ -23,7 +25,9 @@ declare
     known_hold text;
     event_no integer not null := 0;   -- position in the history, from 1
     is_decided boolean not null := true;
-    floor_at timestamptz;             -- nothing counts up to here
+    floor_at timestamptz;             -- nothing counts up to here in the total order
+    floor_rank smallint;
+    floor_row bigint;
     used_no integer;                  -- a match must begin after this one
     begun_no integer[];               -- by slot, null where it is empty: where the chain begins,
     begun_at timestamptz[];
@@ -64,7 +68,8 @@ begin
         -- what must be absent afterwards is no event of the pattern
         continue when event.places[1] = 0;
         event_no := event_no + 1;
-        continue when not is_decided or event.matched_at <= floor_at;
+        continue when not is_decided
+            or (event.matched_at, event.source_rank, event.row_id) <= (floor_at, floor_rank, floor_row);
         completed_no := null;
 
         -- places: step n is 2n, what must not happen before it 2n + 1. Later steps come first, so that each of them sees
@@ -174,6 +179,8 @@ begin
                     source_rank := event.source_rank;
                     started_at := begun_at[rule.slots];
                     detected_at := event.due_at;
+                    due_rank := event.due_rank;
+                    due_row := event.due_row;
                     status := event.verdict;
                     is_censored := event.is_censored;
                     taken := string_to_array(chain[rule.slots], ',');
@@ -188,7 +195,9 @@ begin
             used_no := completed_no;
             if rule.after_match = 'past_last' then
                 begun_no := array_fill(null::integer, array[rule.slots]);
-                floor_at := case when rule.is_deferred then event.due_at end;
+                floor_at := event.due_at;
+                floor_rank := event.due_rank;
+                floor_row := event.due_row;
                 used_no := event_no;
             else
                 for slot in 1 .. rule.slots loop

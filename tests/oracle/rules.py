@@ -17,6 +17,8 @@ from journeymart.definitions.conditions import Condition
 from journeymart.definitions.loader import DefinitionError, Document
 from journeymart.definitions.rules import Rule, RuleStep, parse_rules
 
+Place = tuple[datetime, int, int]  # in the total order of events
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -47,32 +49,35 @@ def hits(rule: Rule, log: list[Event], watermark: datetime) -> list[Hit]:
     reported = []
     for person in sorted({event.person for event in log}):
         own = [event for event in log if event.person == person]
-        found: list[tuple[datetime, Event, Event, bool]] = []
+        found: list[tuple[Place, Event, Event, bool]] = []
         channels: list[str | None] = [*sorted({event.channel for event in own})] if rule.hold else [None]
         for channel in channels:
             history = [event for event in own if channel is None or event.channel == channel]
             found += _matches(rule, history, own, log, watermark)
         last: datetime | None = None
-        for detected_at, first, completing, censored in sorted(found, key=lambda m: (m[0], _order(m[2]))):
-            if rule.cooldown is not None and last is not None and detected_at - last < rule.cooldown:
+        for fired, first, completing, censored in sorted(found, key=lambda m: (m[0][0], _order(m[2]))):
+            if rule.cooldown is not None and last is not None and fired[0] - last < rule.cooldown:
                 continue
-            last = detected_at
-            reported.append(
-                Hit(person, detected_at, first.at, completing.at, censored, _goal(rule, own, detected_at, completing))
-            )
+            last = fired[0]
+            reported.append(Hit(person, fired[0], first.at, completing.at, censored, _goal(rule, own, fired)))
     return reported
 
 
-def _goal(rule: Rule, own: list[Event], detected_at: datetime, completing: Event) -> datetime | None:
+def _goal(rule: Rule, own: list[Event], fired: Place) -> datetime | None:
     if rule.goal is None:
         return None
-    after = [e for e in own if (e.at > detected_at if _waits(rule) else _order(e) > _order(completing))]
-    reached = [e.at for e in after if e.fulfils(rule.goal) and e.at <= detected_at + rule.goal.within]
+    latest = fired[0] + rule.goal.within
+    reached = [e.at for e in own if e.fulfils(rule.goal) and _order(e) > fired and e.at <= latest]
     return min(reached, default=None)
 
 
-def _order(event: Event) -> tuple[datetime, int, int]:
+def _order(event: Event) -> Place:
     return event.at, event.rank, event.line
+
+
+def _after_all(moment: datetime) -> Place:
+    """After all events of a moment."""
+    return moment, 99, 0
 
 
 def _is(step: RuleStep, event: Event, own: list[Event]) -> bool:
@@ -85,17 +90,17 @@ def _is(step: RuleStep, event: Event, own: list[Event]) -> bool:
 
 def _matches(
     rule: Rule, history: list[Event], own: list[Event], log: list[Event], watermark: datetime
-) -> list[tuple[datetime, Event, Event, bool]]:
+) -> list[tuple[Place, Event, Event, bool]]:
     """The matches of one history, before the cooldown: detected at, first and completing event, censored."""
     found = []
     starts: dict[int, set[int]] = {}
     pattern = _of_pattern(rule, history, own)
     for start, end in choices(rule, pattern, own):
         starts.setdefault(end, set()).add(start)
-    over_until: datetime | None = None
+    over_until: Place | None = None
     used = -1
     for end in sorted(starts):
-        usable = [s for s in starts[end] if s > used and (over_until is None or pattern[s].at > over_until)]
+        usable = [s for s in starts[end] if s > used and (over_until is None or _order(pattern[s]) > over_until)]
         if not usable:
             continue
         verdict, due, censored = _verdict(rule, pattern[end], history, log, watermark)
@@ -107,7 +112,7 @@ def _matches(
         if rule.after_match == "next_row":
             used = max(usable)
         else:
-            used, over_until = end, due if _waits(rule) else None
+            used, over_until = end, due
     return found
 
 
@@ -117,33 +122,34 @@ def _waits(rule: Rule) -> bool:
 
 def _verdict(
     rule: Rule, completing: Event, history: list[Event], log: list[Event], watermark: datetime
-) -> tuple[str, datetime, bool]:
+) -> tuple[str, Place, bool]:
     """Whether a completed rule fires, when, and whether that is a guess."""
     if not _waits(rule):
-        return "fires", completing.at, False
-    due, certain, censored = completing.at, False, False
+        return "fires", _order(completing), False
+    due, certain, censored = _order(completing), False, False
     if rule.dwell is not None or rule.session_end:
         if completing.session is None or completing.session_end is None:
             return "broken", due, False
         later = [e for e in log if e.rank == 0 and e.visitor == completing.visitor and _order(e) >= _order(completing)]
         if rule.dwell is not None:
-            due = completing.at + rule.dwell.gte
-            until_then = [e for e in later if e.at < due]
+            end = completing.at + rule.dwell.gte
+            due = _after_all(end)
+            until_then = [e for e in later if e.at < end]
             if any((e.code, e.channel) == EXIT or e.code != completing.code for e in until_then):
                 return "broken", due, False
             # a session that began by then and went on until then, or longer
-            certain = any(e.session[1] <= due <= e.session_end for e in later if e.session and e.session_end)
+            certain = any(e.session[1] <= end <= e.session_end for e in later if e.session and e.session_end)
             censored = not certain
         else:
-            exits = [e.at for e in later if e.session == completing.session and (e.code, e.channel) == EXIT]
-            due, certain = (exits[0], True) if exits else (completing.session_end + GAP, False)
+            exits = [_order(e) for e in later if e.session == completing.session and (e.code, e.channel) == EXIT]
+            due, certain = (exits[0], True) if exits else (_after_all(completing.session_end + GAP), False)
     elif rule.absence is not None and rule.absence.within is not None:
-        due = completing.at + rule.absence.within
+        due = _after_all(completing.at + rule.absence.within)
     if rule.absence is not None:
-        after = [e for e in history if _order(e) > _order(completing) and e.at <= due]
+        after = [e for e in history if _order(completing) < _order(e) <= due]
         if any(e.fulfils(rule.absence) for e in after):
             return "broken", due, False
-    return ("fires" if certain or due < watermark else "open"), due, censored
+    return ("fires" if certain or due[0] < watermark else "open"), due, censored
 
 
 def _of_pattern(rule: Rule, history: list[Event], own: list[Event]) -> list[Event]:

@@ -444,6 +444,13 @@ rules:
     steps:
       - {name: GT, source: screen, where: {page_code: GT}}
     goal: {source: transaction, where: {transaction_code: BUY}, within: 1d}
+  - id: DR-ABSENT
+    label: {ko: 미도달, en: Not reached}
+    owner: tests
+    steps:
+      - {name: P, source: screen, where: {page_code: P}}
+    session_end: true
+    absence: {source: screen, where: {page_code: Q}}
 """
 
 
@@ -469,5 +476,12 @@ def test_what_fires_a_hit_may_be_in_another_session(new_warehouse: Callable[[], 
 
 def test_what_comes_after_a_hit_may_happen_at_its_moment(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
     bank = Bank(new_warehouse(), tmp_path, AT_ONCE)
-    bank.run(event("buys", "GT", 60), transaction("buys", 60, 100))
+    left = event("leaves", "X", 1) | {"action_type": "exit"}
+    bank.run(
+        event("buys", "GT", 60), transaction("buys", 60, 100),
+        event("leaves", "P", 0), left, event("leaves", "Q", 1), event("leaves", "P", 1),
+    )  # fmt: skip
     assert bank.rows("select goal_at from mart.detection where rule_id = 'DR-GOAL'") == [(NINE + timedelta(hours=1),)]
+    assert bank.rows(
+        "select detected_at, started_at from mart.detection where rule_id = 'DR-ABSENT' order by detected_at"
+    ) == [(NINE + timedelta(minutes=1), NINE), (NINE + timedelta(minutes=31), NINE + timedelta(minutes=1))]

@@ -1,7 +1,8 @@
 -- depends_on: {{ ref('int_detection__subject') }}
 -- What counts for the rules and people of this run, within their bounds: one row per rule and thing that happened.
 -- For an event that may complete a rule which waits, due_at is the time it waits for, and verdict what is known by now:
--- fires, broken, or open until the watermark has passed.
+-- fires, broken, or open until the watermark has passed. due_rank and due_row: the event that the hit fires at; of one
+-- that fires at a time, what comes after all events of that time.
 {% set timeout = seconds(session_policy().timeout_seconds) %}
 with paced as (
     select
@@ -263,16 +264,18 @@ followed as (
     select
         h.*,
         -- backwards, because a frame that ends in FOLLOWING is computed anew for every row
-        min(h.matched_at) filter (where 0::smallint = any(h.places)) over (
+        min(array[(extract(epoch from h.matched_at) * 1000000)::bigint, h.source_rank, h.row_id]) filter (
+            where 0::smallint = any(h.places)
+        ) over (
             partition by h.history_no, h.hold_value order by h.match_no desc
             rows between unbounded preceding and 1 preceding
-        ) as absent_until
+        ) as absent_place
     from happened as h
     where h.has_absence
     union all
     select
         h.*,
-        null as absent_until
+        null as absent_place
     from happened as h
     where not h.has_absence
 ),
@@ -291,34 +294,48 @@ due as (
             when r.is_session_end then coalesce(s.left_at, s.ended_at + {{ timeout }})
             when r.has_absence then h.matched_at + r.absence_window
             else h.matched_at
-        end as due_at
+        end as due_at,
+        case
+            when not r.is_deferred then h.source_rank
+            when r.is_session_end and s.left_at is not null then 0
+            else 32767
+        end::smallint as due_rank,
+        case
+            when not r.is_deferred then h.row_id
+            when r.is_session_end and s.left_at is not null then s.left_row
+            else 0
+        end as due_row
     from followed as h
     inner join {{ ref('int_detection__rule') }} as r on h.history_no >> 32 = r.rule_no
     -- until when the session went on; of a dwell, the last session of the visitor that began by its end
     left join lateral (
         select
             f.ended_at,
-            (
-                select e.event_at
-                from {{ ref('session_event') }} as e
-                inner join {{ source('raw', 'action') }} as a on e.action_id = a.action_id
-                where
-                    e.visitor_key = h.visitor_key
-                    and e.event_at between h.matched_at and coalesce(h.matched_at + r.dwell, f.ended_at)
-                    and (r.dwell is not null or e.started_at = h.started_at)
-                    and row(e.event_at, 0::smallint, e.row_id) >= row(h.matched_at, h.source_rank, h.row_id)
-                    and (
-                        a.action_type = 'exit'
-                        or (r.dwell is not null and e.node_id <> (
-                            select o.node_id
-                            from {{ ref('session_event') }} as o
-                            where o.visitor_key = h.visitor_key and o.event_at = h.matched_at and o.row_id = h.row_id
-                        ))
-                    )
-                order by e.event_at, e.row_id
-                limit 1
-            ) as left_at
+            l.left_at,
+            l.left_row
         from {{ ref('session_fact') }} as f
+        left join lateral (
+            select
+                e.event_at as left_at,
+                e.row_id as left_row
+            from {{ ref('session_event') }} as e
+            inner join {{ source('raw', 'action') }} as a on e.action_id = a.action_id
+            where
+                e.visitor_key = h.visitor_key
+                and e.event_at between h.matched_at and coalesce(h.matched_at + r.dwell, f.ended_at)
+                and (r.dwell is not null or e.started_at = h.started_at)
+                and row(e.event_at, 0::smallint, e.row_id) >= row(h.matched_at, h.source_rank, h.row_id)
+                and (
+                    a.action_type = 'exit'
+                    or (r.dwell is not null and e.node_id <> (
+                        select o.node_id
+                        from {{ ref('session_event') }} as o
+                        where o.visitor_key = h.visitor_key and o.event_at = h.matched_at and o.row_id = h.row_id
+                    ))
+                )
+            order by e.event_at, e.row_id
+            limit 1
+        ) as l on true
         where
             (r.dwell is not null or r.is_session_end)
             and (r.steps * 2)::smallint = any(h.places)
@@ -340,9 +357,11 @@ select
     visitor_key,
     places,
     due_at,
+    due_rank,
+    due_row,
     case
         when not is_deferred then 'fires'
-        when absent_until <= due_at then 'broken'
+        when absent_place <= array[(extract(epoch from due_at) * 1000000)::bigint, due_rank, due_row] then 'broken'
         when needs_session and ended_at is null then 'broken'
         when is_dwell and left_at < due_at then 'broken'
         when is_dwell and ended_at >= due_at then 'fires'

@@ -65,7 +65,6 @@ told as (
     group by hit_no
 ),
 
--- After the hit: in the order of events where its last event fires it, later than its time where time does.
 goal as (
     select
         h.hit_no,
@@ -75,9 +74,7 @@ goal as (
     inner join {{ ref('int_detection__condition') }} as g on h.rule_id = g.rule_id and g.place = -1
     {{ look_up(ref('step_match'), 'm', 'm.condition_id = g.condition_id and m.person_key = h.subject_key'
         ' and m.matched_at >= h.detected_at and m.matched_at <= h.detected_at + r.goal_window') }}
-    where
-        m.matched_at > h.detected_at
-        or (not r.is_deferred and row(m.source_rank, m.row_id) > row(h.source_rank, h.row_id))
+    where row(m.matched_at, m.source_rank, m.row_id) > row(h.detected_at, h.due_rank, h.due_row)
     group by h.hit_no
 ),
 
