@@ -86,7 +86,7 @@ def events_of(batch: list[list[Item]], shuffle_seed: int, sessions: list[list[Se
                 for s in sessions[number]
                 if s.visitor == visitor
                 and s.started_at <= moment <= s.ended_at + reach
-                and (not rank or s.login in {None, f"{number}-c{item.customer or 1}"})
+                and (not rank or s.customer in {None, f"{number}-c{item.customer or 1}"})
             ]
             session = of[-1] if of else None
             if rank:

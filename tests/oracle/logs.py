@@ -56,7 +56,6 @@ class Session:
     """A session as the semantics define it: steps are (node, arrived at), kind by node in `kinds`."""
 
     visitor: str
-    login: str | None  # the one customer who logged in during it
     customer: str | None
     channel: str
     domain: str
@@ -194,7 +193,7 @@ def _sessions(number: int, screens: list[Line], transactions: list[Line]) -> lis
     """Sessions of a log: per visitor, ended by a silence of more than 30 minutes.
 
     A transaction belongs to the visitor's last session that had begun, if it was made at most 30 minutes after that
-    session's last event, but not if another customer is the only one who logged in during it.
+    session's last event, but not if the session belongs to another customer.
     """
     result = []
     for visitor in (1, 2, 3):
@@ -203,31 +202,28 @@ def _sessions(number: int, screens: list[Line], transactions: list[Line]) -> lis
             if not runs or line[0] - runs[-1][-1][0] > GAP:
                 runs.append([])
             runs[-1].append(line)
+        # of the one customer who logs in during it; if nobody does, of the one user of the device
+        users = {item.customer for run in runs for _, _, item in run if item.customer}
+        owners = [{item.customer for _, _, item in run if item.customer} or users for run in runs]
         made: list[list[Line]] = [[] for _ in runs]
         for line in (line for line in transactions if line[2].visitor == visitor):
-            logins = [{item.customer for _, _, item in run if item.customer} for run in runs]
             begun = [
                 place
                 for place, run in enumerate(runs)
                 if run[0][0] <= line[0] <= run[-1][0] + GAP
-                and (len(logins[place]) != 1 or logins[place] == {line[2].customer or 1})
+                and (len(owners[place]) != 1 or owners[place] == {line[2].customer or 1})
             ]
             if begun:
                 made[begun[-1]].append(line)
-        users = {item.customer for _, _, item in screens if item.visitor == visitor and item.customer}
-        result += [_session(number, run, its, users) for run, its in zip(runs, made, strict=True)]
+        result += [_session(number, *of) for of in zip(runs, made, owners, strict=True)]
     return sorted(result, key=lambda session: (session.started_at, session.visitor))
 
 
-def _session(number: int, run: list[Line], transactions: list[Line], users: set[int]) -> Session:
-    """A session belongs to the one customer who logs in during it; if nobody does, to the one user of the device."""
-    logins = {item.customer for _, _, item in run if item.customer}
-    customers = logins or set(users)
+def _session(number: int, run: list[Line], transactions: list[Line], owners: set[int]) -> Session:
     first = run[0][2]
     session = Session(
         visitor=f"{number}-v{first.visitor}",
-        login=f"{number}-c{min(logins)}" if len(logins) == 1 else None,
-        customer=f"{number}-c{customers.pop()}" if len(customers) == 1 else None,
+        customer=f"{number}-c{min(owners)}" if len(owners) == 1 else None,
         channel=first.channel,
         domain=first.domain,
         device_type=first.device_type,

@@ -1,5 +1,8 @@
--- Published sessions that a new or withdrawn event may extend, join or shorten.
+-- depends_on: {{ ref('unlinked_device') }}
+-- Published sessions that a new or withdrawn event may extend, join or shorten, and those that it, or what was said of
+-- their device, may give to another customer.
 {% set gap = seconds(session_policy().timeout_seconds) %}
+{% set days = session_policy().get('device_days') %}
 {% if is_full() -%}
 select
     visitor_key,
@@ -8,7 +11,7 @@ select
 from {{ ref('int_run__point') }}
 where false
 {%- else -%}
-select distinct
+select
     s.visitor_key,
     s.started_at,
     s.ended_at
@@ -37,4 +40,44 @@ cross join lateral (
         and f.started_at between p.event_at - {{ gap }} and p.event_at + {{ gap }}
 ) as s
 where s.ended_at >= p.event_at - {{ gap }}
+{%- if days is not none %}
+union
+-- whom a session without a login belongs to changes with the logins around it, unless they say what is known
+select
+    s.visitor_key,
+    s.started_at,
+    s.ended_at
+from (
+    select distinct
+        visitor_key,
+        customer_key,
+        is_withdrawn,
+        {{ business_date('event_at') }} as login_date
+    from {{ ref('int_run__point') }}
+    where customer_key is not null
+) as p
+{{ look_up(
+    published('session_fact'), 's',
+    'p.visitor_key = s.visitor_key and s.session_date between p.login_date - ' ~ days
+    ~ ' and p.login_date + ' ~ days
+) }}
+where
+    s.identity_rule is distinct from 'login'
+    and (p.is_withdrawn or s.customer_key is distinct from p.customer_key)
+    and (p.is_withdrawn or s.identity_rule is null or s.identity_rule = 'device')
+{%- endif %}
+union
+select
+    s.visitor_key,
+    s.started_at,
+    s.ended_at
+from {{ published('session_fact') }} as s
+where
+    s.identity_rule in ('device', 'shared', 'unlinked')
+    and s.visitor_key in (
+        select coalesce(u.visitor_key, m.visitor_key)
+        from {{ ref('unlinked_device') }} as u
+        full join {{ published('unlinked_device') }} as m on u.visitor_key = m.visitor_key
+        where u.visitor_key is null or m.visitor_key is null
+    )
 {%- endif %}

@@ -1,8 +1,7 @@
 {{ config(indexes=[['visitor_key', 'started_at']]) }}
 -- depends_on: {{ ref('int_run__transaction') }} {{ ref('line_duplicate') }} {{ ref('int_run__point') }}
--- depends_on: {{ ref('unlinked_device') }}
--- Published sessions computed again in this run: those near new events, and every one that could own
--- a transaction whose session is decided anew.
+-- Published sessions computed again in this run: those that its events change, and every one that could own a
+-- transaction whose session is decided anew.
 {% set policy = session_policy() %}
 {% set reach = seconds(policy.transaction_tolerance_seconds) %}
 with recursive touched as (
@@ -51,46 +50,6 @@ with recursive touched as (
     inner join {{ published('session_fact') }} as s
         on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at
     {%- endif %}
-    {%- if policy.get('device_days') is not none %}
-    union
-    -- whom a session without a login belongs to changes with the logins around it, unless they say what is known
-    select
-        s.visitor_key,
-        s.started_at,
-        s.ended_at
-    from (
-        select distinct
-            visitor_key,
-            customer_key,
-            is_withdrawn,
-            {{ business_date('event_at') }} as login_date
-        from {{ ref('int_run__point') }}
-        where customer_key is not null
-    ) as p
-    {{ look_up(
-        published('session_fact'), 's',
-        'p.visitor_key = s.visitor_key and s.session_date between p.login_date - ' ~ policy.device_days
-        ~ ' and p.login_date + ' ~ policy.device_days
-    ) }}
-    where
-        s.identity_rule is distinct from 'login'
-        and (p.is_withdrawn or s.customer_key is distinct from p.customer_key)
-        and (p.is_withdrawn or s.identity_rule is null or s.identity_rule = 'device')
-    {%- endif %}
-    union
-    select
-        s.visitor_key,
-        s.started_at,
-        s.ended_at
-    from {{ published('session_fact') }} as s
-    where
-        s.identity_rule in ('device', 'shared', 'unlinked')
-        and s.visitor_key in (
-            select coalesce(u.visitor_key, m.visitor_key)
-            from {{ ref('unlinked_device') }} as u
-            full join {{ published('unlinked_device') }} as m on u.visitor_key = m.visitor_key
-            where u.visitor_key is null or m.visitor_key is null
-        )
     {%- endif %}
 )
 {%- if policy.cut_at_campaign and not is_full() %},

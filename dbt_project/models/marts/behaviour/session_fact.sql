@@ -7,8 +7,6 @@
         'exit_node_id': 'node.node_id', 'agent_key': 'agent.agent_key', 'inflow_key': 'inflow.inflow_key',
     },
 ) }}
--- depends_on: {{ ref('device_login') }} {{ ref('unlinked_device') }}
-{% set days = session_policy().get('device_days') %}
 -- Transactions are nodes of the path like pages, and errors have a place in it; only sessions that have any of them are
 -- put together again.
 with linked as (
@@ -114,29 +112,6 @@ travelled as (
     group by visitor_key, started_at
 ),
 
--- A login labels the session it happens in. What was done on a device without one belongs to the customer who used it
--- within the look-back, if it was exactly one, and nobody said that it does not.
-device as (
-    select
-        s.visitor_key,
-        s.started_at,
-        min(l.customer_key) as customer_key,
-        case
-            when count(u.visitor_key) > 0 then 'unlinked'
-            when min(l.customer_key) = max(l.customer_key) then 'device'
-            else 'shared'
-        end as identity_rule
-    from {{ ref('int_session__aggregated') }} as s
-    inner join {{ ref('device_login') }} as l
-        on
-            s.visitor_key = l.visitor_key
-            and l.login_date >= {{ business_date('s.started_at') }} - {{ days or 0 }}
-            and l.login_date <= {{ business_date('s.started_at') }} + {{ days or 0 }}
-    left join {{ ref('unlinked_device') }} as u on s.visitor_key = u.visitor_key
-    where {{ 'false' if days is none else 'not s.has_login' }}
-    group by s.visitor_key, s.started_at
-),
-
 complete as (
     select
         s.*,
@@ -145,12 +120,8 @@ complete as (
         coalesce(p.path, s.path) as full_path,
         coalesce(p.path_times, s.path_times) as full_path_times,
         p.error_keys,
-        p.error_steps,
-        case d.identity_rule when 'device' then d.customer_key else s.customer_key end as person_customer_key,
-        case when s.customer_key is not null then 'login' when s.has_login then 'shared' else d.identity_rule end
-            as identity_rule
+        p.error_steps
     from {{ ref('int_session__aggregated') }} as s
-    left join device as d on s.visitor_key = d.visitor_key and s.started_at = d.started_at
     left join total as t on s.visitor_key = t.visitor_key and s.started_at = t.started_at
     left join travelled as p on s.visitor_key = p.visitor_key and s.started_at = p.started_at
 )
@@ -161,7 +132,7 @@ select
     c.started_at,
     c.ended_at,
     {{ business_date('c.started_at') }} as session_date,
-    c.person_customer_key as customer_key,
+    c.customer_key,
     c.events,
     c.pages,
     c.errors,

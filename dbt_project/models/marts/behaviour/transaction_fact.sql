@@ -40,6 +40,7 @@ owner as (
         inner join {{ ref('int_session__aggregated') }} as s on d.customer_key = s.customer_key
         where
             d.visitor_key is null
+            and s.identity_rule = 'login'
             and d.is_digital
             and d.transacted_at between s.started_at
             and s.ended_at + {{ seconds(policy.transaction_tolerance_seconds) }}
