@@ -157,7 +157,7 @@ begin
                 for between_step in step + 1 .. next_step - 1 loop
                     between_place := following[optional_before * width + between_step];
                     if between_place < least(place, excluded, last_place + 1)
-                        and (window_end is null or happened[between_place] <= window_end)
+                        and (deadline is null or happened[between_place] <= deadline)
                         and (
                             step_windows[between_step] is null
                             or happened[between_place] <= happened[before] + step_windows[between_step]

@@ -235,7 +235,7 @@ def _in_order(funnel: Funnel, events: list[Event], entry: int) -> Attempt:
         what, end = _next(funnel, events, range(last + 1, len(events)), deadline, active, steps[target - 1])
         behind = last
         for number in range(step + 1, target):
-            limit = _sooner(window_end, _after(events[last].at, window_of.get(number)))
+            limit = _sooner(deadline, _after(events[last].at, window_of.get(number)))
             for place in range(behind + 1, end):
                 if events[place].fulfils(steps[number - 1]):
                     if limit is None or events[place].at <= limit:

@@ -56,6 +56,9 @@ FUNNELS = [
 ]  # fmt: skip
 AUDIENCES = [
     {"id": f"AU-{count_by.upper()}", **HEAD, "purpose": "marketing",
+] + [
+    {"id": "FN-OPTIONAL", **HEAD, "window": "1h", "step_windows": [None, None, "10m"],
+     "steps": [{"name": page, **screen(page), "optional": page == "O2"} for page in ("O1", "O2", "O3")]},
      "from": {"funnel": f"FN-{count_by.upper()}", "step": 2, "outcome": "entered"}}
     for count_by in ("person", "visitor", "session")
 ]  # fmt: skip
@@ -99,6 +102,8 @@ ENDED = {"ended": "IJK", "open": "I"}
 # The words that reports of paths use themselves, as codes: one session on a day of its own.
 WORDS = ("이탈", "기타", "유입", "이탈*")
 
+# Minutes of pages by device: O3 must follow O1 within ten minutes, so that what comes later is no part of the attempt.
+OPTIONAL = {"in time": {"O1": 0, "O2": 10}, "late": {"O1": 0, "O2": 11}, "converts": {"O1": 0, "O2": 3, "O3": 10}}
 
 @pytest.fixture(scope="module")
 def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zone:
@@ -121,6 +126,11 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
     zone.put("clickstream/words.ndjson", [
         {"event_id": f"w{number}", "event_time": f"2026-03-03T10:0{number}:00+09:00", "visitor_id": "words",
          "page_code": page, "page_name": "Exit" if number == 2 else None, "channel": "web", "domain": "bank"}
+    zone.put("clickstream/optional.ndjson", [
+        {"event_id": f"{device}{page}", "event_time": f"2026-02-25T11:{minute:02}:00+09:00",
+         "visitor_id": f"o {device}", "page_code": page}
+        for device, journey in OPTIONAL.items() for page, minute in journey.items()
+    ])  # fmt: skip
         for number, page in enumerate(WORDS)
     ])  # fmt: skip
     zone.put("clickstream/errors.ndjson", [
@@ -368,6 +378,11 @@ def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.
 
     def journey(*options: str) -> list[tuple[Any, ...]]:
         found = asked(bank, monkeypatch, "journey", "--customer", "c4", "--purpose", "complaint", *options)
+def test_an_optional_step_is_taken_while_the_next_one_can_be(bank: Zone) -> None:
+    found = rows(bank, "funnel", "step_no", "entered", "converted", "dropped", funnel_id="FN-OPTIONAL")
+    assert found == [(1, 3, 1, 2), (2, 2, 1, 1), (3, 1, 1, 0)]
+
+
         return [(row["session_no"], row["kind"], row["title"]) for row in found]
 
     assert journey() == journey("--from", "2026-03-02", "--to", "2026-03-02")
