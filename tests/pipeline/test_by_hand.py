@@ -45,6 +45,9 @@ FUNNELS = [
     {"id": "FN-GOAL", **HEAD, "window": "7d", "count_by": "person", "steps": [
         {"name": "E", **screen("E")}, {"name": "E2", **screen("E2"), "optional": True}, {"name": "F", **screen("F")},
     ]},
+    {"id": "FN-FROM-BRANCH", **HEAD, "window": None, "steps": [
+        {"name": "branch", "source": "transaction", "where": {"channel": "branch"}}, {"name": "G", **screen("G")},
+    ]},
 ] + [
     {"id": f"FN-TIES-{count_by.upper()}", **HEAD, "window": "1h", "count_by": count_by,
      "steps": [{"name": page, **screen(page)} for page in "PQ"]}
@@ -157,6 +160,8 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
     zone.put("transactions/a.ndjson", [
         {"transaction_id": "t1", "transaction_time": "2026-03-02T10:10:00+09:00", "visitor_id": "late",
          "customer_id": "c4", "transaction_code": "T", "channel": "web"},
+        {"transaction_id": "t2", "transaction_time": "2026-03-04T10:00:00+09:00", "customer_id": "c5",
+         "transaction_code": "DEPOSIT", "channel": "branch"},
     ])  # fmt: skip
     zone.put("customers/a.ndjson", [{"customer_id": "c4", "effective_date": "2026-03-03", "grade": "vip"}])
     defined = {"funnels": FUNNELS, "segments": SEGMENTS, "audiences": AUDIENCES, "rules": RULES}
@@ -467,6 +472,14 @@ def test_a_way_to_an_error_is_compared_with_all_sessions(bank: Zone) -> None:
     asked = {"error": "BAD", "steps": 1, "from_date": "2026-02-01", "to_date": "2026-02-01"}
     columns = ("path", "sessions", "share", "all_sessions", "share_of_all", "error_rate", "lift")
     come = ("H > L", 2, 2 / 3, 3, 0.6, 2 / 3, pytest.approx(10 / 9))
+def test_touches_are_of_sessions_that_had_begun(bank: Zone) -> None:
+    """The first one however long ago; whoever enters at a branch before any session was touched by none."""
+    columns = ("inflow_channel", "entered", "converted")
+    for funnel_id, first, last in (("FN-GOAL", "paid", "message"), ("FN-FROM-BRANCH", "(none)", "(none)")):
+        assert rows(bank, "channel_report", *columns, funnel=funnel_id, touch="first") == [(first, 1, 1)]
+        assert rows(bank, "channel_report", *columns, funnel=funnel_id, touch="last") == [(last, 1, 1)]
+
+
     rare = (1, 1 / 3, 1, 0.2, 1.0, pytest.approx(5 / 3))
     assert rows(bank, "paths_to_error", *columns, least_sessions=2, **asked) == [come, ("기타", *rare)]
     assert rows(bank, "paths_to_error", *columns, least_sessions=1, **asked) == [("S > L", *rare), come]

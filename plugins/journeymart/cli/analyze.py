@@ -573,9 +573,9 @@ class Touch(StrEnum):
 def channels(
     request: Request,
     funnel_id: Annotated[str, typer.Option("--id", help="The funnel, as definitions/funnels.yml names it.")],
-    touch: Annotated[Touch, typer.Option(help="The first session ever, or the last that did not come directly.")] = (
-        Touch.LAST
-    ),
+    touch: Annotated[
+        Touch, typer.Option(help="The first session up to the entry, or the last that did not come directly.")
+    ] = Touch.LAST,
 ) -> Result:
     """Conversion of a funnel by the inflow channel of those who enter it.
 

@@ -5,8 +5,8 @@
     )",
     indexes=[['subject_key']],
 ) }}
--- The inflow channels by which those who enter a funnel came: to their first session ever, and to the last one up to
--- the entry that did not come directly, if it is at most 30 days before.
+-- The inflow channels by which those who enter a funnel came: to their first session up to the entry, and to the last
+-- one that did not come directly, if it is at most 30 days before.
 -- The sessions of a person are looked up once for all of their entries, by index, which a join with next.session_fact
 -- could not use; materialized, or each look-up would read all inflows.
 with visited as materialized (
