@@ -22,6 +22,7 @@ from psycopg.types.json import Jsonb
 
 from journeymart.db import connect
 from journeymart.definitions.applied import Definitions, load_definitions
+from journeymart.definitions.check import require
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.transactions import load_transactions
 from journeymart.errors import JourneymartError
@@ -174,7 +175,7 @@ def apply(settings: Settings, directory: Path | None = None) -> Applied:
 
     Raises JourneymartError for definitions that are wrong, and if a step fails.
     """
-    load_definitions(directory)
+    require(directory)
     run_id = new_run_id()
     with connect("jm_builder", settings=settings) as connection:
         before = _published_definitions(connection)

@@ -11,6 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
+from journeymart import pipeline
 from journeymart.cli.definitions import app
 from journeymart.definitions import SHIPPED
 from journeymart.definitions.check import check
@@ -18,6 +19,7 @@ from journeymart.definitions.loader import DefinitionError
 from journeymart.definitions.packs import load_packs
 from journeymart.definitions.requests import target_of, with_audience
 from journeymart.definitions.schema import DIRECTORY, schemas
+from journeymart.settings import Settings
 
 HEAD = "funnels:\n- id: FN-X\n  label: {ko: 가, en: x}\n  owner: a\n  window: 1h\n"
 STEPS = """  steps:
@@ -168,6 +170,17 @@ def test_the_schema_of_conditions_finds_mistakes() -> None:
         step = {"name": "1", "source": "screen", "where": where}
         funnel = {"id": "FN-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "window": "1h", "steps": [step, step]}
         return len([*validator.iter_errors({"funnels": [funnel]})])
+
+def test_what_check_refuses_is_not_applied(tmp_path: Path) -> None:
+    """Before anything is asked of a database."""
+    wrong = errors(tmp_path, HEAD + STEPS.replace("page_code: A", "action_type: swipe"))
+    with pytest.raises(DefinitionError) as refused:
+        pipeline.apply(Settings.load({}), tmp_path)
+    assert [message.replace(f"{tmp_path}/", "") for message in refused.value.messages] == wrong != []
+    (tmp_path / "funnels.yml").rename(tmp_path / "funels.yml")
+    with pytest.raises(DefinitionError, match="is not read; did you mean 'funnels'"):
+        pipeline.apply(Settings.load({}), tmp_path)
+
 
     assert mistakes({"page_code": ["A"], "properties.a.b": {"gte": 1}, "any_of": [{"customer.grade": "VIP"}]}) == 0
     for wrong in ({"page_cod": "A"}, {"page_code": {"equals": "A"}}, {"properties": "x"}, {"any_of": [{"x": 1}]}):

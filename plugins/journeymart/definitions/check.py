@@ -12,7 +12,7 @@ from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.databases import load_pulls
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.exchange_rates import ExchangeRatesFile
-from journeymart.definitions.loader import SHIPPED, DefinitionError, Location, load_yaml, suggestion
+from journeymart.definitions.loader import SHIPPED, DefinitionError, Location, load_yaml, own_directory, suggestion
 from journeymart.definitions.packs import load_packs
 from journeymart.definitions.pages import load_pages
 from journeymart.definitions.rules import overlapping, parse_rules
@@ -59,7 +59,7 @@ def check(directory: Path | None = None) -> Report:
         errors.update(dict.fromkeys(_values_never_there(directory, sources)))
     attempt(lambda: load_packs(directory))
     known = {path.stem for path in SHIPPED.glob("*.yml")}
-    files = sorted((directory or SHIPPED).glob("*.y*ml"))
+    files = sorted((directory or own_directory()).glob("*.y*ml"))
     for path in files:
         if path.stem not in known:
             names = ", ".join(sorted(known))
@@ -70,6 +70,13 @@ def check(directory: Path | None = None) -> Report:
         *_unknown_codes(directory, codes.transactions), *_overlapping_rules(directory)
     ]  # fmt: skip
     return Report(len(files), list(errors), warnings)
+
+
+def require(directory: Path | None = None) -> None:
+    """Raise DefinitionError with every mistake that `check` finds."""
+    errors = check(directory).errors
+    if errors:
+        raise DefinitionError(errors)
 
 
 def _unknown_codes(directory: Path | None, known: Collection[str]) -> Iterator[str]:
