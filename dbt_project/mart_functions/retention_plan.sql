@@ -29,12 +29,18 @@ begin
     if plan.ages not between 1 and 400 then
         raise exception 'ages must be between 1 and 400, not %', plan.ages using errcode = '22023';
     end if;
-    if plan.mode = 'bracket' and (
-        cardinality(plan.brackets) = 0
-        or plan.brackets <> array(select distinct b from unnest(plan.brackets) as b where b between 1 and plan.ages order by b)
+    if plan.mode <> 'bracket' and retention_plan.brackets is not null then
+        raise exception 'brackets belong to mode bracket, not to %', plan.mode using errcode = '22023';
+    end if;
+    if plan.mode = 'bracket' and cardinality(plan.brackets) = 0 then
+        raise exception '% has no brackets, which mode bracket needs', retention_plan.cohort
+            using errcode = '22023', hint = 'name the first age of each after the first: --brackets 2,4,8';
+    end if;
+    if plan.mode = 'bracket' and plan.brackets <> array(
+        select distinct b from unnest(plan.brackets) as b where b between 1 and plan.ages order by b
     ) then
-        raise exception 'brackets must be rising first ages between 1 and %', plan.ages
-            using errcode = '22023', hint = 'mode bracket needs them where the cohort has none: --brackets 2,4,8';
+        raise exception 'brackets must rise, from 1 to % (ages), not %', plan.ages, array_to_string(plan.brackets, ',')
+            using errcode = '22023';
     end if;
     return plan;
 end

@@ -248,8 +248,10 @@ def test_life_cycles(bank: Bank) -> None:
         ({"mode": "strict"}, "mode must be exact, unbounded or bracket, not strict"),
         ({"entry": "best"}, "entry must be every or first, not best"),
         ({"ages": 0}, "ages must be between 1 and 400, not 0"),
-        ({"mode": "bracket", "ages": 5}, "brackets must be rising first ages between 1 and 5"),
-        ({"mode": "bracket", "ages": 5, "brackets": [3, 3]}, "brackets must be rising first ages between 1 and 5"),
+        ({"mode": "bracket", "ages": 5}, "CH-DAY has no brackets, which mode bracket needs"),
+        ({"mode": "bracket", "ages": 5, "brackets": [3, 3]}, "brackets must rise, from 1 to 5 (ages), not 3,3"),
+        ({"mode": "bracket", "ages": 5, "brackets": [6]}, "brackets must rise, from 1 to 5 (ages), not 6"),
+        ({"mode": "exact", "brackets": [1, 3]}, "brackets belong to mode bracket, not to exact"),
     ],
 )
 def test_wrong_arguments_are_refused(bank: Bank, arguments: dict[str, Any], message: str) -> None:

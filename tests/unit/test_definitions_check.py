@@ -101,6 +101,29 @@ def test_conditions_on_the_hour_that_something_fulfils(tmp_path: Path) -> None:
     assert errors(tmp_path, HEAD + STEPS.replace("page_code: A", where)) == []
 
 
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ("mode: bracket", ["mode: bracket needs brackets, the first age of each after the first: [1, 8, 15] is 0, 1"]),
+        ("brackets: [1, 8]", ["brackets: belong to mode: bracket, not to exact"]),
+        ("mode: bracket, brackets: [1, 1]", ["brackets.1: two brackets begin at age 1"]),
+        ("mode: bracket, brackets: [8, 1, 20]", [
+            "brackets.1: must rise: 1 comes after 8, whose bracket it would overlap",
+            "brackets.2: age 20 is never shown: ages is 12",
+        ]),
+        ("mode: bracket, brackets: [[1, 7], [8, 14]]", ["brackets: name the first age of each bracket; it goes on"]),
+        ("mode: bracket, brackets: [0, 7]", ["brackets.0: Input should be greater than or equal to 1"]),
+    ],
+)  # fmt: skip
+def test_brackets_that_say_nothing(tmp_path: Path, keys: str, found: list[str]) -> None:
+    start = "start: {source: screen, where: {page_code: A}}"
+    cohort = f"cohorts:\n- {{id: CH-X, label: {{ko: 가, en: x}}, owner: a, {start},\n   period: day, {keys}}}\n"
+    messages = errors(tmp_path, cohort, "cohorts.yml")
+    assert len(messages) == len(found), messages
+    for message, text in zip(messages, found, strict=True):
+        assert message.startswith(f"cohorts.yml:3: cohorts.0.{text}")
+
+
 def test_a_message_that_expires_at_once(tmp_path: Path) -> None:
     rule = (SHIPPED / "rules.yml").read_text(encoding="utf-8")
     message = errors(tmp_path, re.sub("expires: [0-9]+[a-z]", "expires: 0d", rule, count=1), "rules.yml")[0]
@@ -148,6 +171,17 @@ def test_the_command_says_the_same(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["definitions", "check"]).stdout.endswith(" files, 0 errors, 0 warnings\n")
 
 
+def test_what_check_refuses_is_not_applied(tmp_path: Path) -> None:
+    """Before anything is asked of a database."""
+    wrong = errors(tmp_path, HEAD + STEPS.replace("page_code: A", "action_type: swipe"))
+    with pytest.raises(DefinitionError) as refused:
+        pipeline.apply(Settings.load({}), tmp_path)
+    assert [message.replace(f"{tmp_path}/", "") for message in refused.value.messages] == wrong != []
+    (tmp_path / "funnels.yml").rename(tmp_path / "funels.yml")
+    with pytest.raises(DefinitionError, match="is not read; did you mean 'funnels'"):
+        pipeline.apply(Settings.load({}), tmp_path)
+
+
 def test_the_schemas_for_editors_are_those_of_the_models() -> None:
     """`python -c "from journeymart.definitions.loader import DefinitionError
     from journeymart.definitions.packs import load_packs
@@ -170,17 +204,6 @@ def test_the_schema_of_conditions_finds_mistakes() -> None:
         step = {"name": "1", "source": "screen", "where": where}
         funnel = {"id": "FN-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "window": "1h", "steps": [step, step]}
         return len([*validator.iter_errors({"funnels": [funnel]})])
-
-def test_what_check_refuses_is_not_applied(tmp_path: Path) -> None:
-    """Before anything is asked of a database."""
-    wrong = errors(tmp_path, HEAD + STEPS.replace("page_code: A", "action_type: swipe"))
-    with pytest.raises(DefinitionError) as refused:
-        pipeline.apply(Settings.load({}), tmp_path)
-    assert [message.replace(f"{tmp_path}/", "") for message in refused.value.messages] == wrong != []
-    (tmp_path / "funnels.yml").rename(tmp_path / "funels.yml")
-    with pytest.raises(DefinitionError, match="is not read; did you mean 'funnels'"):
-        pipeline.apply(Settings.load({}), tmp_path)
-
 
     assert mistakes({"page_code": ["A"], "properties.a.b": {"gte": 1}, "any_of": [{"customer.grade": "VIP"}]}) == 0
     for wrong in ({"page_cod": "A"}, {"page_code": {"equals": "A"}}, {"properties": "x"}, {"any_of": [{"x": 1}]}):

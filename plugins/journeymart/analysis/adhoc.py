@@ -243,12 +243,13 @@ def _replaced(definition: Cohort, instead: Mapping[str, Any]) -> Cohort:
     if not instead:
         return definition
     content = definition.model_dump(by_alias=True, mode="json", exclude_none=True) | dict(instead)
-    if content["mode"] != "bracket":  # those of a mode that is replaced go with it, as in mart.retention_plan
+    if content["mode"] != "bracket" and "brackets" not in instead:  # they go with their mode, as in mart.retention_plan
         del content["brackets"]
     try:
         return Cohort.model_validate(content)
     except ValidationError as error:
-        raise AnalysisError("; ".join(item["msg"] for item in error.errors())) from error
+        messages = (item["msg"].removeprefix("Value error, ") for item in error.errors())
+        raise AnalysisError("; ".join(messages)) from error
 
 
 def segment(

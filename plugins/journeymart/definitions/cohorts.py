@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.loader import DefinitionModel, Label
 
 Age = Annotated[int, Field(ge=1, le=400)]
+_EXAMPLE = "[1, 8, 15] is 0, 1 to 7, 8 to 14, and 15 up to ages"
 
 
 class Cohort(DefinitionModel):
@@ -27,14 +28,34 @@ class Cohort(DefinitionModel):
     ages: Age = 12
     brackets: tuple[Age, ...] = ()
 
+    @field_validator("brackets", mode="before")
+    @classmethod
+    def _first_ages(cls, value: Any) -> Any:
+        if isinstance(value, list) and any(isinstance(item, (list, dict, str)) for item in value):
+            raise ValueError(f"name the first age of each bracket; it goes on until the next begins: {_EXAMPLE}")
+        return value
+
     @model_validator(mode="after")
-    def _brackets_belong_to_their_mode(self) -> Cohort:
-        if (self.mode == "bracket") != bool(self.brackets):
-            raise ValueError("brackets, the first age of each bracket, are for mode bracket, which needs them")
-        if any(one >= other for one, other in pairwise(self.brackets)) or (
-            self.brackets and self.brackets[-1] > self.ages
-        ):
-            raise ValueError(f"brackets must rise, and end at ages ({self.ages}) at the latest")
+    def _brackets_belong_to_their_mode(self) -> Self:
+        problems = []
+        if self.mode == "bracket" and not self.brackets:
+            problems.append(f"mode: bracket needs brackets, the first age of each after the first: {_EXAMPLE}")
+        if self.mode != "bracket" and self.brackets:
+            problems.append(f"brackets: belong to mode: bracket, not to {self.mode}")
+        for number, (one, other) in enumerate(pairwise(self.brackets), start=1):
+            if other == one:
+                problems.append(f"brackets.{number}: two brackets begin at age {one}")
+            elif other < one:
+                problems.append(
+                    f"brackets.{number}: must rise: {other} comes after {one}, whose bracket it would overlap"
+                )
+        problems += [
+            f"brackets.{number}: age {first} is never shown: ages is {self.ages}"
+            for number, first in enumerate(self.brackets)
+            if first > self.ages
+        ]
+        if problems:
+            raise ValueError(*problems)
         return self
 
     def conditions(self) -> tuple[Condition, ...]:
