@@ -85,9 +85,11 @@ $$;
 revoke execute on function mart.customer_devices(text, text, text) from public;
 grant execute on function mart.customer_devices(text, text, text) to jm_cs;
 
--- What happened with them between two moments; sessions are numbered within them, the earliest is 1.
+-- What happened with them between two moments; sessions are numbered within them, the earliest is 1. Channel, domain
+-- and device leave what happened in such sessions; a segment, customers who belong now.
 create or replace function mart.customer_timeline(
-    viewer text, customer text, purpose text, from_at timestamptz, to_at timestamptz
+    viewer text, customer text, purpose text, from_at timestamptz, to_at timestamptz,
+    of_channel text default null, domain text default null, segment text default null, device_type text default null
 )
 returns table (
     happened_at timestamptz, session_no bigint, kind text, title text, detail text, channel text,
@@ -110,21 +112,68 @@ begin
             t.customer_id = customer_timeline.customer
             and t.happened_at >= customer_timeline.from_at
             and t.happened_at < customer_timeline.to_at
+    ),
+
+    numbered as (
+        select
+            h.*,
+            case
+                when h.session_id is not null
+                    then dense_rank() over (partition by h.session_id is null order by h.session_from, h.session_id)
+            end as session_no
+        from happened as h
+    ),
+
+    -- also those that belong to nobody, because several customers logged in during them
+    visit as (
+        select s.session_id, s.agent_key
+        from raw.customer as k
+        inner join mart.session_fact as s on s.customer_key = k.customer_key
+        where k.customer_id = customer_timeline.customer
+        union all
+        select s.session_id, s.agent_key
+        from raw.customer as k
+        inner join mart.device_login as l on l.customer_key = k.customer_key
+        inner join mart.session_fact as s on s.visitor_key = l.visitor_key and s.customer_key is null
+        where k.customer_id = customer_timeline.customer
     )
 
-    select
-        h.happened_at,
-        case
-            when h.session_id is not null
-                then dense_rank() over (partition by h.session_id is null order by h.session_from, h.session_id)
-        end,
-        h.kind, h.title, h.detail, h.channel, h.amount_krw, h.is_error
-    from happened as h
-    order by h.happened_at;
+    select n.happened_at, n.session_no, n.kind, n.title, n.detail, n.channel, n.amount_krw, n.is_error
+    from numbered as n
+    where
+        (
+            (
+                customer_timeline.of_channel is null
+                and customer_timeline.domain is null
+                and customer_timeline.device_type is null
+            )
+            or n.session_id in (
+                select v.session_id
+                from visit as v
+                inner join raw.agent as a on a.agent_key = v.agent_key
+                where
+                    (customer_timeline.of_channel is null or a.channel = customer_timeline.of_channel)
+                    and (customer_timeline.domain is null or a.domain = customer_timeline.domain)
+                    and (customer_timeline.device_type is null or a.device_type = customer_timeline.device_type)
+            )
+        )
+        and (
+            customer_timeline.segment is null
+            or customer_timeline.customer in (
+                select k.customer_id
+                from mart.segment_customers(customer_timeline.segment) as m (customer_key)
+                inner join raw.customer as k on k.customer_key = m.customer_key
+            )
+        )
+    order by n.happened_at;
 end
 $$;
-revoke execute on function mart.customer_timeline(text, text, text, timestamptz, timestamptz) from public;
-grant execute on function mart.customer_timeline(text, text, text, timestamptz, timestamptz) to jm_cs;
+revoke execute on function mart.customer_timeline(
+    text, text, text, timestamptz, timestamptz, text, text, text, text
+) from public;
+grant execute on function mart.customer_timeline(
+    text, text, text, timestamptz, timestamptz, text, text, text, text
+) to jm_cs;
 
 -- How they came to the goals of funnels that they reached between two moments: each conversion as one flow, in order.
 -- The sessions of the first and last touch, with the channels that mart.funnel_touch counts; those in between as one

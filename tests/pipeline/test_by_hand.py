@@ -56,12 +56,12 @@ FUNNELS = [
     {"id": f"FN-ENDED-{name}", **HEAD, "window": window, "count_by": "person", "exclusion_mode": "end_person",
      "steps": [{"name": page, **screen(page)} for page in "IK"], "exclusions": [screen("J")]}
     for name, window in (("MONTH", "30d"), ("EVER", None))
-]  # fmt: skip
-AUDIENCES = [
-    {"id": f"AU-{count_by.upper()}", **HEAD, "purpose": "marketing",
 ] + [
     {"id": "FN-OPTIONAL", **HEAD, "window": "1h", "step_windows": [None, None, "10m"],
      "steps": [{"name": page, **screen(page), "optional": page == "O2"} for page in ("O1", "O2", "O3")]},
+]  # fmt: skip
+AUDIENCES = [
+    {"id": f"AU-{count_by.upper()}", **HEAD, "purpose": "marketing",
      "from": {"funnel": f"FN-{count_by.upper()}", "step": 2, "outcome": "entered"}}
     for count_by in ("person", "visitor", "session")
 ]  # fmt: skip
@@ -102,11 +102,11 @@ TIES = {
 WAYS = ("HL!", "HL", "HL!", "SL!", "H")
 # Who is at J before K, and who has not come further than I yet: by device.
 ENDED = {"ended": "IJK", "open": "I"}
+# Minutes of pages by device: O3 must follow O1 within ten minutes, so that what comes later is no part of the attempt.
+OPTIONAL = {"in time": {"O1": 0, "O2": 10}, "late": {"O1": 0, "O2": 11}, "converts": {"O1": 0, "O2": 3, "O3": 10}}
 # The words that reports of paths use themselves, as codes: one session on a day of its own.
 WORDS = ("이탈", "기타", "유입", "이탈*")
 
-# Minutes of pages by device: O3 must follow O1 within ten minutes, so that what comes later is no part of the attempt.
-OPTIONAL = {"in time": {"O1": 0, "O2": 10}, "late": {"O1": 0, "O2": 11}, "converts": {"O1": 0, "O2": 3, "O3": 10}}
 
 @pytest.fixture(scope="module")
 def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zone:
@@ -126,14 +126,14 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
          "page_code": page}
         for device, journey in ENDED.items() for place, page in enumerate(journey)
     ])  # fmt: skip
-    zone.put("clickstream/words.ndjson", [
-        {"event_id": f"w{number}", "event_time": f"2026-03-03T10:0{number}:00+09:00", "visitor_id": "words",
-         "page_code": page, "page_name": "Exit" if number == 2 else None, "channel": "web", "domain": "bank"}
     zone.put("clickstream/optional.ndjson", [
         {"event_id": f"{device}{page}", "event_time": f"2026-02-25T11:{minute:02}:00+09:00",
          "visitor_id": f"o {device}", "page_code": page}
         for device, journey in OPTIONAL.items() for page, minute in journey.items()
     ])  # fmt: skip
+    zone.put("clickstream/words.ndjson", [
+        {"event_id": f"w{number}", "event_time": f"2026-03-03T10:0{number}:00+09:00", "visitor_id": "words",
+         "page_code": page, "page_name": "Exit" if number == 2 else None, "channel": "web", "domain": "bank"}
         for number, page in enumerate(WORDS)
     ])  # fmt: skip
     zone.put("clickstream/errors.ndjson", [
@@ -378,16 +378,16 @@ def test_whom_an_exclusion_ended_has_dropped(bank: Zone, funnel_id: str) -> None
     assert found == [(2, 0, 1, 1), (0, 0, 0, 0)]
 
 
-def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("JOURNEYMART_USER", "kim")
-
-    def journey(*options: str) -> list[tuple[Any, ...]]:
-        found = asked(bank, monkeypatch, "journey", "--customer", "c4", "--purpose", "complaint", *options)
 def test_an_optional_step_is_taken_while_the_next_one_can_be(bank: Zone) -> None:
     found = rows(bank, "funnel", "step_no", "entered", "converted", "dropped", funnel_id="FN-OPTIONAL")
     assert found == [(1, 3, 1, 2), (2, 2, 1, 1), (3, 1, 1, 0)]
 
 
+def test_who_looks_at_a_journey_is_written_down(bank: Zone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JOURNEYMART_USER", "kim")
+
+    def journey(*options: str) -> list[tuple[Any, ...]]:
+        found = asked(bank, monkeypatch, "journey", "--customer", "c4", "--purpose", "complaint", *options)
         return [(row["session_no"], row["kind"], row["title"]) for row in found]
 
     assert journey() == journey("--from", "2026-03-02", "--to", "2026-03-02")
@@ -395,11 +395,16 @@ def test_an_optional_step_is_taken_while_the_next_one_can_be(bank: Zone) -> None
     assert journey("--from", "2026-03-03") == journey("--to", "2026-03-01") == []
     (tmp_path / "sessions.yml").write_text("sessions: {time_zone: America/Los_Angeles}")  # not published
     assert journey("--from", "2026-03-02", "--definitions", str(tmp_path)) == journey()
-    looked = bank.query(
-        "select distinct user_name, object, customer_id, purpose, count(*) over () from ops.access_log"
-        " where user_name = 'kim'"
-    )
-    assert looked == [("kim", "timeline", "c4", "complaint", 7)]
+    # the filters of all analyses: of sessions, and of who belongs
+    assert journey("--channel", "web", "--domain", "bank") == journey()
+    assert journey("--channel", "app") == journey("--device-type", "mobile") == journey("--segment", "SG-A") == []
+    looked = "select distinct user_name, object, customer_id, purpose, count(*) over () from ops.access_log where {}"
+    assert bank.query(looked.format("user_name = 'kim'")) == [("kim", "timeline", "c4", "complaint", 12)]
+    [shown] = asked(bank, monkeypatch, "journey", "--customer", "c1", "--segment", "SG-A", "--domain", "bank")[:1]
+    assert (shown["session_no"], shown["title"]) == (1, "A")
+    assert bank.query(looked.format("customer_id = 'c1' and user_name = 'kim'")) == [
+        ("kim", "timeline", "c1", "command line", 1)
+    ]
     refused = CliRunner().invoke(build_app(), ["analyze", "journey", "--customer", "c4", "--purpose", " "])
     assert "must say why" in refused.output
 
@@ -467,11 +472,6 @@ def test_the_way_to_a_goal_is_one_flow(bank: Zone) -> None:
     assert bank.query(looked) == [("c1", "conversions", "complaint"), ("c5", "conversions", "complaint")]
 
 
-def test_a_way_to_an_error_is_compared_with_all_sessions(bank: Zone) -> None:
-    """Two of the three sessions with the error are two of three that come from H; the other way one session takes."""
-    asked = {"error": "BAD", "steps": 1, "from_date": "2026-02-01", "to_date": "2026-02-01"}
-    columns = ("path", "sessions", "share", "all_sessions", "share_of_all", "error_rate", "lift")
-    come = ("H > L", 2, 2 / 3, 3, 0.6, 2 / 3, pytest.approx(10 / 9))
 def test_touches_are_of_sessions_that_had_begun(bank: Zone) -> None:
     """The first one however long ago; whoever enters at a branch before any session was touched by none."""
     columns = ("inflow_channel", "entered", "converted")
@@ -480,6 +480,11 @@ def test_touches_are_of_sessions_that_had_begun(bank: Zone) -> None:
         assert rows(bank, "channel_report", *columns, funnel=funnel_id, touch="last") == [(last, 1, 1)]
 
 
+def test_a_way_to_an_error_is_compared_with_all_sessions(bank: Zone) -> None:
+    """Two of the three sessions with the error are two of three that come from H; the other way one session takes."""
+    asked = {"error": "BAD", "steps": 1, "from_date": "2026-02-01", "to_date": "2026-02-01"}
+    columns = ("path", "sessions", "share", "all_sessions", "share_of_all", "error_rate", "lift")
+    come = ("H > L", 2, 2 / 3, 3, 0.6, 2 / 3, pytest.approx(10 / 9))
     rare = (1, 1 / 3, 1, 0.2, 1.0, pytest.approx(5 / 3))
     assert rows(bank, "paths_to_error", *columns, least_sessions=2, **asked) == [come, ("기타", *rare)]
     assert rows(bank, "paths_to_error", *columns, least_sessions=1, **asked) == [("S > L", *rare), come]

@@ -605,16 +605,16 @@ def sessions(request: Request) -> Result:
 def journey(
     request: Request,
     customer: Annotated[str, typer.Option(help="The bank's customer number.")],
-    purpose: Annotated[str, typer.Option(help="Why you look: it is written down, with your name.")],
+    purpose: Annotated[str, typer.Option(help="Why you look: it is written down, with your name.")] = "command line",
 ) -> Result:
     """What happened with one customer, in order, with the number of the session; the look-up is written down.
 
     Example: `journeymart analyze journey --customer C000001 --purpose "complaint 4711" --from 2026-03-01`
     """
     if not purpose.strip():
+    --channel, --domain and --device-type: what happened in such sessions; --segment: nothing, unless they belong now.
         raise typer.BadParameter("--purpose must say why: without a reason nothing is shown")
     scope = request.scope.arguments()
-    _not_here(scope, "journey", "channel", "domain", "device_type", "segment")
     zone = ZoneInfo(call(request.settings, "time_zone", {}).rows[0][0])
     first, last = scope["from_date"], scope["to_date"]
     return call(request.settings, "customer_timeline", {
@@ -627,6 +627,8 @@ def journey(
 
 
 def _not_here(scope: dict[str, Any], name: str, *filters: str) -> None:
+        "of_channel": channel,
+        **scope,
     """Take filters out that an analysis of persons does not have; refuse them when given."""
     for filter_name in filters:
         if scope.pop(filter_name) is not None:
