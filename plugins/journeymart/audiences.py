@@ -13,7 +13,8 @@ from psycopg.rows import class_row, dict_row
 
 from journeymart import pipeline
 from journeymart.db import connect
-from journeymart.definitions.requests import AudienceError, target_of, with_audience
+from journeymart.definitions.requests import target_of, with_audience
+from journeymart.errors import JourneymartError, NotPublishedError
 from journeymart.settings import Settings
 
 
@@ -35,7 +36,7 @@ class Export:
 def request(settings: Settings, content: dict[str, Any], directory: Path | None = None) -> Export:
     """Add an audience to audiences.yml of `directory` (default: the shipped definitions) and export it.
 
-    The file is changed only if everything is right; raises DefinitionError with the mistakes otherwise. A request that
+    The file is changed only if everything is right; raises AudienceError with the mistakes otherwise. A request that
     is repeated, because it was cut short, goes on from there.
     """
     text = with_audience(content, directory)
@@ -46,7 +47,7 @@ def request(settings: Settings, content: dict[str, Any], directory: Path | None 
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(target)
     except OSError as error:  # a container's definitions are part of its image
-        raise AudienceError(f"{target}: cannot be written: {error.strerror}") from None
+        raise JourneymartError(f"{target}: cannot be written: {error.strerror}") from None
     with connect("jm_builder", settings=settings) as connection:
         connection.execute(
             "insert into ops.access_log (user_name, object, purpose) values (%s, %s, %s)",
@@ -75,7 +76,7 @@ def exports(settings: Settings) -> list[Export]:
                 .fetchall()
             )
         except psycopg.errors.UndefinedTable as error:
-            raise AudienceError("nothing has been published yet") from error
+            raise NotPublishedError("nothing has been published yet") from error
 
 
 def effect(settings: Settings, export_id: str | None = None) -> list[dict[str, Any]]:
@@ -92,4 +93,4 @@ def effect(settings: Settings, export_id: str | None = None) -> list[dict[str, A
                 .fetchall()
             )
         except psycopg.errors.UndefinedTable as error:
-            raise AudienceError("nothing has been published yet") from error
+            raise NotPublishedError("nothing has been published yet") from error

@@ -20,7 +20,7 @@ import psycopg
 
 from journeymart.db import connect
 from journeymart.definitions.sources import Sources, load_sources
-from journeymart.errors import JourneymartError
+from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.protection import SECRET, Protection
 from journeymart.landing.readers import FileRejectedError
@@ -67,11 +67,11 @@ def erase(
 ) -> Erasure:
     """Name the customer's lines, and take them from the archive. The next run takes them from raw and mart.
 
-    Lines that land later are new ones: ask again. Raises ErasureError without a reason, for a customer of whom nothing
-    has landed, while a run is being built, and for a file of the archive that is damaged.
+    Lines that land later are new ones: ask again. Raises WrongUsageError without a reason, and ErasureError for a
+    customer of whom nothing has landed, while a run is being built, and for a file of the archive that is damaged.
     """
     if not reason.strip():
-        raise ErasureError("say why the customer is erased; the reason is kept")
+        raise WrongUsageError("say why the customer is erased; the reason is kept")
     sources = load_sources(definitions)
     secret = settings.secret(SECRET)
     protection = Protection(sources.personal, secret)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from journeymart.db import connect
-from journeymart.errors import JourneymartError
+from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.settings import Settings
 
 
@@ -14,10 +14,10 @@ class IdentityError(JourneymartError):
 def unlink(settings: Settings, visitor_id: str, reason: str) -> None:
     """From the next run on, sessions without a login on this device belong to nobody.
 
-    Raises IdentityError for a visitor who is not known, and without a reason.
+    Raises IdentityError for a visitor who is not known, WrongUsageError without a reason.
     """
     if not reason.strip():
-        raise IdentityError("say why the device is unlinked; the reason is kept")
+        raise WrongUsageError("say why the device is unlinked; the reason is kept")
     with connect("jm_builder", settings=settings) as connection:
         found = connection.execute(
             "insert into config.unlinked_device (visitor_key, reason)"

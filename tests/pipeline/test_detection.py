@@ -16,7 +16,6 @@ from psycopg import sql
 from journeymart import audiences, pipeline
 from journeymart.analysis import Scope, adhoc
 from journeymart.db import connect
-from journeymart.definitions import DefinitionError
 from journeymart.definitions.requests import AudienceError, origin_of, with_audience
 from journeymart.publish.access import access_digest, grant_access
 from journeymart.publish.drop import drop
@@ -233,7 +232,7 @@ def check_request(bank: Bank) -> None:
     """Somebody asks for an audience; what is wrong changes nothing."""
     before = (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
     content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing"}
-    with pytest.raises(DefinitionError, match="has no DR-NO-D; did you mean 'DR-NO-C'"):
+    with pytest.raises(AudienceError, match="has no DR-NO-D; did you mean 'DR-NO-C'"):
         audiences.request(bank.settings, content | {"from": {"rule": "DR-NO-D", "within": "1d"}}, bank.definitions)
     with pytest.raises(AudienceError, match="AU-RUN is there already"):
         audiences.request(bank.settings, content | {"id": "AU-RUN"}, bank.definitions)

@@ -12,6 +12,7 @@ from tests.pipeline.zone import Zone, event, transaction
 
 from journeymart import pipeline
 from journeymart.db import connect
+from journeymart.errors import WrongUsageError
 from journeymart.identity import IdentityError, link, unlink
 from journeymart.settings import Settings
 
@@ -195,7 +196,7 @@ def test_two_campaigns_of_one_moment_are_one_session(new_warehouse: Callable[[],
 def test_what_cannot_be_decided(server: Settings) -> None:
     with pytest.raises(IdentityError, match="no visitor 'nobody' has landed"):
         unlink(server, "nobody", "because")
-    with pytest.raises(IdentityError, match="say why"):
+    with pytest.raises(WrongUsageError, match="say why"):
         unlink(server, "own", " ")
     with pytest.raises(IdentityError, match="is not unlinked"):
         link(server, "nobody")

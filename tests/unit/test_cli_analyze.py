@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from pathlib import Path
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from journeymart.cli import build_app
+from journeymart.cli.__main__ import main
 from journeymart.errors import JourneymartError
 
 
@@ -64,6 +69,57 @@ def test_values_beyond_every_limit_are_wrong_usage(command: list[str], message: 
     refused = CliRunner().invoke(build_app(), command, standalone_mode=False)
     assert isinstance(refused.exception, typer.BadParameter)
     assert message in refused.exception.format_message()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "analyze funnel --id FN-X --definitions nowhere",
+        "analyze rule --definition nothing.yml",
+        "analyze funnel-people --id FN-X --step 1 --save nowhere/segments.yml --save-as SG-X",
+        "analyze overlap --segments ,",
+        "analyze paths segment --id SG-X --through A --save nowhere/segments.yml",
+        "analyze paths segment --id X --through A",
+        "audience request --id AU-X --label X --owner x --purpose marketing --from {rule",
+        "audience request --id X --label X --owner x --purpose marketing --from SG-STABLE",
+        "dashboards apply --definitions nowhere",
+        "definitions apply nowhere",
+        "definitions check nowhere",
+        "definitions check --definitions nowhere",
+        "erase --customer C1 --reason=",
+        "files --source clicks",
+        "identity unlink --visitor v1 --reason=",
+        "land --landing nowhere",
+        "land --source clicks",
+        "psql --role nobody",
+        "pull --only nothing",
+        "quarantine list --source clicks",
+        "quarantine replay --landing nowhere",
+        "reprocess --from 2026-03-02 --to 2026-03-01",
+        "run --definitions nowhere",
+        "run --landing nowhere",
+        "sample --out x --customers 9",
+        "sources clicks",
+        "step build --run-id x --files list",
+        "step land --run-id x --files -",
+        "step sleep --run-id x",
+        "trace event e1 --landing nowhere",
+        "trace status clicks 2026-03-01",
+        "trigger --seconds 0",
+        "up --only airflow",
+    ],
+)
+def test_wrong_usage_ends_with_2(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever says so, and before a database is asked: there is none."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JOURNEYMART_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["journeymart", *command.split(" ")])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().out) == (2, "")
 
 
 def test_an_airflow_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

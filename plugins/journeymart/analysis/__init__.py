@@ -14,11 +14,11 @@ import psycopg
 from psycopg import sql
 
 from journeymart.db import connect
-from journeymart.errors import JourneymartError
+from journeymart.errors import JourneymartError, NotPublishedError, WrongUsageError
 from journeymart.settings import Settings
 
 
-class AnalysisError(JourneymartError):
+class AnalysisError(WrongUsageError):
     """An analysis was refused; the message says which argument, and why."""
 
 
@@ -60,7 +60,7 @@ class Result:
 def call(settings: Settings, function: str, arguments: Mapping[str, Any], role: str = "jm_dashboard") -> Result:
     """Call `mart.<function>` as `role`, with `arguments` by name.
 
-    Raises AnalysisError if the function refuses an argument or does not exist.
+    Raises AnalysisError if the function refuses an argument, NotPublishedError if there is none.
     """
     query = sql.SQL("select * from {}({})").format(
         sql.Identifier("mart", function),
@@ -72,10 +72,15 @@ def call(settings: Settings, function: str, arguments: Mapping[str, Any], role: 
         try:
             cursor = connection.execute(query, dict(arguments))
         except psycopg.errors.UndefinedFunction as error:  # its message is the signature, which says nothing to people
-            raise AnalysisError(
+            raise NotPublishedError(
                 "what is published here does not know this analysis; `journeymart run` renews it"
             ) from error
-        except (psycopg.DataError, psycopg.ProgrammingError) as error:
-            parts = filter(None, (error.diag.message_primary or str(error), error.diag.message_hint))
-            raise AnalysisError("; ".join(parts)) from error
+        except psycopg.ProgrammingError as error:
+            raise JourneymartError(_words(error)) from error
+        except psycopg.DataError as error:
+            raise AnalysisError(_words(error)) from error
         return Result([column.name for column in cursor.description or ()], cursor.fetchall())
+
+
+def _words(error: psycopg.Error) -> str:
+    return "; ".join(filter(None, (error.diag.message_primary or str(error), error.diag.message_hint)))

@@ -31,6 +31,7 @@ from journeymart.definitions.funnels import Funnel, FunnelsFile
 from journeymart.definitions.loader import DefinitionError, Document, read_document, suggestion
 from journeymart.definitions.rules import Rule, parse_rules
 from journeymart.definitions.segments import Segment, SegmentsFile
+from journeymart.errors import NotPublishedError
 from journeymart.settings import Settings
 
 AnyDefinition = Funnel | Cohort | Segment | Rule
@@ -405,7 +406,7 @@ def live_rule(
         except psycopg.DataError as error:
             raise AnalysisError(error.diag.message_primary or str(error)) from error
         except psycopg.errors.UndefinedTable as error:
-            raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
+            raise NotPublishedError(f"nothing has been published yet: {error.diag.message_primary}") from error
 
 
 def _result(cursor: psycopg.Cursor[Any]) -> Result:
@@ -425,7 +426,7 @@ def _drafted(
         except psycopg.DataError as error:
             raise AnalysisError(error.diag.message_primary or str(error)) from error
         except psycopg.errors.UndefinedTable as error:
-            raise AnalysisError(f"nothing has been published yet: {error.diag.message_primary}") from error
+            raise NotPublishedError(f"nothing has been published yet: {error.diag.message_primary}") from error
         finally:
             connection.rollback()
 
@@ -463,7 +464,7 @@ def _compute(
         )
     policy = connection.execute(f"select d.content {_PUBLISHED} where p.kind = 'sessions'").fetchone()
     if policy is None:
-        raise AnalysisError("nothing has been published yet")
+        raise NotPublishedError("nothing has been published yet")
     project = settings.repo / "dbt_project"
     evaluated = {row[0] for row in connection.execute("select condition_id from mart.step_condition")}
     conditions = {item.condition_id: item for definition in definitions for item in definition.conditions()}

@@ -1,7 +1,8 @@
 """The command line: `journeymart COMMAND`. Each module of this package that has an `app` brings its commands.
 
-A command raises JourneymartError for what the user can act on (exit code 1, one line) and typer.BadParameter for
-wrong usage (exit code 2). Modules import heavy libraries inside their commands, so that `--help` stays quick.
+A command raises JourneymartError for what the user can act on (exit code 1, one line), and typer.BadParameter or
+WrongUsageError for wrong usage (exit code 2). Modules import heavy libraries inside their commands, so that `--help`
+stays quick.
 """
 
 from __future__ import annotations

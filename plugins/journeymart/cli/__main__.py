@@ -9,7 +9,7 @@ import sys
 import psycopg
 
 from journeymart.cli import build_app
-from journeymart.errors import JourneymartError
+from journeymart.errors import JourneymartError, WrongUsageError
 
 
 def main() -> None:
@@ -19,6 +19,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     try:
         build_app()(prog_name="journeymart")
+    except WrongUsageError as error:
+        print(f"journeymart: {error}", file=sys.stderr)
+        sys.exit(2)
     except JourneymartError as error:
         print(f"journeymart: {error}", file=sys.stderr)
         sys.exit(1)

@@ -20,6 +20,7 @@ import typer
 from journeymart.analysis import AnalysisError, Result, Scope, call
 from journeymart.cli.groups import with_example
 from journeymart.cli.numbers import number
+from journeymart.cli.places import directory, file
 from journeymart.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _shared(
     channel: Annotated[str | None, typer.Option(help="Only sessions of this channel, for example app.")] = None,
     domain: Annotated[str | None, typer.Option(help="Only sessions of this domain.")] = None,
     device_type: Annotated[str | None, typer.Option(help="Only sessions on such a device, for example mobile.")] = None,
-    definitions: Annotated[Path | None, typer.Option(help="Read definitions from here, where one is needed.")] = None,
+    definitions: Annotated[Path | None, directory("Read definitions from here, where one is needed.")] = None,
 ) -> Request:
     """The options that all analyses share."""
     if from_date and to_date and from_date > to_date:
@@ -322,16 +323,21 @@ def _limits(scope: Scope) -> dict[str, Any]:
 def _segment_of(request: Request, clauses: list[dict[str, Any]], saving: Saving) -> Result:
     """How many customers a segment has that asks for all this; it is saved."""
     from journeymart.analysis import adhoc  # noqa: PLC0415 - keeps --help quick
-    from journeymart.definitions import segments  # noqa: PLC0415 - keeps --help quick
+    from journeymart.definitions import DefinitionError, segments  # noqa: PLC0415 - keeps --help quick
 
     if saving.file is not None and request.scope.segment is not None:
         raise AnalysisError(
             f"--segment cannot be saved: add what {request.scope.segment} asks for to the new segment's all_of yourself"
         )
-    definition = segments.parse({
-        "id": saving.segment_id, "label": {"ko": saving.label, "en": saving.label}, "owner": saving.owner,
-        "all_of": clauses,
-    })  # fmt: skip
+    if saving.file is not None and not saving.file.parent.is_dir():
+        raise AnalysisError(f"--save: {saving.file.parent} is no directory")
+    try:
+        definition = segments.parse({
+            "id": saving.segment_id, "label": {"ko": saving.label, "en": saving.label}, "owner": saving.owner,
+            "all_of": clauses,
+        })  # fmt: skip
+    except DefinitionError as error:
+        raise AnalysisError(str(error)) from error
     found = adhoc.segment(request.settings, definition, Scope(segment=request.scope.segment))
     if saving.file is not None:
         segments.append(saving.file, definition)
@@ -406,7 +412,7 @@ AsOf = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="As if
 def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     request: Request,
     cohort: Id = None,
-    definition: Annotated[Path | None, typer.Option(help="A file like cohorts.yml, with cohorts not applied.")] = None,
+    definition: Annotated[Path | None, file("A file like cohorts.yml, with cohorts not applied.")] = None,
     period: PeriodOption = None,
     mode: ModeOption = None,
     entry: EntryOption = None,
@@ -501,9 +507,7 @@ def lifecycle(
 def segment_(
     request: Request,
     segment_id: Id = None,
-    definition: Annotated[
-        Path | None, typer.Option(help="A file like segments.yml, with segments not applied.")
-    ] = None,
+    definition: Annotated[Path | None, file("A file like segments.yml, with segments not applied.")] = None,
     *,
     members: Annotated[bool, typer.Option("--members", help="List the customers instead of counting them.")] = False,
     as_of: AsOf = None,
@@ -542,7 +546,7 @@ def overlap(
         request.scope.arguments(), "overlap", "channel", "domain", "device_type", "from_date", "to_date", "segment"
     )
     return call(request.settings, "segment_overlap", {
-        "segments": segments and segments.split(","), "as_of": as_of and as_of.date()
+        "segments": _listed("--segments", segments), "as_of": as_of and as_of.date()
     })  # fmt: skip
 
 
@@ -608,27 +612,27 @@ def journey(
     purpose: Annotated[str, typer.Option(help="Why you look: it is written down, with your name.")] = "command line",
 ) -> Result:
     """What happened with one customer, in order, with the number of the session; the look-up is written down.
+    --channel, --domain and --device-type: what happened in such sessions; --segment: nothing, unless they belong now.
 
     Example: `journeymart analyze journey --customer C000001 --purpose "complaint 4711" --from 2026-03-01`
     """
     if not purpose.strip():
-    --channel, --domain and --device-type: what happened in such sessions; --segment: nothing, unless they belong now.
         raise typer.BadParameter("--purpose must say why: without a reason nothing is shown")
     scope = request.scope.arguments()
     zone = ZoneInfo(call(request.settings, "time_zone", {}).rows[0][0])
-    first, last = scope["from_date"], scope["to_date"]
+    first, last, channel = scope.pop("from_date"), scope.pop("to_date"), scope.pop("channel")
     return call(request.settings, "customer_timeline", {
         "viewer": os.environ.get("JOURNEYMART_USER") or getpass.getuser(),
         "customer": customer,
         "purpose": purpose,
         "from_at": datetime.combine(first, time(), zone) if first else "-infinity",
         "to_at": datetime.combine(last + timedelta(days=1), time(), zone) if last and last < date.max else "infinity",
+        "of_channel": channel,
+        **scope,
     }, role="jm_cs")  # fmt: skip
 
 
 def _not_here(scope: dict[str, Any], name: str, *filters: str) -> None:
-        "of_channel": channel,
-        **scope,
     """Take filters out that an analysis of persons does not have; refuse them when given."""
     for filter_name in filters:
         if scope.pop(filter_name) is not None:
@@ -648,7 +652,9 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
     return numbers
 
 
-def _listed(option: str, text: str) -> list[str]:
+def _listed(option: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise typer.BadParameter(f"{option} takes codes separated by commas, not {text!r}")
@@ -683,7 +689,7 @@ def funnel(
     funnel_id: Annotated[
         str | None, typer.Option("--id", help="A defined funnel, or one of those in the file.")
     ] = None,
-    definition: Annotated[Path | None, typer.Option(help="A file like funnels.yml, with funnels not applied.")] = None,
+    definition: Annotated[Path | None, file("A file like funnels.yml, with funnels not applied.")] = None,
     by: Annotated[
         Groups | None,
         typer.Option(help="One row per step and value of the breakdown it defines, channel of the entry, or segment."),
@@ -714,11 +720,11 @@ def funnel(
 
         return adhoc.funnel(
             request.settings, definition, request.scope,
-            breakdown_by=by, segments=segments and segments.split(","), funnel_id=funnel_id,
+            breakdown_by=by, segments=_listed("--segments", segments), funnel_id=funnel_id,
         )  # fmt: skip
     if funnel_id is None:
         raise typer.BadParameter("name a funnel with --id, or a file with --definition")
-    arguments = {"funnel_id": funnel_id, "breakdown_by": by, "segments": segments and segments.split(",")}
+    arguments = {"funnel_id": funnel_id, "breakdown_by": by, "segments": _listed("--segments", segments)}
     return call(request.settings, "funnel", {**arguments, **request.scope.arguments()})
 
 
@@ -791,12 +797,10 @@ def funnel_times(
 def rule(
     request: Request,
     rule_id: Annotated[str | None, typer.Option("--id", help="The rule, as definitions/rules.yml names it.")] = None,
-    definition: Annotated[Path | None, typer.Option(help="A file like rules.yml, with rules not applied.")] = None,
+    definition: Annotated[Path | None, file("A file like rules.yml, with rules not applied.")] = None,
     *,
     summary: Annotated[bool, typer.Option(help="Per date: hits, people, and who is found by other rules too.")] = False,
-    labels: Annotated[
-        Path | None, typer.Option(help="With --summary: a file of the customers it should find, one a line.")
-    ] = None,
+    labels: Annotated[Path | None, file("With --summary: a file of the customers it should find, one a line.")] = None,
 ) -> Result:
     """What a rule has found; with --definition, what a draft would have found in all that has landed. --channel,
     --domain and --device-type are those of the session of a hit's last event.

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from journeymart.cli.groups import with_example
+from journeymart.cli.places import directory
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -36,7 +37,7 @@ def request(  # noqa: PLR0913, PLR0917 - an option each
     schedule: Annotated[str, typer.Option(help="run, day, week or month.")] = "day",
     max_contacts: Annotated[str | None, typer.Option(help="Campaign sends allowed, such as `2 per 7d`.")] = None,
     file: Annotated[bool, typer.Option("--file", help="Write files as well.")] = False,
-    definitions: Annotated[Path | None, typer.Option(help="Directory whose audiences.yml it is added to.")] = None,
+    definitions: Annotated[Path | None, directory("Directory whose audiences.yml it is added to.")] = None,
     as_json: Json = False,
 ) -> None:
     """Add an audience to audiences.yml and export it: computed, checked and published at once.
@@ -93,7 +94,11 @@ def effect(
     """
     from journeymart import audiences  # noqa: PLC0415
 
-    rows = audiences.effect(Settings.load(), audience_id)
+    settings = Settings.load()
+    known = [item.export_id for item in audiences.exports(settings)]
+    if audience_id is not None and audience_id not in known:
+        raise typer.BadParameter(f"there is no audience '{audience_id}' (one of {', '.join(known)})", param_hint="--id")
+    rows = audiences.effect(settings, audience_id)
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return

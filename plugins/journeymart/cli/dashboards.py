@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from journeymart.cli.places import directory
+
 app = typer.Typer(name="dashboards", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -24,7 +26,7 @@ def dashboards() -> None:
 @app.command()
 def apply(
     definitions: Annotated[
-        Path | None, typer.Option(help="Directory of definitions with packs.yml.  [default: the shipped ones]")
+        Path | None, directory("Directory of definitions with packs.yml.  [default: the shipped ones]")
     ] = None,
     editable: Annotated[
         bool, typer.Option("--editable", help="Let administrators edit them in the browser, until the next apply.")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from journeymart.cli.groups import with_example
+from journeymart.cli.places import directory
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -19,8 +20,11 @@ group = typer.Typer(
 )
 app.add_typer(group, name="definitions")
 
-Directory = Annotated[Path | None, typer.Argument(help="Directory of definitions.  [default: the shipped ones]")]
-Definitions = Annotated[Path | None, typer.Option(help="The same directory, as the other commands take it.")]
+Directory = Annotated[
+    Path | None,
+    typer.Argument(help="Directory of definitions.  [default: the shipped ones]", exists=True, file_okay=False),
+]
+Definitions = Annotated[Path | None, directory("The same directory, as the other commands take it.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 
 

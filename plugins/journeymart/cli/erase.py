@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from journeymart.cli.places import Definitions, Landing
 
 app = typer.Typer()
 
@@ -20,8 +21,8 @@ def erase(
         typer.Option(help="The customer's number as it is landed; it is not kept. `-` reads it from standard input."),
     ],
     reason: Annotated[str, typer.Option(help="Why; it is kept, so name nobody.")],
-    landing: Annotated[Path | None, typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.")] = None,
-    definitions: Annotated[Path | None, typer.Option(help="Definitions that replace the shipped ones.")] = None,
+    landing: Landing = None,
+    definitions: Definitions = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")] = False,
 ) -> None:
     """Erase a customer: lines leave the archive now, raw, quarantine and the mart with the next run.

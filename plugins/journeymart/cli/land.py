@@ -7,28 +7,26 @@ import json
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
 
 from journeymart.cli.numbers import number
+from journeymart.cli.places import Definitions, Landing
+from journeymart.cli.sources import OnlySource
 
 app = typer.Typer()
 
-LANDING = typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.", file_okay=False)
-DEFINITIONS = typer.Option(help="Directory of definitions to use instead of the shipped ones.", file_okay=False)
-SOURCE = typer.Option(help="Only this source, for example clickstream.")
 AGAIN = typer.Option(help="Then read the files again, from the archive, that were landed under another tracking plan.")
 AS_JSON = typer.Option("--json", help="Write the result as JSON to standard output.")
 
 
 @app.command()
 def land(
-    landing: Annotated[Path | None, LANDING] = None,
-    source: Annotated[str | None, SOURCE] = None,
-    definitions: Annotated[Path | None, DEFINITIONS] = None,
+    landing: Landing = None,
+    source: OnlySource = None,
+    definitions: Definitions = None,
     again: Annotated[bool, AGAIN] = False,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
@@ -96,7 +94,7 @@ COLUMNS = (
 
 @app.command()
 def files(
-    source: Annotated[str | None, SOURCE] = None,
+    source: OnlySource = None,
     limit: Annotated[int, number("How many files, the latest first.")] = 50,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from journeymart.cli.places import Definitions, Landing
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -19,8 +20,6 @@ app = typer.Typer()
 # As many tasks as the executor runs at once: each further one costs a process start and lands nothing sooner.
 _BATCHES = 4
 
-Landing = Annotated[Path | None, typer.Option(help="Landing zone.  [default: $JOURNEYMART_HOME/landing]")]
-Definitions = Annotated[Path | None, typer.Option(help="Definitions that replace the shipped ones, file by file.")]
 Full = Annotated[bool, typer.Option("--full", help="Compute everything anew from raw.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout, progress on stderr.")]
 
@@ -108,9 +107,14 @@ def step(
 
     Example: `journeymart step build --run-id manual-1 --json`
     """
+    if {files, request} - {None, "-"}:
+        raise typer.BadParameter("--files and --request take - and read standard input")
+    try:
+        given = json.load(sys.stdin) if "-" in {files, request} else None
+    except ValueError as error:
+        raise typer.BadParameter(f"standard input is no JSON: {error}") from None
     settings = Settings.load()
     landing = landing or settings.landing
-    given = json.load(sys.stdin) if "-" in {files, request} else None
     print(json.dumps(_STEPS[name](settings, run_id, landing, definitions, given), default=str, ensure_ascii=False))
 
 

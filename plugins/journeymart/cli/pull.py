@@ -10,19 +10,21 @@ from typing import Annotated
 
 import typer
 
+from journeymart.cli.places import Definitions
+
 app = typer.Typer()
 
-LANDING = typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.", file_okay=False)
-DEFINITIONS = typer.Option(help="Directory of definitions to use instead of the shipped ones.", file_okay=False)
 ONLY = typer.Option("--only", help="Only this pull of databases.yml.")
 AS_JSON = typer.Option("--json", help="Write the result as JSON to standard output.")
 
 
 @app.command()
 def pull(
-    landing: Annotated[Path | None, LANDING] = None,
+    landing: Annotated[
+        Path | None, typer.Option(help="Landing zone.  [default: $JOURNEYMART_HOME/landing]", file_okay=False)
+    ] = None,
     only: Annotated[str | None, ONLY] = None,
-    definitions: Annotated[Path | None, DEFINITIONS] = None,
+    definitions: Definitions = None,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Pull new rows of other databases into the landing zone, as definitions/databases.yml says.

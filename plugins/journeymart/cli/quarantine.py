@@ -6,7 +6,6 @@ import dataclasses
 import json
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
@@ -14,6 +13,8 @@ import typer
 
 from journeymart.cli.groups import with_example
 from journeymart.cli.numbers import number
+from journeymart.cli.places import Definitions, Landing
+from journeymart.cli.sources import OnlySource
 
 app = typer.Typer()
 quarantine = typer.Typer(
@@ -23,7 +24,6 @@ quarantine = typer.Typer(
 app.add_typer(quarantine, name="quarantine")
 
 File = Annotated[str | None, typer.Option("--file", help="Only this file: its number or its path.")]
-Source = Annotated[str | None, typer.Option(help="Only this source, for example clickstream.")]
 Reason = Annotated[str | None, typer.Option(help="Only lines whose field or reason contains this text.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")]
 
@@ -31,7 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to 
 @quarantine.command("list")
 def list_(
     file: File = None,
-    source: Source = None,
+    source: OnlySource = None,
     reason: Reason = None,
     limit: Annotated[int, number("How many lines, those of the latest file first.")] = 50,
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Show values; this is recorded.")] = False,
@@ -59,10 +59,10 @@ def list_(
 @quarantine.command()
 def replay(
     file: File = None,
-    source: Source = None,
+    source: OnlySource = None,
     reason: Reason = None,
-    landing: Annotated[Path | None, typer.Option(help="Landing zone; default: $JOURNEYMART_HOME/landing.")] = None,
-    definitions: Annotated[Path | None, typer.Option(help="Definitions that replace the shipped ones.")] = None,
+    landing: Landing = None,
+    definitions: Definitions = None,
     as_json: Json = False,
 ) -> None:
     """Read quarantined lines again under the rules of now and land those that are good.

@@ -11,8 +11,6 @@ from typing import Annotated
 
 import typer
 
-from journeymart.errors import JourneymartError
-
 app = typer.Typer()
 
 
@@ -92,8 +90,8 @@ def command(  # noqa: PLR0913, PLR0917 - the options of the command
         task = bar.add_task("sample bank", total=days)
         try:
             truth = generate(spec, lambda done: bar.update(task, completed=done))
-        except (ValueError, OSError) as error:
-            raise JourneymartError(str(error)) from error
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
     result = {
         "out": str(out),
         "truth": str(out / TRUTH),

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from journeymart.cli.places import Definitions
 
 if TYPE_CHECKING:
     from journeymart.definitions.sources import Field, Source
 
 app = typer.Typer()
 
-NAME = typer.Argument(help="Only this source, for example clickstream.")
-DEFINITIONS = typer.Option(help="Directory of definitions to use instead of the shipped ones.", file_okay=False)
 AS_JSON = typer.Option("--json", help="Write the plan as JSON instead of Markdown.")
+
+
+def known_source(name: str | None) -> str | None:
+    """The name of a source, as it is. Raises typer.BadParameter if there is none: no installation adds sources."""
+    if name is None:
+        return None
+    from journeymart.definitions.loader import SHIPPED, suggestion  # noqa: PLC0415 - keeps --help quick
+    from journeymart.definitions.sources import load_sources  # noqa: PLC0415
+
+    plan = load_sources(SHIPPED).sources
+    if name not in plan:
+        raise typer.BadParameter(f"there is no source '{name}'{suggestion(name, plan)} (one of {', '.join(plan)})")
+    return name
+
+
+OnlySource = Annotated[
+    str | None, typer.Option("--source", help="Only this source, for example clickstream.", callback=known_source)
+]
 
 
 @app.command()
 def sources(
-    name: Annotated[str | None, NAME] = None,
-    definitions: Annotated[Path | None, DEFINITIONS] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Only this source, for example clickstream.", callback=known_source)
+    ] = None,
+    definitions: Definitions = None,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Write the tracking plan: what may land, which field means what, and where it comes from in a file.
@@ -32,8 +51,6 @@ def sources(
 
     given = load_sources(definitions)
     plan = given.sources
-    if name is not None and name not in plan:
-        raise typer.BadParameter(f"there is no source '{name}'; there are {', '.join(plan)}")
     shown = {key: source for key, source in plan.items() if name in (None, key)}
     if as_json:
         print(Sources(personal=given.personal, sources=shown).model_dump_json(exclude_none=True, by_alias=True))

@@ -14,6 +14,8 @@ import typer
 
 from journeymart.cli.groups import with_example
 from journeymart.cli.numbers import INTEGER, LINES
+from journeymart.cli.places import directory
+from journeymart.cli.sources import known_source
 
 if TYPE_CHECKING:
     from journeymart.landing.trace import File, Line, Tracer
@@ -24,7 +26,7 @@ trace = typer.Typer(
 )
 app.add_typer(trace, name="trace")
 
-Landing = Annotated[Path | None, typer.Option(help="Landing zone, for files landed before there was an archive.")]
+Landing = Annotated[Path | None, directory("Landing zone, for files landed before there was an archive.")]
 Unmasked = Annotated[bool, typer.Option("--unmasked", help="Show the values of a line; this is recorded.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")]
 
@@ -89,7 +91,7 @@ def funnel(
 
 @trace.command()
 def status(
-    source: Annotated[str, typer.Argument(help="For example clickstream.")],
+    source: Annotated[str, typer.Argument(help="For example clickstream.", callback=known_source)],
     landed: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="The landed_date of the row.")],
     as_json: Json = False,
 ) -> None:

@@ -15,7 +15,7 @@ app = typer.Typer()
 
 @app.command()
 def trigger(
-    seconds: Annotated[float, typer.Option(help="How long to wait for the run to end.")] = 1800,
+    seconds: Annotated[float, typer.Option(help="How long to wait for the run to end.", min=1)] = 1800,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")] = False,
 ) -> None:
     """Start the DAG customer_journey now, and wait until it has ended.

@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from journeymart.definitions.applied import load_definitions
-from journeymart.definitions.loader import load_yaml, own_directory
-from journeymart.errors import JourneymartError
+from journeymart.definitions.check import require
+from journeymart.definitions.loader import DefinitionError, load_yaml, own_directory
+from journeymart.errors import WrongUsageError
 
 
-class AudienceError(JourneymartError):
+class AudienceError(WrongUsageError):
     """A request that cannot be fulfilled; the message says why."""
 
 
@@ -40,7 +40,7 @@ def with_audience(content: dict[str, Any], directory: Path | None = None) -> str
     """audiences.yml of `directory` (default: the shipped definitions) with one more audience; as it is, if that one is
     already there.
 
-    Raises AudienceError if the name is taken, and DefinitionError with every mistake.
+    Raises AudienceError if the name is taken, and with every mistake.
     """
     document = load_yaml("audiences", directory)
     text = document.path.read_text(encoding="utf-8")
@@ -56,7 +56,10 @@ def with_audience(content: dict[str, Any], directory: Path | None = None) -> str
             shutil.copytree(target.parent, tried)
         tried.mkdir(exist_ok=True)
         (tried / target.name).write_text(text, encoding="utf-8")
-        load_definitions(tried)
+        try:
+            require(tried)
+        except DefinitionError as error:
+            raise AudienceError(str(error).replace(f"{tried}/", f"{target.parent}/")) from error
     return text
 
 

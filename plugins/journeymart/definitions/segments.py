@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 from journeymart.definitions.conditions import Condition, row_predicate
 from journeymart.definitions.durations import Duration
 from journeymart.definitions.loader import DefinitionError, DefinitionModel, Label, read_document, suggestion
+from journeymart.errors import WrongUsageError
 
 _ALWAYS = sql.SQL("'{(,)}'::tstzmultirange")
 _GROUPS = ("all_of", "any_of", "none_of")
@@ -251,7 +252,8 @@ def append(path: Path, segment: Segment) -> None:
     """Add a segment to the end of a segments.yml, whose list of segments must be the last thing in it; a new file if
     there is none.
 
-    Raises DefinitionError, and leaves the file as it was, if the whole cannot be read afterwards.
+    Raises WrongUsageError if it has a segment of that name, DefinitionError if the whole could not be read afterwards;
+    then the file is left as it was.
     """
     before = path.read_text(encoding="utf-8") if path.exists() else "segments:\n"
     item = segment.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -261,7 +263,7 @@ def append(path: Path, segment: Segment) -> None:
     try:
         found = read_document("segments", part).parse(SegmentsFile).segments
         if [item.id for item in found].count(segment.id) != 1:
-            raise DefinitionError([f"{path}: already has {segment.id}"])
+            raise WrongUsageError(f"{path}: already has {segment.id}")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ from pyarrow import parquet
 from journeymart.db import connect
 from journeymart.definitions.databases import Pull, load_pulls
 from journeymart.definitions.sources import load_sources
-from journeymart.errors import JourneymartError
+from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.landing.personal import mask_line
 from journeymart.settings import Settings
 
@@ -70,12 +70,12 @@ def pull(
 ) -> list[PullResult]:
     """Pull what is new in every table of definitions/databases.yml, or in one; one that fails stops no other.
 
-    Raises JourneymartError for an unknown name and DefinitionError for a definition that cannot be used.
+    Raises WrongUsageError for an unknown name and DefinitionError for a definition that cannot be used.
     """
     sources = load_sources(definitions)
     pulls = load_pulls(definitions, sources)
     if only is not None and only not in pulls:
-        raise PullError(f"there is no pull '{only}' in databases.yml; there are: {', '.join(pulls) or 'none'}")
+        raise WrongUsageError(f"there is no pull '{only}' in databases.yml; there are: {', '.join(pulls) or 'none'}")
     results = []
     for name, definition in pulls.items():
         if only not in (None, name):
