@@ -3,9 +3,8 @@
 -- When each thing that segments ask for holds, for the customers computed in this run. At least n times within d holds
 -- from the n-th match on until the first of these n is d ago.
 {% set found = segments() %}
-with entry as (
-    select
-        l.*,
+{% set of_entry -%}
+    l.*,
         t.customer_key,
         e.breakdown as entry_breakdown,
         e.entry_date,
@@ -15,22 +14,17 @@ with entry as (
         e.open_until,
         e.step_times[l.funnel_step] as step_at,
         e.step_times[l.next_step] as next_at
+{%- endset %}
+with entry as (
+    select
+        {{ of_entry }}
     from {{ ref('int_segment__leaf') }} as l
     cross join {{ ref('int_segment__customer') }} as t
     {{ look_up(ref('funnel_entry'), 'e', 'l.funnel_id = e.funnel_id and e.subject_key = t.customer_key') }}
     union all
     -- of a visitor or session that is counted, the customer of the session of the entry
     select
-        l.*,
-        t.customer_key,
-        e.breakdown as entry_breakdown,
-        e.entry_date,
-        e.visitor_key,
-        e.started_at,
-        e.status,
-        e.open_until,
-        e.step_times[l.funnel_step] as step_at,
-        e.step_times[l.next_step] as next_at
+        {{ of_entry }}
     from (select * from {{ ref('int_segment__leaf') }} where count_by in ('visitor', 'session')) as l
     cross join {{ ref('int_segment__customer') }} as t
     {{ look_up(ref('session_fact'), 's', 's.customer_key = t.customer_key') }}
