@@ -65,8 +65,11 @@ def home(tmp_path_factory):
     result = home.up()
     assert result.returncode == 0, result.stderr
     yield home
-    result = home.run("down")
+    result = home.run("down", "--json")
     assert result.returncode == 0, result.stderr
+    assert {name: service["healthy"] for name, service in json.loads(result.stdout).items()} == dict.fromkeys(
+        ("postgres", "airflow", "superset", "docs"), False
+    )
     assert home.processes() == []
 
 
@@ -84,6 +87,18 @@ def test_json_holds_no_password(home):
     assert json.loads(result.stdout)["postgres"]["healthy"]
     for password in home.settings.secrets.values():
         assert password not in result.stdout + result.stderr
+
+
+def test_decisions_about_a_device_are_told_to_machines(home):
+    with connect("jm_admin", settings=home.settings) as connection:
+        connection.execute("insert into raw.visitor (visitor_id) values ('kiosk')")
+    device = ["--visitor", "kiosk", "--json"]
+    for command, told in ((["unlink", "--reason", "it stands in a branch"], "unlinked"), (["link"], "linked")):
+        result = home.run("identity", *command, *device)
+        assert json.loads(result.stdout) == {"visitor_id": "kiosk", "decision": told}
+    again = home.run("identity", "link", *device)
+    assert (again.returncode, again.stdout) == (1, ""), "there is no decision to take back"
+    assert "the device of visitor 'kiosk' is not unlinked" in again.stderr
 
 
 @pytest.mark.parametrize("role", WAREHOUSE_ROLES)
