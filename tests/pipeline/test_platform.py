@@ -242,3 +242,27 @@ def test_a_conflicting_environment_is_refused(home):
         del home.environ["JOURNEYMART_PG_HOST"]
     assert result.returncode == 1
     assert "JOURNEYMART_PG_HOST=db.bank.example is set in the environment" in result.stderr
+
+
+def test_an_old_home_learns_which_names_are_reserved(home):
+    """raw.node as it was, with what had landed."""
+    with connect("jm_admin", settings=home.settings) as connection:
+        connection.execute("alter table raw.node drop column node")
+        connection.execute(
+            "insert into raw.node (kind, code) values ('page', '(none)'), ('page', '이탈'), ('transaction', '기타'),"
+            " ('page', '유입*'), ('url', '/이탈'), ('page', '이탈률')"
+        )
+    assert home.up().returncode == 0
+    nodes = "select kind, code, node from raw.node order by node_id"
+    with connect("jm_admin", settings=home.settings) as connection:
+        assert connection.execute(nodes).fetchall() == [
+            ("url", "(none)", "(none)"), ("page", "이탈", "이탈*"), ("transaction", "기타", "기타*"),
+            ("page", "유입*", "유입**"), ("url", "/이탈", "/이탈"), ("page", "이탈률", "이탈률"),
+        ]  # fmt: skip
+        connection.execute(
+            "delete from raw.node where kind = 'url'; insert into raw.node (kind, code) values ('page', '(none)')"
+        )
+    assert home.up().returncode == 0
+    with connect("jm_admin", settings=home.settings) as connection:
+        assert connection.execute(nodes).fetchall()[-1] == ("page", "(none)", "(none)"), "a page may be called so"
+        connection.execute("truncate raw.node, raw.visitor cascade")

@@ -142,14 +142,15 @@ create table if not exists raw.node (                 -- what a path is made of
     code    text not null,                            -- page_code, cleaned path, (none) or transaction_code
     unique (kind, code)
 );
--- Its name in paths: the code, with a mark where reports of paths use the word themselves (entry, exit, other).
-alter table raw.node add column if not exists
-    node text not null generated always as (regexp_replace(code, '^(유입|이탈|기타)\**$', '\&*')) stored;
--- What has neither page code nor address was a page whose code is (none).
-update raw.node as n set kind = 'url'
-where
-    n.kind = 'page' and n.code = '(none)'
-    and not exists (select from raw.node as u where u.kind = 'url' and u.code = '(none)');
+do $$ begin
+    if not exists (select from pg_attribute where attrelid = 'raw.node'::regclass and attname = 'node') then
+        -- What has neither page code nor address was a page whose code is (none). Only here: now a page may be called so.
+        update raw.node set kind = 'url' where kind = 'page' and code = '(none)';
+        -- Its name in paths: the code, with a mark where reports of paths use the word themselves (entry, exit, other).
+        alter table raw.node add column
+            node text not null generated always as (regexp_replace(code, '^(유입|이탈|기타)\**$', '\&*')) stored;
+    end if;
+end $$;
 create table if not exists raw.node_name (            -- names seen per node; the latest is shown
     node_id integer not null references raw.node,
     name    text not null,
