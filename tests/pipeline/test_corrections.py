@@ -100,6 +100,24 @@ def test_a_declared_correction_is_recorded(zone: Zone):
     ]
 
 
+def test_a_content_that_is_loaded_already_may_correct_another(zone: Zone):
+    zone.put("clickstream/a.ndjson", [event(1)])
+    right = zone.put("clickstream/b.ndjson", [event(2)]).read_bytes()
+    zone.land()
+    zone.put("clickstream/c.ndjson", right, {"supersedes": "clickstream/a.ndjson"})
+    zone.put("clickstream/d.ndjson", right, {"supersedes": "clickstream/a.ndjson"})
+    zone.put("clickstream/e.ndjson", right, {"supersedes": "clickstream/b.ndjson"})
+    assert [(result.status, result.error) for result in zone.land()] == [
+        ("repeated", None), ("repeated", None),
+        ("rejected", "clickstream/e.ndjson has a .done that supersedes 'clickstream/b.ndjson', which is no loaded file"
+         " of its source"),
+    ]  # fmt: skip
+    assert zone.query("select path, status, superseded_by, repeat_of from raw.file where error is null order by 1") == [
+        ("clickstream/a.ndjson", "superseded", 2, None), ("clickstream/b.ndjson", "loaded", None, None),
+        ("clickstream/c.ndjson", "repeated", None, 2), ("clickstream/d.ndjson", "repeated", None, 2),
+    ]  # fmt: skip
+
+
 def test_a_correction_that_waits_for_what_it_corrects(zone: Zone):
     zone.put("clickstream/b.ndjson", [event(2)], {"supersedes": "clickstream/a.ndjson"})
     assert [result.status for result in zone.land()] == ["rejected"]

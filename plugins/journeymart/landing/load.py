@@ -343,7 +343,8 @@ class Loader:
         return self._plans[source]
 
     def _repeat(self, file: LandingFile, content: Content, target: Target) -> FileResult:
-        """Record that the content is loaded already, unless another loader has taken the very same file.
+        """Record that the content is loaded already, unless another loader has taken the very same file. What its
+        .done says it corrects, the loaded file corrects.
 
         Raises FileRejectedError if what is known of the content differs from what is declared now.
         """
@@ -376,6 +377,8 @@ class Loader:
             )
         known_totals = {number: Decimal(total) for number, total in totals.items()} | then.totals
         _compare(declared, content.sha256, rows if then.rows is None else then.rows, known_totals)
+        if declared.supersedes is not None:
+            self._supersede(file, original_id, declared.supersedes)
         file_id = self._insert(file, content, "repeated", repeat_of=original_id)
         return FileResult(file.source, file.path, "repeated", file_id)
 
@@ -516,10 +519,10 @@ class Loader:
         corrected = self.warehouse.execute(
             """
             update raw.file set status = 'superseded', superseded_by = %(file_id)s
-            where status = 'loaded' and file_id = (
+            where (status = 'loaded' or superseded_by = %(file_id)s) and file_id = (
                 select file_id from raw.file
                 where source = %(source)s and (sha256 = lower(%(other)s) or path = %(other)s)
-                    and status = 'loaded' and file_id <> %(file_id)s
+                    and (status = 'loaded' or superseded_by = %(file_id)s) and file_id <> %(file_id)s
                 order by file_id desc limit 1
             )
             """,
