@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -53,13 +54,14 @@ class ErasureError(JourneymartError):
 
 @dataclass(frozen=True)
 class Erasure:
-    """What was asked for: lines that go with the next run, files of the archive written anew, and files of the landing
-    zone that still hold such lines."""
+    """What was asked for: lines that go with the next run, files of the archive written anew, and the landed files that
+    held such lines, by whether they still lie in the landing zone."""
 
     erasure_id: int
     lines: int
     archived: int
     landed: list[str]
+    elsewhere: list[str]
 
 
 def erase(
@@ -86,14 +88,30 @@ def erase(
         archived = _clear_archive(warehouse, Archive(settings.archive), sources, erasure_id, names)
         warehouse.execute("select raw.forget_customers()")  # if no line was left to take away
         landed = warehouse.execute(
-            "select distinct f.path, (select count(*) from raw.erased_line as a where a.erasure_id = %(id)s"
-            " and a.publication_id is null)"
-            " from raw.erased_line as l inner join raw.file as f on f.file_id = (l.row_id >> 32)::integer"
-            " where l.erasure_id = %(id)s order by 1",
-            {"id": erasure_id},
+            """
+            with held as (
+                select (row_id >> 32)::integer as file_id from raw.erased_line where erasure_id = %(id)s
+                union
+                select unnest(%(written)s::integer[])
+            )
+            select distinct f.path
+            from raw.file as f
+            where exists (select from held as h where h.file_id in (f.file_id, f.repeat_of))
+            order by 1
+            """,
+            {"id": erasure_id, "written": list(chain.from_iterable(archived))},
         ).fetchall()
-    paths = [path for path, _ in landed if (landing / path).exists()]
-    return Erasure(erasure_id, landed[0][1] if landed else 0, archived, paths)
+        [(lines,)] = warehouse.execute(
+            "select count(*) from raw.erased_line where erasure_id = %s and publication_id is null", (erasure_id,)
+        ).fetchall()
+    there = {path: (landing / path).exists() for (path,) in landed}
+    return Erasure(
+        erasure_id,
+        lines,
+        len(archived),
+        [path for path, is_there in there.items() if is_there],
+        [path for path, is_there in there.items() if not is_there],
+    )  # fmt: skip
 
 
 def _record(warehouse: psycopg.Connection, customer_hash: str, names: list[str], reason: str) -> int:
@@ -168,8 +186,8 @@ def _token(names: Iterable[str]) -> str:
 
 def _clear_archive(
     warehouse: psycopg.Connection, archive: Archive, sources: Sources, erasure_id: int, names: list[str]
-) -> int:
-    """Write the archived files with such lines anew, without them. Returns how many.
+) -> list[list[int]]:
+    """Write the archived files with such lines anew, without them. Returns, for each, its ids in the ledger.
 
     Of files that corrected ones have superseded raw has no rows any more, so their lines are looked for by the number,
     as are lines of which quarantine keeps nothing.
@@ -191,7 +209,7 @@ def _clear_archive(
         {"id": erasure_id},
     ):
         contents.setdefault(Entry(*place), []).append((file_id, is_superseded))
-    written = 0
+    written = []
     for entry, files in contents.items():
         if not archive.place(entry).exists():
             continue  # landed before there was an archive
@@ -204,20 +222,20 @@ def _clear_archive(
             raise ErasureError(f"{entry.path} {error}") from error
         if erased is None:
             continue
-        written += 1
+        written.append([file_id for file_id, _ in files])
         copy, lines = erased
         copy.keep()
         copy.discard()
         with warehouse.transaction():
             warehouse.execute(
                 "update raw.file set archived_sha256 = %s where file_id = any(%s)",
-                (copy.sha256, [file_id for file_id, _ in files]),
+                (copy.sha256, written[-1]),
             )
             warehouse.execute(
                 "insert into raw.erased_line (row_id, erasure_id, is_rejected)"
                 " select (q.file_id::bigint << 32) + q.line_no, %s, true from raw.quarantine as q"
                 " where q.file_id = any(%s) and q.line_no = any(%s) on conflict do nothing",
-                (erasure_id, [file_id for file_id, _ in files], sorted(lines)),
+                (erasure_id, written[-1], sorted(lines)),
             )
             warehouse.execute(
                 "update ops.erasure set replaced = replaced || %s::text where erasure_id = %s",

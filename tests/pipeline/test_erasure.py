@@ -21,7 +21,10 @@ from typer.testing import CliRunner
 from journeymart import erasure
 from journeymart.cli import build_app
 from journeymart.db import connect
+from journeymart.errors import WrongUsageError
+from journeymart.landing.again import land_again
 from journeymart.landing.archive import Archive
+from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import Tracer
 
 pytestmark = pytest.mark.postgres
@@ -168,9 +171,49 @@ def test_an_erasure_that_is_killed_goes_on_when_it_is_asked_for_again(zone: Zone
     for name, value in environment(zone.settings).items():
         monkeypatch.setenv(name, value)
     later = CliRunner().invoke(build_app(), ["erase", "--customer", "-", "--reason", "x", "--json"], f"{CUSTOMER}\n")
-    assert json.loads(later.stdout) == {"erasure_id": again.erasure_id, "lines": 1, "archived": 1, "landed": []}
+    # the default landing zone has nothing of it; that files were landed from somewhere is known all the same
+    paths = [path for (path,) in zone.query("select path from raw.file order by 1")]
+    assert json.loads(later.stdout) == {
+        "erasure_id": again.erasure_id, "lines": 1, "archived": 1, "landed": [], "elsewhere": paths
+    }  # fmt: skip
     publish(zone)
     assert names(written(zone)) == 0
+
+
+def test_every_landed_file_with_lines_of_the_customer_is_named(zone: Zone):
+    """Also the same content under another name, and a file that another has superseded."""
+    wrong = zone.put("clickstream/a.ndjson", [event(1, customer_id=CUSTOMER)])
+    zone.put("clickstream/again/a.ndjson", wrong.read_bytes())
+    zone.put("clickstream/b.ndjson", [event(2, customer_id=CUSTOMER)], {"supersedes": "clickstream/a.ndjson"})
+    zone.land()
+    zone.query("select raw.remove_superseded(array_agg(file_id), 1) from raw.file where status = 'superseded'")
+    assert erase(zone).landed == ["clickstream/a.ndjson", "clickstream/again/a.ndjson", "clickstream/b.ndjson"]
+
+
+HEADER = """
+file:
+  trailer: {value: "T", rows: {offset: 1, length: 3}}
+  header:
+    - {name: transaction_id, length: 2, field: transaction_id, label: {ko: x, en: x}}
+    - {name: code, length: 2, field: transaction_code, label: {ko: x, en: x}}
+    - {name: time, length: 8, type: date, field: transaction_time, label: {ko: x, en: x}}
+    - {name: customer_id, length: 4, field: customer_id, label: {ko: x, en: x}}
+transactions:
+  FX: {label: {ko: x, en: x}, category: {ko: x, en: x}}
+"""
+
+
+def test_lines_of_a_file_with_a_trailer_are_replayed_after_others_were_erased(zone: Zone):
+    plan = zone.define(HEADER, "transactions")
+    zone.put("transactions/a.dat", f"t1FX20250601{CUSTOMER}\nt2FX20250601C-78\nt3FY20250601C-78\nT003\n")
+    assert zone.land(definitions=plan)[0].rows_quarantined == 1
+    erase(zone)
+    publish(zone)
+    zone.define(HEADER + "  FY: {label: {ko: x, en: x}, category: {ko: x, en: x}}\n", "transactions")
+    [replayed] = replay(zone.directory, "r", Filter(), definitions=plan, settings=zone.settings)
+    assert (replayed.rows_loaded, replayed.error) == (1, None)
+    [again] = land_again(zone.directory, "r", definitions=plan, settings=zone.settings)
+    assert (again.rows_read, again.rows_loaded, again.error) == (2, 2, None)
 
 
 def test_what_cannot_be_erased_says_why(zone: Zone):
@@ -178,7 +221,7 @@ def test_what_cannot_be_erased_says_why(zone: Zone):
     zone.land()
     with pytest.raises(erasure.ErasureError, match="nothing of this customer has landed"):
         erasure.erase(zone.settings, "nobody", "request 8", zone.directory)
-    with pytest.raises(erasure.ErasureError, match="say why"):
+    with pytest.raises(WrongUsageError, match="say why"):
         erasure.erase(zone.settings, "c1", " ", zone.directory)
     with connect("jm_builder", settings=zone.settings) as build:
         build.execute("select pg_advisory_lock(hashtext('journeymart.build'))")
@@ -192,6 +235,10 @@ def test_rows_of_a_compressed_parquet_file(zone: Zone):
         pq.write_table(pa.Table.from_pylist([{"customer_id": name} for name in ("c1", CUSTOMER)]), stream)
     zone.land()
     erase(zone)
+    publish(zone)
+    plan = zone.define("sources: {customers: {fields: {region: {aliases: [area]}}}}")
+    [again] = land_again(zone.directory, "r", definitions=plan, settings=zone.settings)
+    assert (again.rows_read, again.rows_loaded) == (1, 1)
     [kept] = zone.settings.archive.glob("??/*.parquet.gz")
     with pa.input_stream(kept, compression="gzip") as content:
         assert pq.read_table(pa.BufferReader(content.read())).to_pylist() == [

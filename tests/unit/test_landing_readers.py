@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,13 @@ def test_a_damaged_parquet_file_is_rejected(tmp_path: Path):
     file.write_bytes(b"PAR1 nothing PAR1")
     with pytest.raises(FileRejectedError, match="not readable as Parquet"):
         list(read_parquet(file))
+
+
+def test_a_process_that_is_killed_leaves_no_uncompressed_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    file = tmp_path / "a.parquet.gz"
+    with pa.output_stream(file, compression="gzip") as stream:
+        pq.write_table(pa.table({"a": [1]}), stream)
+    with readers.uncompressed(file, "gzip") as plain:
+        assert list(tmp_path.iterdir()) == [file]
+        assert pq.read_table(plain).to_pylist() == [{"a": 1}]

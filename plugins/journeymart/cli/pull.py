@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from journeymart.cli.places import Definitions
+from journeymart.cli.places import Definitions, new_directory
 
 app = typer.Typer()
 
@@ -20,9 +20,7 @@ AS_JSON = typer.Option("--json", help="Write the result as JSON to standard outp
 
 @app.command()
 def pull(
-    landing: Annotated[
-        Path | None, typer.Option(help="Landing zone.  [default: $JOURNEYMART_HOME/landing]", file_okay=False)
-    ] = None,
+    landing: Annotated[Path | None, new_directory("Landing zone.  [default: $JOURNEYMART_HOME/landing]")] = None,
     only: Annotated[str | None, ONLY] = None,
     definitions: Definitions = None,
     as_json: Annotated[bool, AS_JSON] = False,

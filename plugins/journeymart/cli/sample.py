@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from journeymart.cli.places import new_directory
+
 app = typer.Typer()
 
 
@@ -23,17 +25,9 @@ class SampleFormat(StrEnum):
     PARQUET = "parquet"
 
 
-def _directory(text: str) -> Path:
-    if not text or Path(text).is_file():
-        raise typer.BadParameter(f"{text!r} is no directory")
-    return Path(text)
-
-
 @app.command("sample")
 def command(  # noqa: PLR0913, PLR0917 - the options of the command
-    out: Annotated[
-        Path, typer.Option(help="Landing zone to write; created when absent.", parser=_directory, metavar="DIRECTORY")
-    ],
+    out: Annotated[Path, new_directory("Landing zone to write; created when absent.")],
     customers: Annotated[int, typer.Option(help="Customers of the bank.", min=10)] = 2000,
     days: Annotated[int, typer.Option(help="Days of data.", min=1)] = 14,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 7,

@@ -41,12 +41,14 @@ class AgainLoader(Loader):
     def land_again(self, file_id: int, landing: Path) -> FileResult:
         """Load one file again; `failed` says why it stays as it was."""
         row = self.warehouse.execute(
-            "select source, path, format, coalesce(archived_sha256, sha256) from raw.file where file_id = %s",
+            "select archived_sha256 is null, source, path, format, coalesce(archived_sha256, sha256) from raw.file"
+            " where file_id = %s",
             (file_id,),
         ).fetchone()
         if row is None:
             raise FileChangedError
-        entry = Entry(*row)
+        self._is_whole, *found = row
+        entry = Entry(*found)
         self._earlier = file_id
         try:
             file = self.archive.original(self.sources, landing, entry)
@@ -67,7 +69,8 @@ class AgainLoader(Loader):
         row = self.warehouse.execute(
             "select case"
             " when jsonb_typeof(declared) <> 'object' then declared"
-            " when rows_erased > 0 then declared - '{supersedes,rows,totals,sha256}'::text[]"
+            " when rows_erased > 0 or archived_sha256 is not null"
+            " then declared - '{supersedes,rows,totals,sha256}'::text[]"
             " else declared - 'supersedes' end"
             " from raw.file where file_id = %s",
             (self._earlier,),

@@ -56,6 +56,7 @@ from journeymart.landing.readers import (
     read_csv,
     read_lines,
     read_parquet,
+    without_erased,
 )
 from journeymart.landing.targets import JSON_COLUMNS, TARGETS, Target
 from journeymart.settings import Settings
@@ -136,6 +137,7 @@ class Loader:
         self.protection = Protection(self.sources.personal, self._settings.secret(SECRET), personal)
         self._closing = ExitStack()
         self._plans: dict[str, str] = {}
+        self._is_whole = True  # the file at hand has all the lines that were landed: none was erased since
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
@@ -426,13 +428,14 @@ class Loader:
     def _chunks(self, file: LandingFile) -> Iterator[Chunk]:
         source = self.sources.sources[file.source]
         if file.format == "parquet":
-            return read_parquet(file.location, file.compression)
+            chunks = read_parquet(file.location, file.compression)
+            return chunks if self._is_whole else without_erased(chunks)
         if file.format == "csv":
             return read_csv(file.location, file.compression, source.delimiter, source.columns, source.encoding)
         if file.format == "messages":
             if file.source != "transactions":
                 raise FileRejectedError("is a .dat file, which holds messages of transactions only")
-            return read_messages(file.location, file.compression, self.transactions)
+            return read_messages(file.location, file.compression, self.transactions, self._is_whole)
         return read_lines(file.location, file.compression, source.encoding)
 
     # ── second stage: type and encode ──

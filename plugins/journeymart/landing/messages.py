@@ -96,11 +96,14 @@ class Cut:
     properties: pa.Array | None = None
 
 
-def read_messages(path: Path, compression: str | None, transactions: Transactions) -> Iterator[Chunk]:
+def read_messages(
+    path: Path, compression: str | None, transactions: Transactions, is_whole: bool = True
+) -> Iterator[Chunk]:
     """A file of messages: _line_no, _line, a column for every field that an item fills, and `fields` (JSON).
 
     Messages with an unknown code, of the wrong length or with a value that is not what it should be are rejected one
-    by one. Raises FileRejectedError when the trailer is missing or disagrees with the messages.
+    by one. Raises FileRejectedError when the trailer is missing or disagrees with the messages, but not if the file
+    is no longer whole: lines were erased since.
     """
     messages = transactions.file
     if messages is None:
@@ -108,7 +111,8 @@ def read_messages(path: Path, compression: str | None, transactions: Transaction
     reader = _Reader(messages, transactions)
     for lines, _ in text_blocks(path, compression):
         yield reader.chunk(lines)
-    reader.check_trailer()
+    if is_whole:
+        reader.check_trailer()
 
 
 @dataclass

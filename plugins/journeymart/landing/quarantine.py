@@ -153,13 +153,13 @@ class Replayer(Loader):
     def replay(self, file_id: int, landing: Path) -> ReplayResult:
         """Replay the chosen lines of one file."""
         row = self.warehouse.execute(
-            "select source, path, format, coalesce(archived_sha256, sha256), rows_quarantined"
+            "select archived_sha256 is null, source, path, format, coalesce(archived_sha256, sha256), rows_quarantined"
             " from raw.file where file_id = %s",
             (file_id,),
         ).fetchone()
         if row is None:
             raise ReplayError(f"there is no file {file_id}")
-        *found, lines = row
+        self._is_whole, *found, lines = row
         entry = Entry(*found)
         try:
             file = self.archive.original(self.sources, landing, entry)

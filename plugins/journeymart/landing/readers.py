@@ -7,6 +7,7 @@ be text (bad bytes, too long, broken quoting) becomes a `Reject` of its own; the
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 import math
@@ -111,18 +112,26 @@ def read_parquet(path: Path, compression: str | None = None) -> Iterator[Chunk]:
         yield from _read_parquet(plain)
 
 
+def without_erased(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The rows of a Parquet file without those that erasure has left empty."""
+    for chunk in chunks:
+        known = [column.is_valid() for name, column in zip(chunk.table.column_names, chunk.table.columns, strict=True)
+                 if name != LINE_NO]  # fmt: skip
+        yield Chunk(chunk.table.filter(functools.reduce(pc.or_, known)))
+
+
 @contextmanager
 def uncompressed(path: Path, compression: str | None) -> Iterator[Path]:
     """The file itself or, for a format that is not read from its begin to its end, a copy that is not compressed."""
     if compression is None:
         yield path
         return
-    with tempfile.NamedTemporaryFile() as copy:
+    with tempfile.TemporaryFile() as copy:  # without a name: a process that is killed leaves nothing behind
         with pa.OSFile(str(path)) as raw, _decompressed(raw, compression) as stream:
             while block := _block(stream):
                 copy.write(block)
         copy.flush()
-        yield Path(copy.name)
+        yield Path(f"/proc/self/fd/{copy.fileno()}")
 
 
 def _block(stream: Any) -> bytes:
