@@ -1,6 +1,8 @@
 -- Steps before and after a node or an error: step -before … after - 1 leads from a position to the next, position 0
 -- being where the session is at the node. Before the first page stands 유입, after the last 이탈, so that every step
 -- adds up to the sessions (occurrence all: to the visits) at the node.
+-- The first visits of whole months, up to two steps away and without domain, segment and device, are read from
+-- mart.path_around, all else from the sessions themselves.
 create or replace function mart.paths_around(
     node text, before integer default 2, after integer default 2,
     occurrence text default 'first', kind text default 'page',
@@ -19,6 +21,14 @@ declare
     back constant integer := mart.path_steps('before', paths_around.before);
     ahead constant integer := mart.path_steps('after', paths_around.after);
     chosen constant text := mart.path_occurrence(paths_around.occurrence);
+    is_kept constant boolean := chosen = 'first' and coalesce(length(chars) = 1, false)
+        and back <= 2 and ahead <= 2
+        and paths_around.domain is null and paths_around.segment is null and paths_around.device_type is null
+        and coalesce(paths_around.from_date = date_trunc('month', paths_around.from_date), true)
+        and coalesce(
+            paths_around.to_date >= mart.watermark_date()
+            or paths_around.to_date + 1 = date_trunc('month', paths_around.to_date + 1), true
+        );
 begin
     return query
     with near as (
@@ -27,13 +37,27 @@ begin
             substr(repeat(' ', back) || a.path || repeat(' ', ahead), a.step_no, back + ahead + 1) as nodes,
             count(*) as sessions
         from mart.session_anchored(
-            chars, error, chosen, paths_around.from_date, paths_around.to_date,
+            chars, error, chosen,
+            -- the plan for dates that never come starts no second process
+            case when is_kept then 'infinity' else paths_around.from_date end, paths_around.to_date,
             paths_around.channel, paths_around.domain, paths_around.segment, paths_around.device_type
         ) as a
+        where not is_kept
         group by 1
     ),
 
     link as (
+        select a.step, a.path as pair, sum(a.sessions) as sessions
+        from mart.path_around as a
+        where
+            is_kept
+            and a.node_id = raw.char_node(chars)
+            and a.step between -back and ahead - 1
+            and a.path_month >= coalesce(paths_around.from_date, '-infinity')
+            and a.path_month <= coalesce(paths_around.to_date, 'infinity')
+            and (paths_around.channel is null or a.channel = paths_around.channel)
+        group by 1, 2
+        union all
         select
             g.step,
             substr(n.nodes, back + g.step + 1, 2) as pair,

@@ -101,32 +101,31 @@ begin
     ),
 
     link as (
+        select e.step_no, e.from_node, e.to_node, e.sessions
+        from edge as e
+        where paths_main.top_k is null
+        union all
         select
             e.step_no,
-            case when paths_main.top_k is null then e.from_node else coalesce(f.node, '기타') end as from_node,
-            case
-                when paths_main.top_k is null or e.to_node = '이탈' then e.to_node
-                else coalesce(t.node, '기타')
-            end as to_node,
-            e.sessions
+            coalesce(f.node, '기타'),
+            case when e.to_node = '이탈' then e.to_node else coalesce(t.node, '기타') end,
+            sum(e.sessions)::bigint
         from edge as e
-        left join named as f on paths_main.top_k is not null and f.step_no = e.step_no and f.node = e.from_node
-        left join named as t on paths_main.top_k is not null and t.step_no = e.step_no + 1 and t.node = e.to_node
+        left join named as f on e.step_no = f.step_no and e.from_node = f.node
+        left join named as t on e.step_no + 1 = t.step_no and e.to_node = t.node
+        where paths_main.top_k is not null
+        group by 1, 2, 3
         union all
-        select g.step_no, e.to_node, e.to_node, e.sessions
+        select g.step_no, '이탈', '이탈', sum(e.sessions)::bigint
         from edge as e
         cross join lateral generate_series(e.step_no + 1, paths_main.depth) as g (step_no)
         where e.to_node = '이탈'
+        group by 1
     )
 
-    select
-        l.step_no,
-        l.from_node,
-        l.to_node,
-        sum(l.sessions)::bigint,
-        (sum(l.sessions) / sum(sum(l.sessions)) over (partition by l.step_no))::double precision
+    select l.step_no, l.from_node, l.to_node, l.sessions, l.sessions / t.total
     from link as l
-    group by 1, 2, 3
+    cross join (select sum(e.sessions)::double precision as total from edge as e where e.step_no = 1) as t
     order by 1, 4 desc, 2, 3;
 end
 $$;

@@ -21,7 +21,7 @@ from journeymart.settings import REPO, Settings
 
 MODELS = (
     "session_event", "session_fact", "transaction_fact", "session_daily", "path_count", "path_edge", "path_month",
-    "path_move",
+    "path_move", "path_around",
     "line_duplicate", "line_bot", "file_balance", "funnel_entry", "funnel_step", "step_match", "step_daily", "consent",
     "audience_change", "audience_member", "audience_export",
 )  # fmt: skip
@@ -30,9 +30,20 @@ DAY = "2026-03-10"
 MONTH = "2026-03-01"
 HOME, LIST, BUY = 1, 2, 3  # nodes
 PATHS = [("web", (HOME, LIST, BUY, HOME), 1), ("web", (HOME,), 1), ("app", (LIST, BUY), 1)]
-MOVES = [  # of these: channel, path, visits, stays
-    ("web", (HOME, LIST), 1, [60.0]), ("web", (LIST, BUY), 1, [60.0]), ("web", (BUY, HOME), 1, [60.0]),
-    ("web", (HOME,), 2, [0.0, 0.0]), ("app", (LIST, BUY), 1, [600.0]), ("app", (BUY,), 1, [0.0]),
+MOVES = [  # of these: channel, path, node_id, visits, stays
+    ("web", (HOME, LIST), HOME, 1, [60.0]), ("web", (LIST, BUY), LIST, 1, [60.0]),
+    ("web", (BUY, HOME), BUY, 1, [60.0]), ("web", (HOME,), HOME, 2, [0.0, 0.0]),
+    ("app", (LIST, BUY), LIST, 1, [600.0]), ("app", (BUY,), BUY, 1, [0.0]),
+]  # fmt: skip
+AROUND = [  # of these: node_id, channel, step, path, sessions; 0 is outside of the session
+    (HOME, "web", -2, (0, 0), 2), (HOME, "web", -1, (0, HOME), 2), (HOME, "web", 0, (HOME, LIST), 1),
+    (HOME, "web", 0, (HOME, 0), 1), (HOME, "web", 1, (LIST, BUY), 1), (HOME, "web", 1, (0, 0), 1),
+    (LIST, "web", -2, (0, HOME), 1), (LIST, "web", -1, (HOME, LIST), 1), (LIST, "web", 0, (LIST, BUY), 1),
+    (LIST, "web", 1, (BUY, HOME), 1), (BUY, "web", -2, (HOME, LIST), 1), (BUY, "web", -1, (LIST, BUY), 1),
+    (BUY, "web", 0, (BUY, HOME), 1), (BUY, "web", 1, (HOME, 0), 1), (LIST, "app", -2, (0, 0), 1),
+    (LIST, "app", -1, (0, LIST), 1), (LIST, "app", 0, (LIST, BUY), 1), (LIST, "app", 1, (BUY, 0), 1),
+    (BUY, "app", -2, (0, LIST), 1), (BUY, "app", -1, (LIST, BUY), 1), (BUY, "app", 0, (BUY, 0), 1),
+    (BUY, "app", 1, (0, 0), 1),
 ]  # fmt: skip
 EDGES = [  # of the paths of the day: channel, step_no, from_node, to_node, sessions
     ("web", 1, "HOME", "LIST", 1), ("web", 1, "HOME", "이탈", 1), ("app", 1, "LIST", "BUY", 1),
@@ -239,9 +250,10 @@ def _fill(connection: psycopg.Connection) -> None:
     )  # fmt: skip
     for name, dated, rows in (
         ("path_count", "session_date, channel, path, sessions", _on(DAY, PATHS)),
-        ("path_move", "session_date, channel, path, visits, stays", _on(DAY, MOVES)),
+        ("path_move", "session_date, channel, path, node_id, visits, stays", _on(DAY, MOVES)),
         ("path_edge", "session_date, channel, step_no, from_node, to_node, sessions", _on(DAY, EDGES)),
         ("path_month", "path_month, channel, step_no, from_node, to_node, sessions", _on(MONTH, EDGES)),
+        ("path_around", "path_month, node_id, channel, step, path, sessions", _on(MONTH, AROUND)),
     ):
         insert(f"build.{name}", dated, *rows)
     # two go all the way, one of them by the optional step; one dropped out and one may still go on
@@ -299,8 +311,8 @@ def _on(begins: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _path(*nodes: int) -> str:
-    """A session's path: one character per node, as raw.node_char writes it."""
-    return "".join(chr(19968 + node) for node in nodes)
+    """A session's path: one character per node, as raw.node_char writes it; 0 is outside of the session."""
+    return "".join(chr(19968 + node) if node else " " for node in nodes)
 
 
 @pytest.fixture

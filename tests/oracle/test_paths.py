@@ -126,6 +126,20 @@ def test_around(bank: Bank) -> None:
         assert len(set(sums(found).values())) <= 1, "every step adds up to the sessions at the node"
 
 
+def test_around_of_all_logs(bank: Bank) -> None:
+    """What is kept by month, and what is read from the sessions because the dates are no whole months."""
+    chance = random.Random(bank.number)
+    for first, last in ((0, 250), (0, 90), (31, 59), (31, 90), (17, 75), (1, 31)):
+        kind, before, after = chance.choice([*KINDS]), chance.choice([1, 2]), chance.choice([0, 1, 2])
+        arguments: dict[str, Any] = {"node": chance.choice(KINDS[kind]), "kind": kind, "before": before, "after": after}
+        dates = {"from_date": logs.date_of(first), "to_date": logs.date_of(last)}
+        scope = {"channel": "app"} if chance.random() < 0.5 else {}
+        found = edges(bank.call("paths_around", None, **arguments, **dates, **scope))
+        assert found == paths.around(within(bank, dates, scope), **arguments, occurrence="first"), (arguments, dates)
+    found = edges(bank.call("paths_around", None, node="A"))
+    assert found == paths.around([s for log in bank.sessions for s in log], "A", 2, 2, "first", "page")
+
+
 def test_between(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
         start, end, max_steps = chance.choice("ABT"), chance.choice("ACT"), chance.choice([None, 1, 4])

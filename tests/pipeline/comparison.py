@@ -37,11 +37,12 @@ GIVEN_ON_ARRIVAL = {
     "exit_node_id",
 }
 
-PATHS = {("session_fact", "path"), ("path_count", "path"), ("path_move", "path")}  # stored as one character per node
+# Stored as one character per node, blank where there is none.
+PATHS = {("session_fact", "path"), ("path_count", "path"), ("path_move", "path"), ("path_around", "path")}
 PATH = sql.SQL("""(
-    select string_agg(n.kind || ':' || n.code, ' > ' order by c.step_no)
+    select string_agg(coalesce(n.kind || ':' || n.code, ''), ' > ' order by c.step_no)
     from string_to_table(path, null) with ordinality as c (node_char, step_no)
-    inner join raw.node as n on n.node_id = raw.char_node(c.node_char)
+    left join raw.node as n on n.node_id = raw.char_node(c.node_char)
 )""")
 FILE_OF_ROW = sql.SQL("(select f.path from raw.file as f where f.file_id = row_id >> 32)")
 LINE_OF_ROW = sql.SQL("row_id & 4294967295")
