@@ -1,3 +1,4 @@
+{{ config(indexes=[['visitor_key', 'login_date']]) }}
 -- Devices and dates on which this run adds or withdraws an event of a customer. Empty when everything is computed anew.
 select distinct
     visitor_key,

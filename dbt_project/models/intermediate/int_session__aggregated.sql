@@ -31,11 +31,11 @@ device as (
             else 'shared'
         end as identity_rule
     from session as s
-    inner join {{ ref('device_login') }} as l
-        on
-            s.visitor_key = l.visitor_key
-            and l.login_date >= {{ business_date('s.started_at') }} - {{ days or 0 }}
-            and l.login_date <= {{ business_date('s.started_at') }} + {{ days or 0 }}
+    {{ look_up(
+        ref('device_login'), 'l',
+        's.visitor_key = l.visitor_key and l.login_date >= ' ~ business_date('s.started_at') ~ ' - ' ~ (days or 0)
+        ~ ' and l.login_date <= ' ~ business_date('s.started_at') ~ ' + ' ~ (days or 0)
+    ) }}
     left join {{ ref('unlinked_device') }} as u on s.visitor_key = u.visitor_key
     where {{ 'false' if days is none else 'not s.has_login' }}
     group by s.visitor_key, s.started_at
