@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,6 +32,8 @@ class Question:
     holds: Callable[[Ask], bool]
     segment: dict[str, Any] | None = None
     kpis: list[dict[str, Any]] = field(default_factory=list)
+    funnels: list[dict[str, Any]] = field(default_factory=list)
+    customers: list[dict[str, Any]] = field(default_factory=list)
 
 
 def questions(shared_data: Path, file: str, express: Callable[..., Question], reasons: Counter[str]) -> list[Question]:
@@ -128,7 +130,6 @@ def _is_wanted(event: dict[str, Any], node: str, parameters: dict[str, Any]) -> 
 NOT_OF_GROUPS = {
     "performed_event_first_time": "for the first time ever within so many days",
     "performed_event_regularly": "regularly: in so many of so many periods",
-    "performed_event_sequence": "one event after another within so many days; here a funnel or a rule",
     "restarted_performing_event": "again after a pause; here the life cycle of a cohort",
 }
 
@@ -137,9 +138,10 @@ def group_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Qu
     """Who did what how often within so many days, and did not."""
     if any(item["assert"] == "raises_validation_error" for item in query["expected"]):
         raise ReasonError("is refused there")
+    asking = _Asking(name, case.get("cohorts", []), datetime.fromisoformat(query["now"]))
     segment = {
         "id": f"SG-{name.upper()}", "label": LABEL, "owner": "tests",
-        "all_of": [_clause(query["parameters"][0]["properties"], name)],
+        "all_of": [asking.clause(query["parameters"][0]["properties"])],
     }  # fmt: skip
     lines = [
         {"visitor_id": f"{name}-{event['person']}", "customer_id": f"{name}-{event['person']}",
@@ -150,18 +152,71 @@ def group_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Qu
 
     def holds(ask: Ask) -> bool:
         rows = ask("segment_members", segment=segment["id"], as_of=query["now"][:10])
-        return [f"person:{row[0].removeprefix(f'{name}-')}" for row in rows] == sorted(wanted)
+        own = [row[0].removeprefix(f"{name}-") for row in rows if row[0].startswith(f"{name}-")]  # of this case
+        return [f"person:{person}" for person in own] == sorted(wanted)
 
-    return Question(name, lines, holds, segment)
+    return Question(name, lines, holds, segment, funnels=asking.funnels, customers=_customers(case, name))
 
 
-def _clause(group: dict[str, Any], name: str) -> dict[str, Any]:
-    if "values" in group:
-        return {{"AND": "all_of", "OR": "any_of"}[group["type"]]: [_clause(item, name) for item in group["values"]]}
-    if group["type"] != "behavioral":
-        raise ReasonError(f"a condition on the {group['type']}, which no landed file here has")
-    if group["value"] in NOT_OF_GROUPS:
-        raise ReasonError(NOT_OF_GROUPS[group["value"]])
+def _customers(case: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """What is known of the persons of a case."""
+    return [
+        {"customer_id": f"{name}-{person['person']}", "effective_date": "1990-01-01", "attributes": known}
+        for person in case["persons"]
+        if (known := {key.lstrip("$"): value for key, value in person["properties"].items()})
+    ]
+
+
+@dataclass
+class _Asking:
+    """The clauses of one question; a sequence is a funnel of its own."""
+
+    name: str
+    cohorts: list[dict[str, Any]]
+    now: datetime
+    funnels: list[dict[str, Any]] = field(default_factory=list)
+
+    def clause(self, group: dict[str, Any]) -> dict[str, Any]:
+        if "values" in group:
+            return {{"AND": "all_of", "OR": "any_of"}[group["type"]]: [self.clause(item) for item in group["values"]]}
+        found = self.one(group)
+        return {"none_of": [found]} if group.get("negation") else found
+
+    def one(self, group: dict[str, Any]) -> dict[str, Any]:
+        """A clause, whether it shall hold or not."""
+        if group["type"] == "person":
+            if "@" in group["value"]:
+                raise ReasonError("a condition on the e-mail address of the person, which is masked here")
+            return {"customer": {f"attributes.{group['key'].lstrip('$')}": group["value"]}}
+        if group["type"] == "cohort":
+            cohort = self.cohorts[group["value"] - 501]  # in the order in which they were made
+            parts = [cohort["filters"]] if "filters" in cohort else cohort["groups"]
+            return {"any_of": [self.clause(_group(part["properties"])) for part in parts]}
+        if group["value"] in NOT_OF_GROUPS:
+            raise ReasonError(NOT_OF_GROUPS[group["value"]])
+        return self.sequence(group) if group["value"] == "performed_event_sequence" else _did(group, self.name)
+
+    def sequence(self, group: dict[str, Any]) -> dict[str, Any]:
+        """One event, and so many days after it another."""
+        since = {"date": {"gte": (self.now - timedelta(days=group["time_value"])).date().isoformat()}}
+        content = {
+            "id": f"FN-{self.name.upper()}-{len(self.funnels)}", "label": LABEL, "owner": "tests", "entry": "best",
+            "window": _days(group["seq_time_value"], group["seq_time_interval"]),
+            "steps": [
+                {"name": event, "source": "screen", "where": {"page_code": f"{self.name}:{event}", **since}}
+                for event in (group["key"], group["seq_event"])
+            ],
+        }  # fmt: skip
+        self.funnels.append(content)
+        return {"funnel": {"id": content["id"], "step": 2}}
+
+
+def _group(properties: Any) -> dict[str, Any]:
+    """A list of conditions as the group that it stands for."""
+    return {"type": "AND", "values": properties} if isinstance(properties, list) else properties
+
+
+def _did(group: dict[str, Any], name: str) -> dict[str, Any]:
     did = {"source": "screen", "where": {"page_code": f"{name}:{group['key']}"}}
     clause: dict[str, Any] = {"did": did, "within": _days(group["time_value"], group["time_interval"])}
     if group["value"] == "stopped_performing_event":
@@ -172,7 +227,7 @@ def _clause(group: dict[str, Any], name: str) -> dict[str, Any]:
         clause["times"] = {"eq": {"eq": count}, "gte": {"gte": count}, "lte": {"gte": 1, "lte": count}}[
             group["operator"]
         ]
-    return {"none_of": [clause]} if group.get("negation") else clause
+    return clause
 
 
 def _days(number: Any, unit: str) -> str:
@@ -196,21 +251,21 @@ def trend_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Qu
         raise ReasonError("how often something happened within hours; key numbers are of days")
     if "display" in parameters:
         raise ReasonError("how often something had happened up to a day (cumulative)")
-    if "filter_test_accounts" in parameters or "team.test_account_filters" in flags:
-        raise ReasonError("leaves test accounts out by a switch of the report; here a segment does")
     if case["case"].endswith(".test_trends_per_day"):
         raise ReasonError("has an event of another team, and the recording does not say which")
     zone = ZoneInfo(flags.get("team.timezone", "UTC"))
     lines = [
-        {"visitor_id": f"{name}-{event['person']}", "page_code": f"{name}:{event['event']}", "domain": name,
+        {"visitor_id": f"{name}-{event['person']}", "customer_id": f"{name}-{event['person']}",
+         "page_code": f"{name}:{event['event']}", "domain": name,
          "event_time": datetime.fromisoformat(event["timestamp"]).astimezone(zone).replace(tzinfo=UTC).isoformat(),
          "properties": {key.lstrip("$"): value for key, value in (event.get("properties") or {}).items()}}
         for event in case["events"]
     ]  # fmt: skip
     actions = {action["id"]: action for action in query.get("actions") or ()}
+    real = flags.get("team.test_account_filters", ()) if "filter_test_accounts" in parameters else ()
     kpis = [
         {"id": f"KP-{name.upper()}-{place}", "label": LABEL, "owner": "tests",
-         "count": {"source": "screen", "where": _counted(item, actions, parameters, name)}}
+         "count": {"source": "screen", "where": _counted(item, actions, parameters, name) | _real(real)}}
         for place, item in enumerate(series)
     ]  # fmt: skip
 
@@ -228,7 +283,14 @@ def trend_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Qu
         told = {at: _told(at, days[0], wanted) for at in wanted if _COUNTED.fullmatch(at)}
         return told != {} and told == {at: wanted[at] for at in told}
 
-    return Question(name, lines, holds, kpis=kpis)
+    return Question(name, lines, holds, kpis=kpis, customers=_customers(case, name))
+
+
+def _real(filters: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Without the accounts of those who test."""
+    return {
+        f"customer.attributes.{item['key']}": {{"is_not": "ne"}[item["operator"]]: item["value"]} for item in filters
+    }
 
 
 def _date(limit: str | None) -> date | None:
@@ -264,7 +326,8 @@ def _counted(
         where["properties.current_url"] = {"contains": step["url"]}
     for wanted in (*item.get("properties", ()), *(step.get("properties") or ()), *parameters.get("properties", ())):
         if wanted.get("type") == "person":
-            raise ReasonError("a filter on properties of the person, which no landed file here has")
+            where[f"customer.attributes.{wanted['key'].lstrip('$')}"] = wanted["value"]
+            continue
         where[f"properties.{wanted['key'].lstrip('$')}"] = wanted["value"]
     return where
 

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 NOT_EXPRESSIBLE = {
     "test_hour_interval": "asks for hours; periods are days, weeks and months",
-    "test_filter_test_accounts": "leaves test accounts out by a switch of the report; here a segment does",
+    "test_filter_test_accounts": "leaves test accounts out, and the recording does not say which",
     "test_retention_invalid_properties": "is about an HTTP request that is not JSON",
     "test_retention_people_paginated": "is about the page size of an HTTP interface",
     "test_lifecycle_trend_people_paginated": "is about the page size of an HTTP interface",
@@ -134,7 +134,7 @@ def asked(
     for name, content in (
         ("cohorts.yml", json.dumps({"cohorts": [case.definition() for case in expressible]})),
         ("sessions.yml", "sessions: {timeout: 30m, time_zone: UTC}"),
-        ("funnels.yml", "funnels: []"),
+        ("funnels.yml", json.dumps({"funnels": [funnel for question in more for funnel in question.funnels]})),
         ("kpis.yml", json.dumps({"kpis": [kpi for question in more for kpi in question.kpis]})),
         ("segments.yml", json.dumps({"segments": [question.segment for question in more if question.segment]})),
     ):
@@ -142,6 +142,10 @@ def asked(
     (directory / "landing" / "clickstream").mkdir(parents=True)
     (directory / "landing" / "clickstream" / "all.ndjson").write_text(
         "".join(f"{line}\n" for case in expressible for line in case.lines()), encoding="utf-8"
+    )
+    (directory / "landing" / "customers").mkdir()
+    (directory / "landing" / "customers" / "all.ndjson").write_text(
+        "".join(json.dumps(line) + "\n" for question in more for line in question.customers), encoding="utf-8"
     )
     (directory / "landing" / "clickstream" / "others.ndjson").write_text("".join(
         json.dumps({"event_id": f"{question.name}-{number}", "user_agent": "Mozilla", **line}) + "\n"

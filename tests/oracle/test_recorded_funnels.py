@@ -212,7 +212,7 @@ def wanted_report(query: dict[str, Any], case: dict[str, Any]) -> Any:
         raise UnexpressedError("how many took how long: here in parts of time that do not depend on the answer")
     if query["type"] in {"trends", TRENDS_PEOPLE}:
         return wanted_days(query, case, expected)
-    groups = {}
+    groups: dict[str, Any] = {}
     for item in query["expected"]:
         if item["assert"] == STEPS:
             value = item["value"][0]["breakdown_value"]
@@ -240,7 +240,7 @@ def answer_days(connection: psycopg.Connection, query: dict[str, Any], expected:
     days = {row[0]: row[1:] for row in rows}
     found = {}
     for at in expected:
-        place, name = DAYS.fullmatch(at).groups()  # type: ignore[union-attr] - so it was chosen
+        [(place, name)] = DAYS.findall(at)
         day = (date.fromisoformat(query["date_from"][:10]) + timedelta(days=int(place))).isoformat()
         entered, converted, is_final = days.get(day, (0, 0, True))
         found[at] = {
@@ -276,7 +276,7 @@ def answer_report(connection: psycopg.Connection, query: dict[str, Any], expecte
     groups: dict[str, Any] = defaultdict(list)
     for row in rows:
         groups[row[0]].append((row[3], row[9]))
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in expected.items():
         if name == "|len":
             found[name] = len(groups)

@@ -7,7 +7,7 @@ of its own, by which it is asked. docs/semantics.md says why the others cannot b
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ class Question:
     events: Iterable[tuple[str, str, str]]  # time, user, page
     holds: Callable[[Ask], bool]
     funnel: dict[str, Any] | None = field(default=None)
+    groups: dict[str, str] = field(default_factory=dict)  # user → the side of a comparison
 
 
 class UnexpressedError(Exception):
@@ -98,16 +99,14 @@ def retentioneering(shared_data: Path, reasons: Counter[str]) -> Iterator[Questi
             for name, reason in REFUSED.items():
                 if name in call["kwargs"]:
                     raise UnexpressedError(reason)
+            groups = _groups(call) if "diff" in call["kwargs"] else {}
             holds, funnel = express(call, f"rt{number}")
-            yield Question(f"rt{number}", _events(call), holds, funnel)
+            yield Question(f"rt{number}", _events(call), holds, funnel, groups)
         except UnexpressedError as reason:
             reasons[str(reason)] += 1
 
 
-REFUSED = {
-    "diff": "the difference of two lists of paths; here two segments are compared",
-    "path_pattern": "only paths of a pattern",
-}
+REFUSED = {"path_pattern": "only paths of a pattern"}
 
 
 def _events(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -118,25 +117,37 @@ def _events(call: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield row["timestamp"], str(row[call["kwargs"].get("path_col", own)]), row["event"]
 
 
-def _graph(call: dict[str, Any], _domain: str) -> tuple[Callable[[Ask], bool], None]:
+def _groups(call: dict[str, Any]) -> dict[str, str]:
+    """The sides of a comparison: two lists of users, or two values of a column, where <REST> is all others."""
+    rows = [dict(zip(call["input"]["columns"], row, strict=True)) for row in call["input"]["rows"]]
+    own = call["kwargs"].get("path_col", call["schema"].split("path_cols=['")[1].split("'")[0])
+    diff = call["kwargs"]["diff"]
+    if isinstance(diff[0], list):
+        return {user: side for side, users in zip("ab", diff, strict=True) for user in users}
+    column, a, b = diff
+    sides = {str(row[own]): row[column] for row in rows}
+    return {user: "a" if value == a else "b" for user, value in sides.items() if value in {a, b} or b == "<REST>"}
+
+
+def side(domain: str, name: str) -> str:
+    """The segment of one side of a comparison."""
+    return f"SG-{domain.upper()}-{name.upper()}"
+
+
+def _graph(call: dict[str, Any], domain: str) -> tuple[Callable[[Ask], bool], None]:
     weight = call["kwargs"].get("edge_weight", "proba_out")
+    if "diff" in call["kwargs"]:
+        return _graph_difference(call, domain), None
+    if weight in {"share_of_total", "avg_per_path", "proba_in"}:
+        return _graph_quotients(call, weight), None
+    if weight == "time_median":
+        return _graph_times(call), None
     if weight not in {"count", "proba_out"}:
-        raise UnexpressedError("another weight of an edge than how often, and which share of those who leave a page")
-    table = call["output"]
-    wanted = {
-        (source, target): value
-        for source, row in zip(table["index"], table["data"], strict=True)
-        for target, value in zip(table["columns"], row, strict=True)
-        if value and (weight == "count" or source != START)
-    }
+        raise UnexpressedError("how many paths have an edge at least once; here how often")
+    wanted = {edge: value for edge, value in _cells(call["output"]).items() if weight == "count" or edge[0] != START}
 
     def holds(ask: Ask) -> bool:
-        found: Counter[tuple[str, str]] = Counter()
-        for step, source, target, sessions, _ in ask("paths_main", depth=100):
-            if step == 1:
-                found[START, source] += sessions
-            if source != EXIT:
-                found[source, END if target == EXIT else target] += sessions
+        found = _edges(ask)
         if weight == "count":
             return found == wanted
         shares = {
@@ -145,6 +156,91 @@ def _graph(call: dict[str, Any], _domain: str) -> tuple[Callable[[Ask], bool], N
             for row in ask("paths_next", node=source)
         }
         return shares == {edge: pytest.approx(value, abs=1e-9) for edge, value in wanted.items()}
+
+    return holds, None
+
+
+def _edges(ask: Ask, **scope: Any) -> Counter[tuple[str, str]]:
+    """How often each edge occurs, with what begins and ends paths."""
+    found: Counter[tuple[str, str]] = Counter()
+    for step, source, target, sessions, _ in ask("paths_main", depth=100, **scope):
+        if step == 1:
+            found[START, source] += sessions
+        if source != EXIT:
+            found[source, END if target == EXIT else target] += sessions
+    return found
+
+
+def _cells(table: dict[str, Any]) -> dict[tuple[str, Any], float]:
+    """What a table has that is not 0, by row and column."""
+    return {
+        (source, target): value
+        for source, row in zip(table["index"], table["data"], strict=True)
+        for target, value in zip(table["columns"], row, strict=True)
+        if value
+    }
+
+
+def _graph_quotients(call: dict[str, Any], weight: str) -> Callable[[Ask], bool]:
+    """Counts in relation to all edges (what ends a path among them), to paths, or to all that lead to the same page."""
+    wanted = _cells(call["output"])
+
+    def holds(ask: Ask) -> bool:
+        found = _edges(ask)
+        paths = sum(count for (source, _), count in found.items() if source == START)
+        into: Counter[str] = Counter()
+        for (_, target), count in found.items():
+            into[target] += count
+        of = {
+            "share_of_total": lambda _edge: found.total(),
+            "avg_per_path": lambda _edge: paths,
+            "proba_in": lambda edge: into[edge[1]],
+        }[weight]
+        shares = {edge: count / of(edge) for edge, count in found.items()}
+        return shares == {edge: pytest.approx(value, abs=1e-9) for edge, value in wanted.items()}
+
+    return holds
+
+
+def _graph_times(call: dict[str, Any]) -> Callable[[Ask], bool]:
+    """The median time on a page before the next one."""
+    wanted = {edge: value for edge, value in _cells(call["output"]).items() if not {START, END} & {*edge}}
+
+    def holds(ask: Ask) -> bool:
+        found = {
+            (node, row[0]): row[3]
+            for node in {source for source, _ in wanted}
+            for row in ask("paths_next", node=node)
+            if row[0] != EXIT
+        }
+        return found == wanted != {}
+
+    return holds
+
+
+def _graph_difference(call: dict[str, Any], domain: str) -> Callable[[Ask], bool]:
+    differences, *_ = call["output"]
+
+    def holds(ask: Ask) -> bool:
+        a, b = (_edges(ask, segment=side(domain, name)) for name in "ab")
+        found = {edge: a[edge] - b[edge] for edge in a | b if a[edge] != b[edge]}
+        return found == _cells(differences) != {}
+
+    return holds
+
+
+def _difference(call: dict[str, Any], domain: str) -> tuple[Callable[[Ask], bool], None]:
+    """The difference of the shares of two segments that are at a page at a step."""
+    differences, *_ = call["output"]
+    wanted = {(name, step): value for (name, step), value in _cells(differences).items() if name not in {START, END}}
+    steps = call["kwargs"]["max_steps"]
+
+    def holds(ask: Ask) -> bool:
+        found: dict[tuple[str, Any], float] = defaultdict(float)
+        for row in ask("paths_compare", segment_a=side(domain, "a"), segment_b=side(domain, "b"), depth=steps):
+            if row[1] != EXIT:
+                found[row[1], row[0]] += row[7]
+        return {key: pytest.approx(value) for key, value in found.items() if abs(value) > 1e-9} == wanted != {}
 
     return holds, None
 
@@ -177,7 +273,9 @@ def _conversion(call: dict[str, Any], domain: str) -> tuple[Callable[[Ask], bool
     return lambda ask: [row[3] for row in ask("funnel", funnel_id=funnel["id"])] == wanted, funnel
 
 
-def _around(call: dict[str, Any], _domain: str) -> tuple[Callable[[Ask], bool], None]:
+def _around(call: dict[str, Any], domain: str) -> tuple[Callable[[Ask], bool], None]:
+    if "diff" in call["kwargs"]:
+        return _difference(call, domain)
     anchor = call["kwargs"]["anchor"]
     anchor = {"pattern": anchor} if isinstance(anchor, str) else anchor
     if anchor.keys() - {"pattern", "occurrence"}:
@@ -238,7 +336,24 @@ def test_recorded_answers(asked: Asked, new_warehouse: Callable[[], Settings], t
     for name, content in (
         ("sessions.yml", "sessions: {timeout: null, time_zone: UTC, collapse_repeats: false, path_depth: null}"),
         ("funnels.yml", json.dumps({"funnels": [question.funnel for question in questions if question.funnel]})),
-        ("segments.yml", "segments: []"),
+        (
+            "segments.yml",
+            json.dumps(
+                {
+                    "segments": [
+                        {
+                            "id": side(question.domain, name),
+                            "label": {"ko": "시험", "en": "Test"},
+                            "owner": "tests",
+                            "all_of": [{"customer": {"attributes.side": f"{question.domain}-{name}"}}],
+                        }
+                        for question in questions
+                        if question.groups
+                        for name in "ab"
+                    ]
+                }
+            ),
+        ),
         ("cohorts.yml", "cohorts: []"),
     ):
         (tmp_path / name).write_text(content, encoding="utf-8")
@@ -248,8 +363,17 @@ def test_recorded_answers(asked: Asked, new_warehouse: Callable[[], Settings], t
         json.dumps({
             "event_id": f"{question.domain}-{number}", "event_time": f"{at}Z".replace(" ", "T"), "page_code": page,
             "visitor_id": f"{question.domain}-{user}", "domain": question.domain, "user_agent": "Mozilla",
+            "customer_id": f"{question.domain}-{user}" if question.groups else None,
         }) + "\n"
         for question in questions for number, (at, user, page) in enumerate(question.events)
+    ), encoding="utf-8")  # fmt: skip
+    (landing / "customers").mkdir()
+    (landing / "customers" / "all.ndjson").write_text("".join(
+        json.dumps({
+            "customer_id": f"{question.domain}-{user}", "effective_date": "2000-01-01",
+            "attributes": {"side": f"{question.domain}-{name}"},
+        }) + "\n"
+        for question in questions for user, name in question.groups.items()
     ), encoding="utf-8")  # fmt: skip
     warehouse = new_warehouse()
     pipeline.run(warehouse, landing, definitions=tmp_path)
