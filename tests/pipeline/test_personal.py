@@ -154,3 +154,33 @@ def test_customers_devices_and_addresses_can_be_pseudonyms(zone: Zone) -> None:
         (1, None, "The line is not JSON."),
         (3, None, "The line has 3 values instead of 2."),
     ]
+
+
+def test_what_a_field_takes_from_a_nested_column_is_personal_there_too(zone: Zone) -> None:
+    """The rest of the column is kept, in every format: with an address, and with devices that become pseudonyms."""
+    rows = [
+        {"messageId": f"m{number}", "timestamp": "2026-06-01T00:00:00Z", "anonymousId": "a1", "type": "page",
+         "context": {"ip": ip, "page": {"url": "https://bank.example/fx"}, "list": [{"ip": "7"}]}}
+        for number, ip in enumerate((ADDRESS, None))
+    ]  # fmt: skip
+    zone.put("clickstream/a.ndjson", rows)
+    kept = [{**row, "messageId": f"{row['messageId']}-b"} for row in rows]
+    pq.write_table(pa.Table.from_pylist(kept), zone.put("clickstream/b.parquet", b""))
+    zone.land(definitions=zone.define("sources: {clickstream: {extends: segment}}\n"))
+    found = zone.query("select properties -> 'context' ->> 'ip', ip from raw.clickstream order by row_id")
+    assert found == [("*ip*", "203.0.113.0"), (None, None)] * 2
+    assert zone.value("select count(*) from raw.clickstream where properties #>> '{context,list,0,ip}' = '7'") == 4
+
+    session = "contexts_com_snowplowanalytics_snowplow_client_session_1"
+    event = {"event_id": "s1", "derived_tstamp": "2026-06-01T00:00:00Z", "platform": "mob", "event_name": "screen_view"}
+    zone.put("clickstream/c.ndjson", [{**event, session: [{"sessionId": "x", "userId": "device77"}]}])
+    columns = [*event, session]
+    text = ['[{"sessionId": "x", "userId": "device77"}]' if key == session else event[key] for key in columns]
+    text[0] = "s2"
+    quoted = ['"' + value.replace('"', '""') + '"' for value in text]
+    zone.put("clickstream/d.csv", ",".join(columns) + "\n" + ",".join(quoted) + "\n")
+    definitions = zone.define("personal: {device: hash}\nsources: {clickstream: {extends: snowplow}}\n")
+    assert [result.rows_loaded for result in zone.land(definitions=definitions)] == [1, 1]
+    everything = [(relation, row) for relation, row in contents(zone.settings) if relation.startswith("raw.")]
+    assert [(relation, row) for relation, row in everything if "device77" in row or ADDRESS in row] == []
+    assert len(zone.query("select visitor_id from raw.visitor where visitor_id ~ '^device-[0-9a-f]{24}$'")) == 1

@@ -86,7 +86,7 @@ class Decoder:
     """The SQL for files of one source that have the same format and columns; NDJSON: for lines with these `keys`.
 
     `derived` are further columns of `typed`, as expressions over the fields; `codes` all there are of transactions,
-    None if others are welcome.
+    None if others are welcome; `hidden` the places inside nested columns that are personal, with their class.
     """
 
     source: Source
@@ -97,6 +97,7 @@ class Decoder:
     careful: bool = False  # look for every value that PostgreSQL refuses; slower
     shortened: frozenset[str] = frozenset()  # fields whose IP addresses lose their last part
     codes: tuple[str, ...] | None = None
+    hidden: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
     bad_sql: str = ""  # query of (row id, problem, value, line), with those rows of `chunk` alone that have a problem
@@ -251,10 +252,15 @@ class Decoder:
     def _members(self, columns: dict[str, str]) -> str:
         """A JSON object of the columns that have a value, with lists and structs as NDJSON has them."""
         nested = {column.name for column in self.schema if pa.types.is_nested(column.type)}
-        members = (
-            f"{text(_json(column) + ':')} || to_json({name(column) if column in nested else value})::varchar"
-            for column, value in columns.items()
-        )
+        members = []
+        for column, value in columns.items():
+            member = f"to_json({name(column) if column in nested else value})::varchar"
+            hidden = {place: kind for place, kind in self.hidden.items() if outermost(place) == column}
+            if hidden:
+                root = f"json_object({text(column)}, {_as_json(column, self.schema)})"
+                written = without(f"json({_as_json(column, self.schema)})::varchar", root, hidden)
+                member = written if column in nested else f"coalesce(to_json({written})::varchar, {member})"
+            members.append(f"{text(_json(column) + ':')} || {member}")
         return f"'{{' || concat_ws(',', {', '.join(members)}) || '}}'"
 
     def _cast(self, item: Field, raw: str) -> str:
@@ -372,15 +378,26 @@ def _as_json(column: str, schema: pa.Schema) -> str:
     return f"case when try(json_valid({name(column)}::varchar)) then {name(column)}::json end"
 
 
-def _nested_value(place: str, root: str) -> str:
-    """The text at a place inside a JSON object."""
+def without(written: str, root: str, hidden: dict[str, str]) -> str:
+    """A JSON text with a class in place of what is personal inside it; `root` is the object that has the places."""
+    for place, kind in hidden.items():
+        found = f"coalesce(nullif({_nested_value(place, root, 'json_extract')}::varchar, 'null'), '')"
+        member = _json(re.findall(r"\w+", place)[-1]) + ":"
+        for end in ",}":
+            shown = text(f"{member}{_json(f'*{kind}*')}{end}")
+            written = f"replace({written}, {text(member)} || {found} || {text(end)}, {shown})"
+    return written
+
+
+def _nested_value(place: str, root: str, extract: str = "json_extract_string") -> str:
+    """What is at a place inside a JSON object, as text."""
     value, path = root, "$"
     for part, entry_no, key, wanted in re.findall(r"\.(\w+)(?:\[(?:(\d+)|(\w+)=([^\]]+))\])?", place):
         path += f".{_json(part)}" + (f"[{entry_no}]" if entry_no else "")
         if key:
             entry = f"lambda entry: json_extract_string(entry, {text('$.' + _json(key))}) = {text(wanted)}"
             value, path = f"list_filter(json_extract({value}, {text(path + '[*]')}), {entry})[1]", "$"
-    return f"json_extract_string({value}, {text(path)})"
+    return f"{extract}({value}, {text(path)})"
 
 
 _KINDS = {

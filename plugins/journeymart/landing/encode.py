@@ -33,6 +33,7 @@ from journeymart.landing.decode import (
     Decoder,
     outermost,
     pairs,
+    without,
 )
 from journeymart.landing.decode import name as quoted
 from journeymart.landing.dictionaries import DICTIONARIES
@@ -247,8 +248,9 @@ class Encoder:
             catalogue = self._rules.transactions
             codes = tuple(catalogue.transactions) if catalogue.unknown_codes == "quarantine" else None
             decoder = Decoder(
-                self._source, batch.format, schema, self._target.derived, keys, self._careful, shortened, codes
-            )
+                self._source, batch.format, schema, self._target.derived, keys, self._careful, shortened, codes,
+                self._rules.protection.hidden_places(self._source),
+            )  # fmt: skip
             self._decoder = decoder
         return decoder
 
@@ -330,11 +332,11 @@ class Encoder:
 
     def _find_extra(self) -> None:
         """Merge what has no field into one JSON object for the lines that have such keys."""
-        known = self._source.held()
+        known, hidden = self._source.held(), self._rules.protection.hidden_places(self._source)
         unknown = [keys_hash for keys_hash in self._chunk_keys if not known.issuperset(self._keys[keys_hash])]
         if unknown:
             self._typed.update(
-                {EXTRA: f"json_merge_patch({LINE}, ?)"},
+                {EXTRA: without(f"json_merge_patch({LINE}, ?)", LINE, hidden)},
                 f"typed join chunk on chunk.{ROW_ID} = typed.row_id"
                 f" where problem is null and {KEYS_HASH} in (select unnest(?::ubigint[]))",
                 [json.dumps(dict.fromkeys(sorted(known))), unknown],

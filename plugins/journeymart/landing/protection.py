@@ -122,6 +122,16 @@ class Protection:
             if item.personal in self._whole and item.type in ("text", "key")
         }
 
+    def hidden_places(self, source: Source) -> dict[str, str]:
+        """Places inside nested columns that are personal, with their class: their fields hold what may be kept."""
+        kinds = self.hidden(source) | dict.fromkeys(self.shortened(source), "ip")
+        return {
+            place: kind
+            for key, kind in kinds.items()
+            for place in source.fields[key].columns(key)
+            if place.startswith("$")
+        }
+
     def line(self, line: str, values: Iterable[tuple[str, str | None]]) -> str:
         """A rejected line without personal values; `values` are those of its fields that are hidden, with class."""
         for kind, value in values:
