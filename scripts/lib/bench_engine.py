@@ -281,7 +281,8 @@ def _definitions(folder: Path, *, funnels: int) -> Path:
     folder.mkdir(exist_ok=True)
     shipped = yaml.safe_load((REPO / "dbt_project" / "definitions" / "funnels.yml").read_text(encoding="utf-8"))
     items = [_funnel_definition("FN-BENCH", "1d")]
-    items += [_funnel_definition(f"FN-BENCH-{number}", f"{number}h") for number in range(2, funnels + 1)]
+    # as long a window for each as makes no difference, or the hundredth would find more than the tenth
+    items += [_funnel_definition(f"FN-BENCH-{number}", f"{1440 + number}m") for number in range(2, funnels + 1)]
     (folder / "funnels.yml").write_text(json.dumps({"funnels": [*shipped["funnels"], *items]}), encoding="utf-8")
     return folder
 
