@@ -39,6 +39,10 @@ FIRST: dict[str, list[dict[str, Any]]] = {
         {"purpose": "marketing", "granted": "maybe", "effective_at": "2026-06-04"},
     ],
     "campaign_sends": [{"send_id": "m1", "sent_at": "2026-06-01", "campaign_id": "c1"}],
+    "customers": [
+        {"effective_date": "2026-05-01", "grade": "silver"}, {"effective_date": "2026-05-01", "grade": "gold"},
+        {"effective_date": "2026-06-01", "grade": "black"},
+    ],
 }  # fmt: skip
 SECOND: dict[str, list[dict[str, Any]]] = {
     "subscriptions": [
@@ -46,6 +50,10 @@ SECOND: dict[str, list[dict[str, Any]]] = {
          "status": "ended", "channel": "app", "ended_at": "2026-06-05"},
     ],
     "consents": [{"purpose": "marketing", "granted": False, "effective_at": "2026-06-03"}],
+    "customers": [
+        {"effective_date": "2026-06-01", "grade": "white"},
+        {"effective_date": "2026-05-01", "grade": "gold"},
+    ],
     "campaign_sends": [
         {"send_id": "m1", "sent_at": "2026-06-01", "campaign_id": "c1", "opened_at": "2026-06-02"},
     ],
@@ -109,6 +117,21 @@ def test_what_is_sent_again_with_more_known_counts(mart: Settings) -> None:
     assert query(mart, "select response_id, answers from mart.survey_response") == [("r1", {"q1": "좋음"})]
 
 
+def test_what_is_said_last_of_a_customer_s_day_counts_and_the_earlier_lines_are_its_duplicates(mart: Settings) -> None:
+    assert query(mart, "select grade, valid_from::text from mart.customer order by valid_from") == [
+        ("gold", "2026-05-01"),
+        ("white", "2026-06-01"),
+    ]
+    assert query(
+        mart,
+        "select of.path, of_row_id & 4294967295, d.row_id & 4294967295 from mart.line_duplicate as d"
+        " join raw.file as f on f.file_id = (d.row_id >> 32) and f.source = 'customers'"
+        " join raw.file as of on of.file_id = (of_row_id >> 32) order by d.row_id",
+    ) == [("customers/second.ndjson", 2, 1), ("customers/second.ndjson", 2, 2), ("customers/second.ndjson", 1, 3)]
+    # of one that says the same again nothing has changed
+    assert query(mart, "select from_at::date::text from build.int_customer__changed") == [("2026-06-01",)]
+
+
 def test_everything_is_in_the_timeline(mart: Settings) -> None:
     rows = query(mart, "select kind, happened_at::date::text, title, detail from mart.timeline order by 2, 1, 3")
     assert rows == [
@@ -132,6 +155,7 @@ def test_every_line_is_accounted_for(mart: Settings) -> None:
     ) == [
         ("campaign_sends", 2, 1, 1, 0, 0, 0),
         ("consents", 4, 3, 0, 1, 0, 0),
+        ("customers", 5, 2, 3, 0, 0, 0),
         ("subscriptions", 5, 2, 1, 0, 2, 0),  # two lines were read again under another plan
         ("survey_responses", 2, 1, 1, 0, 0, 0),
         ("transactions", 3, 3, 0, 0, 0, 0),

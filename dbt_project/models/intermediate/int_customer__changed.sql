@@ -6,7 +6,21 @@ with changed as (
         c.valid_from,
         c.valid_to
     from {{ computed('customer') }} as c
-    where {{ 'false' if is_full() else is_new('c.row_id') }}
+    where
+        {{ 'false' if is_full() else is_new('c.row_id') }}
+        {%- if not is_full() %}
+        -- said again, it is nothing new
+        and not exists (
+            select from {{ published('customer') }} as m
+            where
+                m.customer_key = c.customer_key
+                and m.valid_from = c.valid_from
+                and m.valid_to = c.valid_to
+                and (m.birth_year, m.gender, m.region, m.grade, m.investment_propensity, m.joined_on, m.attributes)
+                is not distinct from
+                (c.birth_year, c.gender, c.region, c.grade, c.investment_propensity, c.joined_on, c.attributes)
+        )
+        {%- endif %}
     {%- if has_gone() and not is_full() %}
     union all
     select

@@ -40,7 +40,8 @@ where row_id <> of_row_id
 union all
 {{ duplicates('transactions', 'transaction_id', 'transacted_at') }}
 union all
-{{ duplicates('customers', "customer_key, coalesce(effective_date, date '1800-01-01')") }}
+{# What was said last of a day counts, as of days on which something changed twice. -#}
+{{ duplicates('customers', "customer_key, coalesce(effective_date, date '1800-01-01')", 'row_id desc') }}
 union all
 {{ duplicates('consultations', 'consultation_id', 'consulted_at') }}
 union all

@@ -18,7 +18,7 @@ select
         when r.reason like '% is missing.' then 'missing'
         when r.reason ~ 'UTF-8|NUL|encod|EUC-KR|CP949' then 'encoding'
         when r.field = '-' or r.reason ~ 'cannot be stored as JSON' then 'syntax'
-        when r.reason ~ ' is not one of | is before | is longer than | has more than | is in scientific ' then 'value'
+        when r.reason ~ ' is (not one of|not in|before|longer than|in scientific) | has more than ' then 'value'
         else 'type'
     end as kind,
     case
@@ -32,7 +32,7 @@ select
         when r.reason ~ 'is longer than' then '허용된 길이보다 긺'
         when r.reason ~ 'quoted value' then '따옴표가 닫히지 않음'
         when r.reason ~ 'values instead of|bytes instead of|ends (at byte|before)' then '길이나 값의 개수가 다름'
-        when r.reason ~ 'There is no layout' then '정의되지 않은 거래 코드'
+        when r.reason ~ 'There is no layout|is not in transactions' then '정의되지 않은 거래 코드'
         when r.reason ~ 'is not between|as many entries|a list of objects' then '반복부의 건수가 맞지 않음'
         when r.reason ~ ' is not one of ' then '허용된 값이 아님: ' || substring(r.reason from 'is not one of ([^:]*)')
         when r.reason ~ ' is before \d+ or after \d+'
