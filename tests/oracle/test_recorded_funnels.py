@@ -209,7 +209,7 @@ def wanted_report(query: dict[str, Any], case: dict[str, Any]) -> Any:
     if any(item["assert"].startswith("raises") for item in query["expected"]):
         raise UnexpressedError("is refused there")
     if query["type"] == "time_to_convert":
-        raise UnexpressedError("how many took how long: here in parts of time that do not depend on the answer")
+        raise UnexpressedError("how many took how long, the longest on its own; here the last bin includes its end")
     if query["type"] in {"trends", TRENDS_PEOPLE}:
         return wanted_days(query, case, expected)
     groups: dict[str, Any] = {}

@@ -38,6 +38,7 @@ class Question:
     holds: Callable[[Ask], bool]
     funnel: dict[str, Any] | None = field(default=None)
     groups: dict[str, str] = field(default_factory=dict)  # user → the side of a comparison
+    segment: dict[str, Any] | None = None
 
 
 class UnexpressedError(Exception):
@@ -92,10 +93,13 @@ def retentioneering(shared_data: Path, reasons: Counter[str]) -> Iterator[Questi
     for number, call in enumerate(calls):
         express = EXPRESSIBLE.get(call["method"])
         try:
-            if express is None:
+            if express is None and call["method"] != "filter_paths":
                 raise UnexpressedError(f"{call['method']}: {PREPARING}")
             if "raises" in call:
                 raise UnexpressedError("is refused there: an argument that ours do not have")
+            if express is None:
+                yield _filtered(call, f"rt{number}")
+                continue
             for name, reason in REFUSED.items():
                 if name in call["kwargs"]:
                     raise UnexpressedError(reason)
@@ -306,6 +310,58 @@ def _around(call: dict[str, Any], domain: str) -> tuple[Callable[[Ask], bool], N
     return holds, None
 
 
+def _filtered(call: dict[str, Any], domain: str) -> Question:
+    """The paths that fulfil a condition: a segment, for a path is a customer here."""
+    given = call["args"][0] if call.get("args") else call["kwargs"]["condition"]
+    conditions = given if isinstance(given, list) else [given]
+    segment = {
+        "id": f"SG-{domain.upper()}", "label": {"ko": "시험", "en": "Test"}, "owner": "tests",
+        "all_of": [_clause(condition, domain) for condition in conditions],
+    }  # fmt: skip
+    own = call["kwargs"].get("path_col", call["schema"].split("path_cols=['")[1].split("'")[0])
+    table = call["output"]
+    wanted = {str(row[table["columns"].index(own)]) for row in table["rows"]}
+
+    def holds(ask: Ask) -> bool:
+        return {row[0].removeprefix(f"{domain}-") for row in ask("segment_members", segment=segment["id"])} == wanted
+
+    return Question(domain, _events(call), holds, segment=segment)
+
+
+def _clause(condition: dict[str, Any], domain: str) -> dict[str, Any]:
+    """A condition on a path as a clause."""
+    if condition["op"] in {"and", "or", "not"}:
+        name = {"and": "all_of", "or": "any_of", "not": "none_of"}[condition["op"]]
+        return {name: [_clause(part, domain) for part in condition["args"]]}
+    metric, asked = condition["metric"], condition.get("metric_args", {})
+    values = condition["value"] if condition["op"] == "in" else [condition["value"]]
+
+    def did(**where: Any) -> dict[str, Any]:
+        return {"did": {"source": "screen", "where": {"domain": domain, **where}}}
+
+    if metric in {"event_count", "length"}:
+        page = {"page_code": asked["event"]} if metric == "event_count" else {}
+        least = condition["op"] == ">"
+        return {"any_of": [did(**page) | {"times": {"gte": n + 1} if least else {"eq": n}} for n in values]}
+    if metric in {"has_event", "has_all_events", "has_any_event"}:
+        pages = asked.get("events") or [asked["event"]]
+        clause = {"any_of" if metric == "has_any_event" else "all_of": [did(page_code=page) for page in pages]}
+        return clause if values == [True] else {"none_of": [clause]}
+    if metric == "matches_pattern":
+        return _pattern(asked["pattern"])
+    raise UnexpressedError("on how many days, or of which share of a path something holds")
+
+
+def _pattern(pattern: str) -> dict[str, Any]:
+    """A way: pages that follow each other, of which the last may end the path."""
+    parts = pattern.removeprefix("path_start->.*->").split("->")
+    ends = parts[-1] == END
+    pages = parts[:-1] if ends else parts
+    if {START, ".*"} & {*pages}:
+        raise UnexpressedError("a pattern with gaps and neighbours")
+    return {"path": {"through": pages, "directly": True, "ends": ends}}
+
+
 EXPRESSIBLE: dict[str, Callable[[dict[str, Any], str], tuple[Callable[[Ask], bool], dict[str, Any] | None]]] = {
     "transition_graph_data": _graph,
     "funnel_data": _funnel,
@@ -331,29 +387,22 @@ def asked(shared_data: Path) -> Asked:
     }
 
 
+def segments_of(question: Question) -> Iterator[dict[str, Any]]:
+    """The segments that a question is about: the one that answers it, or the two sides of a comparison."""
+    if question.segment:
+        yield question.segment
+    for name in "ab" if question.groups else "":
+        sided = {"customer": {"attributes.side": f"{question.domain}-{name}"}}
+        label = {"ko": "시험", "en": "Test"}
+        yield {"id": side(question.domain, name), "label": label, "owner": "tests", "all_of": [sided]}
+
+
 def test_recorded_answers(asked: Asked, new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
     questions = [question for found, _ in asked.values() for question in found]
     for name, content in (
         ("sessions.yml", "sessions: {timeout: null, time_zone: UTC, collapse_repeats: false, path_depth: null}"),
         ("funnels.yml", json.dumps({"funnels": [question.funnel for question in questions if question.funnel]})),
-        (
-            "segments.yml",
-            json.dumps(
-                {
-                    "segments": [
-                        {
-                            "id": side(question.domain, name),
-                            "label": {"ko": "시험", "en": "Test"},
-                            "owner": "tests",
-                            "all_of": [{"customer": {"attributes.side": f"{question.domain}-{name}"}}],
-                        }
-                        for question in questions
-                        if question.groups
-                        for name in "ab"
-                    ]
-                }
-            ),
-        ),
+        ("segments.yml", json.dumps({"segments": [each for question in questions for each in segments_of(question)]})),
         ("cohorts.yml", "cohorts: []"),
     ):
         (tmp_path / name).write_text(content, encoding="utf-8")
@@ -363,7 +412,7 @@ def test_recorded_answers(asked: Asked, new_warehouse: Callable[[], Settings], t
         json.dumps({
             "event_id": f"{question.domain}-{number}", "event_time": f"{at}Z".replace(" ", "T"), "page_code": page,
             "visitor_id": f"{question.domain}-{user}", "domain": question.domain, "user_agent": "Mozilla",
-            "customer_id": f"{question.domain}-{user}" if question.groups else None,
+            "customer_id": f"{question.domain}-{user}" if question.groups or question.segment else None,
         }) + "\n"
         for question in questions for number, (at, user, page) in enumerate(question.events)
     ), encoding="utf-8")  # fmt: skip
