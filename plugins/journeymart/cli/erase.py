@@ -49,4 +49,4 @@ def erase(
     for path in erasure.landed:
         typer.echo(f"Still in the landing zone, which is its sender's: {path}")
     for path in erasure.elsewhere:
-        typer.echo(f"Not in the landing zone {zone}; delete it where else it may lie: {path}")
+        typer.echo(f"Not in the landing zone {zone}; where else it lies it still has such lines: {path}")

@@ -153,8 +153,8 @@ def discover(
         for file in sorted(_scan(landing, name, definition), key=lambda file: file.path)
         if paths is None or file.path in paths
     ]
-    if source is None:
-        found += [folder for folder in _folders_of_no_source(landing, sources) if paths is None or folder.path in paths]
+    folders = _folders_of_no_source(landing, sources) if source is None else []
+    found += [folder for folder in folders if paths is None or folder.path in paths]
     known = warehouse.execute(
         """
         select given.n, latest.status, latest.declared,
@@ -183,6 +183,9 @@ def discover(
         if status != "rejected" or (declared == found[number - 1].declared() and not is_awaited)
     }
     fresh = [file for position, file in enumerate(found) if position not in settled]
+    for folder in folders:
+        if folder in found and folder not in fresh:  # rejected long ago, and still there
+            log.warning("%s %s: nothing in it is loaded", folder.location, folder.problem)
     return sorted(fresh, key=lambda file: (file.source, supersedes(file.declared()) is not None))
 
 
@@ -200,7 +203,6 @@ def _folders_of_no_source(landing: Path, sources: Sources) -> list[LandingFile]:
         ):
             continue
         problem = f"is a folder of no source{suggestion(name, sources.sources)} (sources: {', '.join(sources.sources)})"
-        log.warning("%s %s: nothing in it is loaded", folder, problem)
         folders.append(LandingFile(name, name, folder, 0, EPOCH, "unknown", None, problem))
     return folders
 
