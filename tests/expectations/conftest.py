@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -104,6 +104,8 @@ def _create_models(settings: Settings) -> None:
             "create table build.touched_date (session_date date)"
             ";create table build.int_funnel__date (funnel_id text, entry_date date)"
             ";create table build.int_funnel__subject (funnel_id text, subject_key integer)"
+            ";create table build.int_step__node"
+            " (node_id integer, action_id smallint, condition_id text, is_new boolean)"
             ";create table build.int_audience__scope (export_id text, purpose text, is_due boolean)"
             ";create table build.int_audience__change (export_id text, customer_key integer)"
         )
@@ -137,7 +139,8 @@ def _fill(connection: psycopg.Connection) -> None:
         "config.definition", "kind, definition_id, version, content",
         ("sessions", "sessions", 1, '{"time_zone": "Asia/Seoul", "path_depth": 10}'),
         ("funnels", "FN-1", 1, '{"count_by": "person", "order": "ordered", "exclusion_mode": "end_attempt", "hold": [],'
-         ' "steps": [{"name": "a", "condition_id": "k1"}, {"name": "b", "optional": true}, {"name": "c"}]}'),
+         ' "steps": [{"name": "a", "condition_id": "k1"}, {"name": "b", "condition_id": "k4", "optional": true},'
+         ' {"name": "c", "condition_id": "k5"}]}'),
     )  # fmt: skip
     insert("raw.visitor", "visitor_key, visitor_id", (1, "v-1"), (2, "v-2"))
     insert("raw.customer", "customer_key, customer_id", (1, "c-1"), (2, "c-2"))
@@ -259,24 +262,41 @@ def _fill(connection: psycopg.Connection) -> None:
     # two go all the way, one of them by the optional step; one dropped out and one may still go on
     insert("build.int_funnel__date", "funnel_id, entry_date", ("FN-1", DAY))
     insert(
-        "build.funnel_entry", "funnel_id, subject_key, entry_date, breakdown, status",
-        *(("FN-1", who, DAY, "all", status)
-          for who, status in enumerate(("converted", "converted", "dropped", "open"), start=1)),
+        "build.funnel_entry", "funnel_id, subject_key, entry_date, breakdown, status, step_times",
+        ("FN-1", 1, DAY, "all", "converted", [at(0), at(1), at(2)]),
+        ("FN-1", 2, DAY, "all", "converted", [at(0), None, at(2)]),
+        *(("FN-1", who, DAY, "all", status, [at(0), None, None]) for who, status in ((3, "dropped"), (4, "open"))),
     )  # fmt: skip
     insert("build.int_funnel__subject", "funnel_id, subject_key", *(("FN-1", who) for who in range(1, 6)))
     insert(
         "build.step_match", "condition_id, row_id, person_key",
-        *(("k1", no, no) for no in range(1, 5)), ("k1", 9, 1), ("k2", 5, 5),
+        *(("k1", no, no) for no in range(1, 5)), ("k1", 9, 1), ("k2", 5, 5), ("k4", 6, 1), ("k5", 7, 1), ("k5", 8, 2),
     )  # fmt: skip
+    # a condition of nothing but a page, and one of what is done there
     insert(
-        "build.step_daily", "condition_id, match_date, matches", ("k1", DAY, 3), ("k1", "2026-03-09", 2), ("k2", DAY, 1)
+        "build.step_match", "condition_id, row_id, person_key, source_rank, visitor_key, started_at",
+        ("k6", line(1, 2), 91, 0, 1, at(0)), ("k6", line(1, 5), 92, 0, 2, at(30, 11)),
+        ("k7", line(1, 1), 91, 0, 1, at(0)),
+    )  # fmt: skip
+    connection.execute(
+        "insert into build.int_step__node"
+        " select %s, action_id, 'k6', false from raw.action union all select %s, 1, 'k7', false",
+        (LIST, HOME),
     )
+    insert(
+        "build.step_daily", "condition_id, match_date, matches", ("k1", DAY, 3), ("k1", "2026-03-09", 2),
+        *((condition, DAY, matches) for condition, matches in {"k2": 1, "k4": 1, "k5": 2, "k6": 2, "k7": 1}.items()),
+    )  # fmt: skip
     insert(
         "build.funnel_step",
         "funnel_id, entry_date, breakdown, step_no, entered, converted, dropped, still_open",
         ("FN-1", DAY, "all", 1, 4, 2, 1, 1), ("FN-1", DAY, "all", 2, 1, 1, 0, 0), ("FN-1", DAY, "all", 3, 2, 2, 0, 0),
     )  # fmt: skip
-    # of the two in the audience one is kept back; a third has gone
+    _fill_audience(insert)
+
+
+def _fill_audience(insert: Callable[..., None]) -> None:
+    """Of the two in the audience one is kept back; a third has gone."""
     insert("build.int_audience__scope", "export_id, purpose, is_due", ("AU-1", "marketing", True))
     insert("build.int_audience__change", "export_id, customer_key", ("AU-1", 2), ("AU-1", 3))
     insert(

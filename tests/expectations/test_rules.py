@@ -118,6 +118,9 @@ DAMAGE = [
     ("DQ-NEXT-EXCHANGE", "update build.transaction_fact set amount_krw = null where currency = 'USD'"),
     ("DQ-NEXT-FUNNEL DQ-NEXT-PEOPLE", "delete from build.funnel_entry where subject_key = 3"),
     ("DQ-NEXT-PEOPLE", "update build.funnel_entry set subject_key = 5 where subject_key = 3"),
+    ("DQ-NEXT-PEOPLE", "update build.funnel_entry set step_times[3] = step_times[1] where subject_key = 4"),
+    ("DQ-NEXT-PATH-PEOPLE", "update build.step_match set started_at = '2026-03-10' where condition_id = 'k6'"),
+    ("DQ-NEXT-PATH-PEOPLE", "update build.int_step__node set node_id = 1 where condition_id = 'k6'"),
     ("DQ-NEXT-PEOPLE DQ-NEXT-STEP-DAILY", "delete from build.step_match where person_key = 2"),
     ("DQ-NEXT-STEP-DAILY", "update build.step_daily set matches = matches + 1 where condition_id = 'k2'"),
     ("DQ-NEXT-STEP-DAILY", "insert into build.step_daily values ('k3', '2026-03-10', -1)"),
@@ -242,6 +245,7 @@ def test_an_empty_run_has_nothing_to_object_to(warehouse: psycopg.Connection, ho
         "truncate build.run_file, build.touched_date, build.session_event, build.session_fact, build.transaction_fact,"
         " build.session_daily, build.path_count, build.path_edge, build.path_move, build.line_duplicate,"
         " build.line_bot, build.file_balance, build.funnel_entry, build.funnel_step, build.int_funnel__date,"
-        " build.int_funnel__subject, build.int_audience__scope, build.int_audience__change"
+        " build.int_funnel__subject, build.int_audience__scope, build.int_audience__change, build.step_match,"
+        " build.step_daily"
     )
     assert failed(home) == set()

@@ -156,6 +156,15 @@ def test_simple_shop(mart_of: Callable[..., Mart], expected: dict[str, Any], tmp
         funnel_id = f"FN-{order}-{funnel['window_seconds'] or 'NONE'}"
         assert reached[funnel_id] == funnel["reached_step"], funnel_id
     assert reached["FN-ORDERED-NONE"] == [step["unique_paths"] for step in wanted["retentioneering_funnel"]["steps"]]
+    steps = wanted["retentioneering_funnel"]["steps"]
+    with connect("jm_dashboard", settings=mart.settings) as reader:
+        shown = reader.execute(
+            "select entered, from_previous from mart.funnel('FN-ORDERED-NONE') order by step_no"
+        ).fetchall()
+    # theirs are shares of all paths, those that never enter among them
+    assert [entered / wanted["users"] for entered, _ in shown] == pytest.approx([s["conversion_rate"] for s in steps])
+    assert [share for _, share in shown[1:]] == pytest.approx([s["step_conversion_rate"] for s in steps[1:]])
+    assert steps[0]["step_conversion_rate"] == steps[0]["conversion_rate"]
     assert mart.rows(
         "select array_agg(persons order by step_no) from (select step_no, sum(entered)::integer as persons"
         " from mart.funnel_step where funnel_id = 'FN-ORDERED-NONE' group by 1) as f"
