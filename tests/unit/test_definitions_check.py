@@ -210,6 +210,23 @@ def test_the_schema_of_conditions_finds_mistakes() -> None:
         assert mistakes(wrong) > 0, wrong
 
 
+def test_the_schema_of_sources_is_of_what_differs() -> None:
+    validator = Draft202012Validator(json.loads(schemas()["sources"]))
+
+    def mistakes(source: object) -> int:
+        return len([*validator.iter_errors({"sources": {"clickstream": source}})])
+
+    assert mistakes({"extends": "snowplow", "time_zone": "UTC", "fields": {"visitor_id": {"from": "userID"}}}) == 0
+    for wrong in ({"extends": "snowplough"}, {"fields": {"visitor_id": {"form": "userID"}}}, {"time_zon": "UTC"}):
+        assert mistakes(wrong) > 0, wrong
+
+
+@pytest.mark.parametrize("kind", schemas())
+def test_editors_are_told_the_schema_of_a_shipped_file(kind: str) -> None:
+    first, *_ = (SHIPPED / f"{kind}.yml").read_text(encoding="utf-8").splitlines()
+    assert first == f"# yaml-language-server: $schema=schemas/{kind}.schema.json"
+
+
 AUDIENCE = """audiences:
 - id: AU-X
   label: {ko: 가, en: x}

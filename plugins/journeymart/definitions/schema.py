@@ -16,11 +16,13 @@ from journeymart.definitions.loader import SHIPPED
 from journeymart.definitions.packs import PacksFile
 from journeymart.definitions.pages import Pages
 from journeymart.definitions.sessions import SessionsFile
+from journeymart.definitions.sources import MAPPINGS, Sources
 from journeymart.definitions.transactions import Transactions
 
 DIRECTORY = SHIPPED / "schemas"
 MODELS: dict[str, type[BaseModel]] = {
     "sessions": SessionsFile,
+    "sources": Sources,
     "channels": ChannelsFile,
     "exchange_rates": ExchangeRatesFile,
     "pages": Pages,
@@ -38,6 +40,8 @@ def schemas() -> dict[str, str]:
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
     schema = _with_conditions(model.model_json_schema(by_alias=True))
+    if model is Sources:
+        _say_only_what_differs(schema)
     if "#/$defs/Conditions" in json.dumps(schema):
         schema["$defs"] |= where_schemas()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
@@ -50,6 +54,15 @@ def _with_conditions(schema: Any) -> Any:
             return {"$ref": "#/$defs/Conditions"}
         return {key: _with_conditions(value) for key, value in schema.items()}
     return [_with_conditions(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def _say_only_what_differs(schema: dict[str, Any]) -> None:
+    """A sources.yml is laid over the shipped one: nothing inside a source has to be said again."""
+    source, field = schema["$defs"]["Source"], schema["$defs"]["Field"]
+    for part in (source, field):
+        part.pop("required", None)
+    field["properties"].pop("is_own")
+    source["properties"]["extends"] = {"enum": sorted(path.stem for path in MAPPINGS.glob("*.yml"))}
 
 
 def write() -> None:
