@@ -10,7 +10,7 @@ from journeymart.airflow.steps import StepOperator
 
 @dag(
     dag_id="audience_request",
-    dag_display_name="고객군 요청 / Audience request",
+    dag_display_name="대상군 요청 / Audience request",
     description="정의에 추가 → 계산 → 검증 → 게시 / added to the definitions, computed, checked, published",
     doc_md=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
     schedule=None,

@@ -77,7 +77,7 @@ class JourneymartPlugin(AirflowPlugin):
             "category": "browse",
         },
         {
-            "name": "고객군 요청 / Request an audience",
+            "name": "대상군 요청 / Request an audience",
             "href": "/journeymart/audiences/",
             "destination": "nav",
             "url_route": "journeymart-audiences",

@@ -104,7 +104,7 @@ class DataDocs(unittest.TestCase):
         plugin = self.plugin.JourneymartPlugin
         self.assertTrue(issubclass(plugin, AirflowPlugin))
         names = {view["name"]: view["href"] for view in plugin.external_views if view["destination"] == "nav"}
-        self.assertEqual(list(names), ["데이터 검증 문서 / Data Docs", "고객군 요청 / Request an audience"])
+        self.assertEqual(list(names), ["데이터 검증 문서 / Data Docs", "대상군 요청 / Request an audience"])
         for href in names.values():
             self.assertEqual(self.client.get(href).status_code, 401)
 
@@ -237,7 +237,7 @@ class Audiences(unittest.TestCase):
         self.assertIn("default-src 'none'", policy)
         self.assertIn("form-action 'self'", policy)
         self.assertEqual(response.headers["cache-control"], "no-store")
-        self.assertLess(response.text.index("고객군 요청"), response.text.index("Request an audience:"))
+        self.assertLess(response.text.index("대상군 요청"), response.text.index("Request an audience:"))
         self.assertIn("해외송금 관심 고객 / Interested in remittances (SG-FX-INTEREST)", response.text)
         self.assertNotRegex(response.text, r"(src|href)=|https?://")
 
