@@ -14,7 +14,7 @@ SCHEDULE = os.environ.get("JOURNEYMART_SCHEDULE", "*/5 * * * *")
 @dag(
     dag_id="customer_journey",
     dag_display_name="고객 여정 / Customer journey",
-    description="착륙 파일 → 적재 → 계산 → 검증 → 게시 → 전달 / landed files to published marts",
+    description="파일 수신 → 적재 → 계산 → 검증 → 게시 → 전달 / landed files to published marts",
     doc_md=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
     schedule=None if SCHEDULE == "none" else SCHEDULE,
     start_date=datetime(2026, 1, 1),  # without a zone: the schedule is read in the installation's
