@@ -447,9 +447,10 @@ def test_edits_made_in_the_browser_come_back_as_they_were_made(window, platform,
         "dashboards/channels.yml": [
             "-       - height: 40",
             "+       - height: 50",
-            "-         유입 채널은 세션의 첫 화면에 붙어 온 UTM과 이전 사이트로 정합니다. 둘 다 없으면 direct입니다.",
+            "-         유입 채널은 세션의 첫 화면에 붙어 온 UTM과 이전 사이트로 정합니다."
+            " 둘 다 없으면 직접 유입입니다.",
             "+         덧붙인 문장입니다. 유입 채널은 세션의 첫 화면에 붙어 온 UTM과 이전 사이트로 정합니다."
-            " 둘 다 없으면 direct입니다.",
+            " 둘 다 없으면 직접 유입입니다.",
         ],
     }
     assert apply(platform).imported["dashboards"] == 1, "what was edited becomes what the repository says again"
