@@ -26,13 +26,26 @@ function addressOf(mark, rows, { source, target, links: [fromSource, fromTarget]
     return addressIn(leaving?.[fromSource]) ?? (arriving.length === 1 ? addressIn(arriving[0][fromTarget]) : undefined);
 }
 
+// What lets the names in a picture be read: room for them around the ring, where they are shortened if that is not
+// enough, and between the bars.
+const READABLE = { graph_chart: { zoom: 0.55, label: { width: 125 } }, sankey_v2: { nodeGap: 12 } };
+
+function makeReadable(type, options) {
+    const series = [options.series].flat().map(one => ({
+        ...one,
+        ...READABLE[type],
+        label: { ...one.label, ...READABLE[type].label },
+    }));
+    return { ...options, series };
+}
+
 // Superset warns of a name that is taken.
 function replace(registry, type, value) {
     registry.remove(type);
     registry.registerValue(type, value);
 }
 
-// Let the marks of one type of chart be clicked.
+// Let the marks of one type of chart be clicked, and their names be read.
 async function makeClickable(type) {
     const [ask, prepare, loaded] = await Promise.all(
         [getChartBuildQueryRegistry(), getChartTransformPropsRegistry(), getChartComponentRegistry()].map(registry =>
@@ -49,11 +62,15 @@ async function makeClickable(type) {
         }
         return context;
     });
-    replace(getChartTransformPropsRegistry(), type, chart => ({
-        ...prepare(chart),
-        asked: chart.rawFormData,
-        rows: chart.queriesData[0].data,
-    }));
+    replace(getChartTransformPropsRegistry(), type, chart => {
+        const props = prepare(chart);
+        return {
+            ...props,
+            echartOptions: makeReadable(type, props.echartOptions),
+            asked: chart.rawFormData,
+            rows: chart.queriesData[0].data,
+        };
+    });
     replace(getChartComponentRegistry(), type, ({ asked, rows, ...props }) => {
         const picture = draw(props);
         if (!asked.links) return picture;
@@ -67,4 +84,4 @@ async function makeClickable(type) {
     });
 }
 
-await Promise.all(['graph_chart', 'sankey_v2'].map(makeClickable));
+await Promise.all(Object.keys(READABLE).map(makeClickable));
