@@ -1,3 +1,4 @@
+{% set cohorts = filter_values('cohort') -%}
 select
     cohort.owner,
     case {{ [language] | where_in }} when 'ko' then cohort.name_ko else cohort.name_en end as cohort,
@@ -10,3 +11,14 @@ select
     retention.is_complete
 from mart.retention as retention
 inner join mart.cohort as cohort on retention.cohort_id = cohort.cohort_id and retention.version = cohort.version
+{% if not cohorts -%}
+-- Two cohorts do not add up: the one that most people start, which is the first on the list.
+where retention.cohort_id = (
+    select cohort_id
+    from mart.retention
+    where age = 0
+    group by cohort_id
+    order by sum(size) desc, cohort_id
+    limit 1
+)
+{%- endif %}
