@@ -32,11 +32,14 @@ VERSION = "1.0.0"
 CERTIFIED_BY = "journeymart"
 # Defined in superset_config.py.
 COLOR_SCHEME = "journeymart"
-# Superset measures the dashboard's title before the Korean font is there, and cuts it off.
-TITLE_CSS = (
+CSS = (
+    # Superset measures the dashboard's title before the Korean font is there, and cuts it off.
     ".dynamic-title-input { field-sizing: content; width: auto !important; }"
     # Six key numbers stand side by side on a small screen too.
     " [data-test=slice-header] .header-title * { font-size: 14px; }"
+    # The help: Korean breaks between words, and columns have room between them.
+    " .dashboard-markdown { word-break: keep-all; }"
+    " .dashboard-markdown :is(td, th) { padding: 2px 16px 2px 0; text-align: left; vertical-align: top; }"
 )
 GREY = "#B8BEC6"
 GREY_WORDS = ("entry", "exit", "other")
@@ -253,7 +256,7 @@ def _dashboard(name: str, dashboard: Dashboard, assets: Assets, models: Models, 
         "description": dashboard.description.get(locale),
         "slug": slug_of(dashboard, locale),
         "published": True,
-        "css": TITLE_CSS,
+        "css": CSS,
         "position": _position(name, dashboard, assets, models, locale, numbers),
         "metadata": {
             "native_filter_configuration": [
