@@ -352,6 +352,16 @@ def test_a_filter_reaches_exactly_the_charts_that_know_its_column(assets, bundle
     assert [item["scope"]["excluded"] for item in paths] == [[status]] * len(paths)
 
 
+def test_a_period_reaches_the_bars_and_the_line(assets, bundle):
+    both = [c["params"] for c in of_kind(bundle, "charts").values() if c["viz_type"] == "mixed_timeseries"]
+    assert {params["x_axis"] for params in both} == {"session_date", "entry_date", "detection_date"}
+    for params in both:
+        assert params["adhoc_filters_b"] == params["adhoc_filters"]
+        assert (params["x_axis"], "TEMPORAL_RANGE") in {
+            (item["subject"], item["operator"]) for item in params["adhoc_filters_b"]
+        }
+
+
 def test_a_click_reaches_what_is_written_and_nothing_else(assets, bundle):
     metadata = bundle["dashboards/pack_remittance_en.yaml"]["metadata"]
     names = dict(enumerate(assets.dashboards["pack_remittance"].charts, start=1))

@@ -225,11 +225,14 @@ def _chart(dashboard: str, name: str, assets: Assets, locale: str) -> dict[str, 
     ]
     if dataset.time:
         filters.append(_condition(dataset.time, "TEMPORAL_RANGE", NO_PERIOD))
+    params |= {"viz_type": chart.type, "adhoc_filters": filters}
+    if "metrics_b" in params:  # the line of bars and a line is a question of its own
+        params["adhoc_filters_b"] = filters
     return {
         "slice_name": chart.title.get(locale),
         "description": chart.description.get(locale) if chart.description else None,
         "viz_type": chart.type,
-        "params": {"viz_type": chart.type, **params, "adhoc_filters": filters},
+        "params": params,
         "query_context": None,
         "cache_timeout": NEVER_CACHED if dataset.is_logged else None,
         "dataset_uuid": asset_uuid("datasets", own_name(dashboard, chart.dataset), locale),
