@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from journeymart.definitions.funnels import Funnel
 from journeymart.definitions.rules import parse_rules
 
 FUNNELS = 40  # per batch
+PLAIN = 12
 RULES = 40
 WAYS = 20
 LABEL = {"ko": "시험", "en": "Test"}
@@ -94,6 +96,39 @@ KPIS = [
 ]  # fmt: skip
 
 
+Drawn = tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, dict[str, Any]]]
+
+
+def define(directory: Path, batch: int, *, plain: bool = False) -> Drawn:
+    """Write random definitions; returns funnels and rules as they stand there, and the clause of each segment of a cell.
+
+    plain: with funnels that have nothing but steps and a window, too, which few of the random ones are.
+    """
+    chance = random.Random(batch)
+    content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)] + AGREEING + FOUND
+    if plain:
+        content += [
+            {
+                "id": f"FN-PLAIN-{number}", "label": LABEL, "owner": "tests",
+                "window": chance.choice([None, "60s", "10m", "2h"]), "entry": chance.choice(["best", "first"]),
+                "steps": [
+                    {"name": page, "source": "screen", "where": {"page_code": page}}
+                    for page in chance.sample(logs.PAGES[:4], 3)
+                ],
+            }
+            for number in range(PLAIN)
+        ]  # fmt: skip
+    chance = random.Random(batch)
+    drawn = [rules.random_rule(chance, f"DR-{number}") for number in range(RULES)]
+    chance = random.Random(batch)
+    clauses = {f"SG-OF-{funnel['id']}": {"funnel": funnel_cell(chance, funnel)} for funnel in content}
+    clauses |= {f"SG-WAY-{number}": {"path": way(chance)} for number in range(WAYS)}
+    cells = [{"id": name, "label": LABEL, "owner": "tests", "all_of": [clause]} for name, clause in clauses.items()]
+    for kind, items in {"rules": drawn, "funnels": content, "segments": SEGMENTS + cells, "kpis": KPIS}.items():
+        (directory / f"{kind}.yml").write_text(json.dumps({kind: items}), encoding="utf-8")
+    return content, drawn, clauses
+
+
 @pytest.fixture(scope="package", params=range(logs.BATCHES))
 def bank(
     request: pytest.FixtureRequest, warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory
@@ -102,18 +137,7 @@ def bank(
     landing, directory = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("definitions")
     items = logs.generate(batch)
     sessions = logs.land(items, landing, batch)
-    chance = random.Random(batch)
-    content = [funnels.random_funnel(chance, f"FN-{number}") for number in range(FUNNELS)] + AGREEING + FOUND
-    chance = random.Random(batch)
-    drawn = [rules.random_rule(chance, f"DR-{number}") for number in range(RULES)]
-    (directory / "rules.yml").write_text(json.dumps({"rules": drawn}), encoding="utf-8")
-    (directory / "funnels.yml").write_text(json.dumps({"funnels": content}), encoding="utf-8")
-    chance = random.Random(batch)
-    clauses = {f"SG-OF-{funnel['id']}": {"funnel": funnel_cell(chance, funnel)} for funnel in content}
-    clauses |= {f"SG-WAY-{number}": {"path": way(chance)} for number in range(WAYS)}
-    cells = [{"id": name, "label": LABEL, "owner": "tests", "all_of": [clause]} for name, clause in clauses.items()]
-    (directory / "segments.yml").write_text(json.dumps({"segments": SEGMENTS + cells}), encoding="utf-8")
-    (directory / "kpis.yml").write_text(json.dumps({"kpis": KPIS}), encoding="utf-8")
+    content, drawn, clauses = define(directory, batch)
     warehouse = warehouses.create()
     pipeline.run(warehouse, landing, definitions=directory)
     with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
