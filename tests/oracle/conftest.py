@@ -100,7 +100,7 @@ Drawn = tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, dict[str, An
 
 
 def define(directory: Path, batch: int, *, plain: bool = False) -> Drawn:
-    """Write random definitions; returns funnels and rules as they stand there, and the clause of each segment of a cell.
+    """Write random definitions; returns funnels and rules as they stand there, and the clause of each cell's segment.
 
     plain: with funnels that have nothing but steps and a window, too, which few of the random ones are.
     """
