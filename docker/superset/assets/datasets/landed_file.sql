@@ -15,7 +15,29 @@ select
     last_event_at,
     loaded_at,
     landed_date,
-    error,
+    -- Landing speaks English; what a rejection is mostly about is said in Korean, too.
+    coalesce(
+        case {{ [language] | where_in }}
+            when 'ko' then case
+                when error ~ ' is a folder of no source'
+                    then '어느 원천의 폴더도 아님' || coalesce(' (원천: ' || substring(error from 'sources: (.*)[)]$') || ')', '')
+                when error ~ ' has the sha256 ' then '파일의 해시가 .done에 적힌 것과 다름'
+                when error ~ ' has [0-9]+ rows, but its .done declares '
+                    then regexp_replace(
+                        error, '^.* has ([0-9]+) rows, but its .done declares ([0-9]+)$', '행이 \1개인데 .done에는 \2개로 적혀 있음'
+                    )
+                when error ~ ' has a total of '
+                    then regexp_replace(
+                        error,
+                        '^.* has a total of ([^ ]+) of ([^ ]+), but its .done declares ([^ ]+)$',
+                        '\1 합계가 \2인데 .done에는 \3(으)로 적혀 있음'
+                    )
+                when error ~ ' cannot be read' then '파일을 읽을 수 없음'
+            end
+        end,
+        error,
+        ''
+    ) as error,
     repeat_of,
     superseded_by,
     to_char(loaded_at, 'YYYY-MM-DD HH24:MI') as loaded_shown,
