@@ -37,6 +37,8 @@ CSS = (
     ".dynamic-title-input { field-sizing: content; width: auto !important; }"
     # Six key numbers stand side by side on a small screen too.
     " [data-test=slice-header] .header-title * { font-size: 14px; }"
+    # With a filter beside it, a title of these would be one letter wide, and the number gone.
+    " @media (max-width: 1300px) { [data-test-viz-type=big_number_total] .filter-counts { display: none; } }"
     # The help: Korean breaks between words, and columns have room between them.
     " .dashboard-markdown { word-break: keep-all; }"
     " .dashboard-markdown :is(td, th) { padding: 2px 16px 2px 0; text-align: left; vertical-align: top; }"

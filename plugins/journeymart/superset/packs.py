@@ -39,7 +39,9 @@ def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
         tabs += [_funnel_tab(), _stops_tab()]
     if pack.anchors:
         pins["only_anchors"] = [f"{anchor.kind}:{anchor.code}" for anchor in pack.anchors]
-        filters |= {name: shared[name] for name in ("anchor", "occurrence")}
+        # Shown is the first anchor of the pack, not the first of a ranking.
+        anchor = shared["anchor"].model_copy(update={"sort_by": None})
+        filters |= {"anchor": anchor, "occurrence": shared["occurrence"]}
         tabs.append(_around_tab())
     if pack.between:
         pins |= {"only_starts": [pack.between.start.code], "only_ends": [pack.between.end.code]}
