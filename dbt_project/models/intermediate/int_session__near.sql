@@ -11,11 +11,39 @@ select
 from {{ ref('int_run__point') }}
 where false
 {%- else -%}
+-- moments of a visitor with no silence between them are looked up together
+with parted as (
+    select
+        visitor_key,
+        event_at,
+        event_at - lag(event_at) over (partition by visitor_key order by event_at) <= {{ gap }} as goes_on
+    from {{ ref('int_run__point') }}
+),
+
+numbered as (
+    select
+        visitor_key,
+        event_at,
+        count(*) filter (where goes_on is not true) over (
+            partition by visitor_key order by event_at rows unbounded preceding
+        ) as stretch_no
+    from parted
+),
+
+stretch as (
+    select
+        visitor_key,
+        min(event_at) as first_at,
+        max(event_at) as last_at
+    from numbered
+    group by visitor_key, stretch_no
+)
+
 select
     s.visitor_key,
     s.started_at,
     s.ended_at
-from {{ ref('int_run__point') }} as p
+from stretch as p
 -- Sessions of a visitor follow each other: of those that start earlier than the timeout before, only the last can
 -- reach this far. Two short index ranges, however long the visitor's history is.
 cross join lateral (
@@ -25,7 +53,7 @@ cross join lateral (
             f.started_at,
             f.ended_at
         from {{ published('session_fact') }} as f
-        where f.visitor_key = p.visitor_key and f.started_at < p.event_at - {{ gap }}
+        where f.visitor_key = p.visitor_key and f.started_at < p.first_at - {{ gap }}
         order by f.started_at desc
         limit 1
     )
@@ -37,9 +65,9 @@ cross join lateral (
     from {{ published('session_fact') }} as f
     where
         f.visitor_key = p.visitor_key
-        and f.started_at between p.event_at - {{ gap }} and p.event_at + {{ gap }}
+        and f.started_at between p.first_at - {{ gap }} and p.last_at + {{ gap }}
 ) as s
-where s.ended_at >= p.event_at - {{ gap }}
+where s.ended_at >= p.first_at - {{ gap }}
 {%- if days is not none %}
 union
 -- whom a session without a login belongs to changes with the logins around it, unless they say what is known
