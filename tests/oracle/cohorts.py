@@ -100,8 +100,8 @@ class History:
         self.channels = list(self._channels())  # of the session of each moment; a transaction at the branch has none
         self.grades: dict[tuple[str, date], str] = {}
         for _, visit in sorted(visits, key=lambda item: item[0]):
-            if visit.code in "VB":  # of two lines for one day the first landed counts
-                self.grades.setdefault((f"{number}-p{visit.person}", moment(number, visit).date()), visit.code)
+            if visit.code in "VB":  # of two lines for one day the last landed counts
+                self.grades[f"{number}-p{visit.person}", moment(number, visit).date()] = visit.code
 
     def _channels(self) -> Iterator[str | None]:
         last: dict[str, tuple[datetime, str]] = {}
