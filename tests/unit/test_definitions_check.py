@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 from typer.testing import CliRunner
 
 from journeymart import pipeline
@@ -18,7 +20,7 @@ from journeymart.definitions.check import check
 from journeymart.definitions.loader import DefinitionError
 from journeymart.definitions.packs import load_packs
 from journeymart.definitions.requests import target_of, with_audience
-from journeymart.definitions.schema import DIRECTORY, schemas
+from journeymart.definitions.schema import DIRECTORY, MODELS, schemas, written
 from journeymart.settings import Settings
 
 HEAD = "funnels:\n- id: FN-X\n  label: {ko: 가, en: x}\n  owner: a\n  window: 1h\n"
@@ -182,28 +184,31 @@ def test_what_check_refuses_is_not_applied(tmp_path: Path) -> None:
         pipeline.apply(Settings.load({}), tmp_path)
 
 
+SCHEMAS = schemas()
+FILES: Registry = Registry().with_resources((name, DRAFT202012.create_resource(item)) for name, item in SCHEMAS.items())
+
+
 def test_the_schemas_for_editors_are_those_of_the_models() -> None:
-    """`python -c "from journeymart.definitions.loader import DefinitionError
-    from journeymart.definitions.packs import load_packs
-        from journeymart.definitions.schema import write; write()"` brings them up to date."""
+    """`PYTHONPATH=plugins python -c "from journeymart.definitions.schema import write; write()"` renews them."""
     found = {path.name: path.read_text(encoding="utf-8") for path in DIRECTORY.iterdir()}
-    assert found == {f"{kind}.schema.json": text for kind, text in schemas().items()}
+    assert found == {name: written(schema) for name, schema in SCHEMAS.items()}
 
 
-@pytest.mark.parametrize("kind", schemas())
+def validator(kind: str) -> Draft202012Validator:
+    return Draft202012Validator(SCHEMAS[f"{kind}.schema.json"], registry=FILES)
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_the_shipped_definitions_are_valid_by_their_schema(kind: str) -> None:
-    validator = Draft202012Validator(json.loads(schemas()[kind]))
     data = yaml.load((SHIPPED / f"{kind}.yml").read_text(encoding="utf-8"), yaml.SafeLoader)
-    assert [error.message for error in validator.iter_errors(data)] == []
+    assert [error.message for error in validator(kind).iter_errors(data)] == []
 
 
 def test_the_schema_of_conditions_finds_mistakes() -> None:
-    validator = Draft202012Validator(json.loads(schemas()["funnels"]))
-
     def mistakes(where: object) -> int:
         step = {"name": "1", "source": "screen", "where": where}
         funnel = {"id": "FN-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "window": "1h", "steps": [step, step]}
-        return len([*validator.iter_errors({"funnels": [funnel]})])
+        return len([*validator("funnels").iter_errors({"funnels": [funnel]})])
 
     assert mistakes({"page_code": ["A"], "properties.a.b": {"gte": 1}, "any_of": [{"customer.grade": "VIP"}]}) == 0
     for wrong in ({"page_cod": "A"}, {"page_code": {"equals": "A"}}, {"properties": "x"}, {"any_of": [{"x": 1}]}):
@@ -211,17 +216,15 @@ def test_the_schema_of_conditions_finds_mistakes() -> None:
 
 
 def test_the_schema_of_sources_is_of_what_differs() -> None:
-    validator = Draft202012Validator(json.loads(schemas()["sources"]))
-
     def mistakes(source: object) -> int:
-        return len([*validator.iter_errors({"sources": {"clickstream": source}})])
+        return len([*validator("sources").iter_errors({"sources": {"clickstream": source}})])
 
     assert mistakes({"extends": "snowplow", "time_zone": "UTC", "fields": {"visitor_id": {"from": "userID"}}}) == 0
     for wrong in ({"extends": "snowplough"}, {"fields": {"visitor_id": {"form": "userID"}}}, {"time_zon": "UTC"}):
         assert mistakes(wrong) > 0, wrong
 
 
-@pytest.mark.parametrize("kind", schemas())
+@pytest.mark.parametrize("kind", MODELS)
 def test_editors_are_told_the_schema_of_a_shipped_file(kind: str) -> None:
     first, *_ = (SHIPPED / f"{kind}.yml").read_text(encoding="utf-8").splitlines()
     assert first == f"# yaml-language-server: $schema=schemas/{kind}.schema.json"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from journeymart.definitions.applied import KINDS
 from journeymart.definitions.channels import ChannelsFile
@@ -33,25 +34,35 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 
 
-def schemas() -> dict[str, str]:
-    """The content of each schema file, by kind."""
-    return {kind: json.dumps(_schema(model), ensure_ascii=False, indent=1) + "\n" for kind, model in MODELS.items()}
+CONDITIONS = "conditions"  # of no definition file: what can be in a `where`, for the schemas of the others
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The schema of each kind, and that of conditions, by the name of its file."""
+    found = {kind: _schema(model) for kind, model in MODELS.items()} | {CONDITIONS: {"$defs": where_schemas()}}
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {f"{name}.schema.json": dialect | schema for name, schema in found.items()}
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without titles that only repeat the name of a field."""
+
+    def field_title_should_be_set(self, _schema: Any) -> bool:
+        return False
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    schema = _with_conditions(model.model_json_schema(by_alias=True))
+    schema: dict[str, Any] = _with_conditions(model.model_json_schema(by_alias=True, schema_generator=_Untitled))
     if model is Sources:
         _say_only_what_differs(schema)
-    if "#/$defs/Conditions" in json.dumps(schema):
-        schema["$defs"] |= where_schemas()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return schema
 
 
 def _with_conditions(schema: Any) -> Any:
     """pydantic knows a `where` as an object; what can be in it is written once, beside the models."""
     if isinstance(schema, dict):
         if schema.get("title") == "Where" and schema.get("type") == "object":
-            return {"$ref": "#/$defs/Conditions"}
+            return {"$ref": f"{CONDITIONS}.schema.json#/$defs/Conditions"}
         return {key: _with_conditions(value) for key, value in schema.items()}
     return [_with_conditions(value) for value in schema] if isinstance(schema, list) else schema
 
@@ -65,8 +76,12 @@ def _say_only_what_differs(schema: dict[str, Any]) -> None:
     source["properties"]["extends"] = {"enum": sorted(path.stem for path in MAPPINGS.glob("*.yml"))}
 
 
+def written(schema: dict[str, Any]) -> str:
+    """A schema as its file has it."""
+    return json.dumps(schema, ensure_ascii=False, indent=1) + "\n"
+
+
 def write() -> None:
     """Bring the shipped files up to date; a test says when that is due."""
-    DIRECTORY.mkdir(exist_ok=True)
-    for kind, text in schemas().items():
-        (DIRECTORY / f"{kind}.schema.json").write_text(text, encoding="utf-8")
+    for name, schema in schemas().items():
+        (DIRECTORY / name).write_text(written(schema), encoding="utf-8")
