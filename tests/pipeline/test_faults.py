@@ -9,11 +9,13 @@ import io
 import json
 import os
 import random
+import re
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.landing import archive, discover
 from journeymart.landing import load as loading
 from journeymart.landing.files import LandingFile
+from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.readers import CHUNK_BYTES, Chunk
 from journeymart.settings import REPO, Settings
 
@@ -186,14 +189,99 @@ def test_a_time_of_day_beyond_the_day(zone: Zone, kind: pa.DataType):
     assert (second.status, second.rows_loaded) == ("loaded", 1)
 
 
-def test_times_that_do_not_exist_or_are_to_come(zone: Zone):
-    """An hour that a clock skips is read with the offset before it; a time to come is kept, and DQ-RAW-TIME warns."""
-    own = zone.define("sources: {clickstream: {time_zone: America/New_York}}")
-    zone.put("clickstream/a.ndjson", [event(1, event_time="2025-03-09T02:30:00"), event(2, event_time="2190-01-01")])
+ZONES = "sources: {clickstream: {time_zone: %s}, transactions: {time_zone: %s}}"
+SKIPPED = {  # a zone → times that its clocks skip, and others around them
+    "America/New_York": (
+        ["2025-03-09T02:30:00", "20250309T020000", " 2025-03-09 02:59:59.999 ", "2150-03-08 02:30"],
+        ["2025-03-09T01:59:59.999", "2025-03-09T03:00", "2025-03-09T02:30Z", "2025-03-09T02:30:00-05:00"],
+    ),
+    "Europe/London": (["2025-03-30T01:30"], ["2025-03-30T01:30Z", "2025-03-30T02:30", "2025-03-30T01:30:00+0000"]),
+    "America/Santiago": (["2025-09-07T00:00"], ["2025-09-07", "2025-09-07T01:00"]),  # a day alone begins when it begins
+    "Australia/Lord_Howe": (["2025-10-05 02:00", "2025-10-05 02:29:59"], ["2025-10-05 02:30"]),
+    "Pacific/Apia": (["2011-12-30 12:00"], ["2011-12-31 12:00", "2011-12-29 12:00"]),
+    "Asia/Seoul": (["1988-05-08 02:30"], ["1988-05-08 03:30", "2025-03-09T02:30:00"]),
+    "UTC": ([], ["2025-03-09T02:30:00"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "parquet"])
+@pytest.mark.parametrize("where", SKIPPED)
+def test_times_that_a_clock_skips_do_not_exist(zone: Zone, where: str, kind: str):
+    skipped, others = SKIPPED[where]
+    if kind == "parquet":  # as a database has them: a timestamp without time zone
+        skipped, others = (
+            [each for each in times if not re.search("[Zz]|[+-]..:?..$|^.{8,10}$", each)] for times in SKIPPED[where]
+        )
+    rows = [event(number, event_time=written) for number, written in enumerate([*others, *skipped])]
+    file = zone.put(f"clickstream/a.{kind}", rows)
+    if kind == "csv":
+        file.write_text(csv_text(rows, ["event_id", "event_time", "visitor_id", "page_code"]))
+    elif kind == "parquet":
+        table = pa.Table.from_pylist(rows)
+        times = pa.array([datetime.fromisoformat(row["event_time"].strip()) for row in rows], pa.timestamp("ms"))
+        parquet.write_table(table.set_column(1, "event_time", times), file)
+    zone.put("clickstream/b.ndjson", [event(99)])
+    first, second = zone.land(definitions=zone.define(ZONES % (where, where)))
+    assert (first.rows_loaded, first.rows_quarantined, second.rows_loaded) == (len(others), len(skipped), 1)
+    found = zone.quarantine()
+    assert [(line_no, field) for line_no, field, _ in found] == [
+        (len(others) + number + (kind == "csv"), "event_time") for number in range(1, len(skipped) + 1)
+    ]
+    reason = f"event_time does not exist in {where}, where clocks are put forward: "
+    assert all(found.startswith(reason) for _, _, found in found)
+
+
+def test_times_that_a_clock_skips_in_a_format_of_their_own(zone: Zone):
+    own = zone.define(
+        "sources: {clickstream: {time_zone: America/New_York, fields: {event_time: {time: '%d.%m.%Y %H:%M'},"
+        " received_time: {time: '%d.%m.%Y %H:%M %z'}}}}"
+    )
+    rows = [
+        event(1, event_time="09.03.2025 02:30"),
+        event(2, event_time="09.03.2025 01:30", received_time="09.03.2025 02:30 -0500"),
+    ]
+    zone.put("clickstream/a.ndjson", rows)
     zone.land(definitions=own)
-    assert zone.query(
-        "select to_char(event_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') from raw.event order by row_id"
-    ) == [("2025-03-09 07:30",), ("2190-01-01 05:00",)]
+    assert zone.quarantine() == [
+        (
+            1,
+            "event_time",
+            "event_time does not exist in America/New_York, where clocks are put forward: '09.03.2025 02:30'.",
+        )
+    ]
+
+
+def test_a_time_that_a_clock_skips_waits_for_the_right_zone(zone: Zone):
+    zone.put(
+        "clickstream/a.ndjson", [event(1, event_time="2025-03-09T02:30:00"), event(2, event_time="2025-03-09T03:30")]
+    )
+    zone.land(definitions=zone.define(ZONES % ("America/New_York", "UTC")))
+    right = zone.define(ZONES % ("America/Phoenix", "UTC"))
+    [result] = replay(zone.directory, "r", Filter(reason="clocks"), definitions=right, settings=zone.settings)
+    assert (result.rows_loaded, result.error, zone.quarantine()) == (1, None, [])
+    assert str(zone.value("select min(event_at at time zone 'UTC') from raw.event")) == "2025-03-09 07:30:00"
+
+
+def test_an_hour_that_a_clock_repeats_is_its_second_one(zone: Zone):
+    """As PostgreSQL reads it, too: with the offset of standard time."""
+    zone.put(
+        "clickstream/a.ndjson", [event(1, event_time="2025-11-02T01:30"), event(2, event_time="2025-11-02T01:30-04:00")]
+    )
+    zone.land(definitions=zone.define(ZONES % ("America/New_York", "UTC")))
+    found = zone.query("select (event_at at time zone 'UTC')::time::text from raw.event order by row_id")
+    assert found == [("06:30:00",), ("05:30:00",)]
+    with connect("jm_loader", settings=zone.settings) as warehouse:
+        warehouse.execute("set timezone = 'America/New_York'")
+        [(same,)] = warehouse.execute(
+            "select '2025-11-02 01:30'::timestamptz = '2025-11-02 06:30Z'::timestamptz"
+        ).fetchall()
+        assert same
+
+
+def test_a_time_to_come_is_kept_and_a_check_warns_of_it(zone: Zone):
+    zone.put("clickstream/a.ndjson", [event(1, event_time="2190-01-01")])
+    zone.land()
+    assert str(zone.value("select event_at at time zone 'UTC' from raw.event")) == "2189-12-31 15:00:00"
 
 
 def test_a_file_that_grows_while_it_is_read(zone: Zone, monkeypatch: pytest.MonkeyPatch):

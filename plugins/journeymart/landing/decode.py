@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from journeymart.definitions.sources import COMBINED_LOG_COLUMNS, COMBINED_LOG_TIME, EPOCHS, DatePlus, Field, Source
+from journeymart.landing.clocks import skips
 from journeymart.landing.personal import mask_line
 from journeymart.landing.readers import LINE, FileRejectedError
 
@@ -29,6 +30,7 @@ KEYS_HASH = "_keys_hash"  # NDJSON: tells lines with other keys apart; null for 
 # cost as much again as their keys.
 HASH_OF_KEYS = f"try(hash(json_keys({LINE})))"
 LINE_NO_MASK = 2**32 - 1
+MINUTE, HOUR = 60, 3600
 WHOLE_NUMBER = r"\s*[-+]?[0-9]+(?:\.0*)?\s*"
 UNSHORTENED = "?"  # begins what short_ip cannot shorten
 # Times and dates outside are mistakes of the sender, and PostgreSQL or Arrow could not hold all of them.
@@ -315,6 +317,7 @@ class Decoder:
                 f"{column} < timestamptz '{FIRST_TIME} 00:00Z' or {column} >= timestamptz '{END_TIME} 00:00Z'",
                 f"{key} is before {FIRST_TIME[:4]} or after {int(END_TIME[:4]) - 1}: {{}}.",
             )
+            checks += self._skipped(key, item, raw)
         if item.type == "date":
             check(
                 f"{column} < date '{FIRST_DATE}' or {column} >= date '{END_DATE}'",
@@ -334,6 +337,19 @@ class Decoder:
         if self.careful:
             check(f"contains({raw}::varchar, chr(0))", f"{key} contains a NUL character.")
         return checks
+
+    def _skipped(self, key: str, item: Field, raw: str) -> list[tuple[Problem, str, str]]:
+        """What finds times that do not exist because a clock skips them. It reads no more than they are read as: times
+        of the hours in which clocks are put forward, until that is done no more."""
+        zone, written = self.source.time_zone, _written_time(item, raw, self.format)
+        if written is None or not (skipped := skips(zone)):
+            return []
+        hours = sorted({at // HOUR % 24 for start, end in skipped for at in range(start, end, MINUTE)})
+        condition = (
+            f"{name(key)} < to_timestamp({skipped[-1][1]}) and epoch_us({name(key)}) // {HOUR * 10**6} % 24"
+            f" in ({', '.join(map(str, hours))}) and timezone({text(zone)}, {name(key)}) <> {written}"
+        )
+        return [(Problem(key, f"{key} does not exist in {zone}, where clocks are put forward: {{}}."), condition, raw)]
 
 
 def _origin(key: str, item: Field, values: dict[str, str], typed: set[str]) -> str:
@@ -423,6 +439,15 @@ def _time(item: Field, raw: str, file_format: str) -> str:
     if item.time == "iso":  # coalesce looks at its second value where it has no first one
         return f"coalesce(try_cast({raw} as timestamptz), try_cast({_extended(raw)} as timestamptz))"
     return f"try_cast(try_strptime({raw}, {text(item.time)}) as timestamptz)"
+
+
+def _written_time(item: Field, raw: str, file_format: str) -> str | None:
+    """A time as a clock shows it, without a zone; null if it says its offset, None if it cannot be without one."""
+    if isinstance(item.time, DatePlus) or item.time in EPOCHS or file_format == "combined_log":
+        return None
+    if item.time == "iso":  # nothing has two offsets
+        return f"try_cast(trim({_extended(raw)}) || 'Z' as timestamp)"
+    return None if re.search("%[zZ]", item.time) else f"try_strptime({raw}, {text(item.time)})"
 
 
 def _extended(raw: str) -> str:
