@@ -117,7 +117,7 @@ def test_a_comparison_has_the_moves_of_each_of_its_segments(bank: Bank) -> None:
 
 
 def test_a_way_is_saved_as_a_segment(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeymart.cli.analyze.Settings.load", lambda: bank.settings)
+    monkeypatch.setattr("journeymart.settings.Settings.load", lambda: bank.settings)
     file = tmp_path / "segments.yml"
     ask = ["analyze", "paths", "segment", "--id", "SG-NEW", "--through", "B,C", "--save", str(file), "--json"]
     shown = CliRunner().invoke(build_app(), ask)

@@ -189,7 +189,7 @@ def test_what_is_not_applied_has_the_same_numbers(bank: Bank) -> None:
     with pytest.raises(AnalysisError, match="brackets"):
         adhoc.retention(bank.settings, file, Scope(), cohort_id="CH-DAY", instead={"mode": "bracket"})
     with pytest.raises(AnalysisError, match="there is no segment 'SG-NONE'"):
-        adhoc.retention(bank.settings, file, Scope(segment="SG-NONE"), cohort_id="CH-DAY")
+        adhoc.retention(bank.settings, file, Scope(segment="SG-NONE"), cohort_id="CH-DAY", instead={})
 
     file, day = DEFINITIONS / "segments.yml", cohorts.first_day(1) + timedelta(days=20)
     for segment_id in ("SG-GRADE", "SG-QUIET", "SG-ONCE"):

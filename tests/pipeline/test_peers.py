@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.conftest import Warehouses
@@ -20,7 +20,7 @@ from journeymart import pipeline
 from journeymart.analysis import AnalysisError
 from journeymart.analysis.peers import peers
 from journeymart.cli import build_app
-from journeymart.cli.analyze import Peer
+from journeymart.cli.analyze.funnels import Peer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -304,4 +304,4 @@ def test_what_no_funnel_here_can_say_is_told(bank: Zone, monkeypatch: pytest.Mon
 
 
 def test_every_tool_can_be_named() -> None:
-    assert set(peers()) == set(Peer)
+    assert set(peers()) == set(get_args(Peer))

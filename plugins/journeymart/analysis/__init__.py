@@ -5,7 +5,8 @@ The functions are in dbt_project/mart_functions; Superset calls the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -52,6 +53,11 @@ class Result:
     columns: list[str]
     rows: list[tuple[Any, ...]]
 
+    @classmethod
+    def of(cls, cursor: psycopg.Cursor[Any]) -> Result:
+        """All that a query returned."""
+        return cls([column.name for column in cursor.description or ()], cursor.fetchall())
+
     def records(self) -> list[dict[str, Any]]:
         """Each row by column name."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
@@ -62,15 +68,9 @@ def call(settings: Settings, function: str, arguments: Mapping[str, Any], role: 
 
     Raises AnalysisError if the function refuses an argument, NotPublishedError if there is none.
     """
-    query = sql.SQL("select * from {}({})").format(
-        sql.Identifier("mart", function),
-        sql.SQL(", ").join(
-            sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
-        ),
-    )
     with connect(role, settings=settings) as connection:
         try:
-            cursor = connection.execute(query, dict(arguments))
+            return Result.of(connection.execute(calling(function, arguments), arguments))
         except psycopg.errors.UndefinedFunction as error:  # its message is the signature, which says nothing to people
             raise NotPublishedError(
                 "what is published here does not know this analysis; `journeymart run` renews it"
@@ -79,7 +79,27 @@ def call(settings: Settings, function: str, arguments: Mapping[str, Any], role: 
             raise JourneymartError(_words(error)) from error
         except psycopg.DataError as error:
             raise AnalysisError(_words(error)) from error
-        return Result([column.name for column in cursor.description or ()], cursor.fetchall())
+
+
+def calling(function: str, arguments: Mapping[str, Any]) -> sql.Composed:
+    """The query that calls `mart.<function>` with arguments of these names."""
+    return sql.SQL("select * from {}({})").format(
+        sql.Identifier("mart", function),
+        sql.SQL(", ").join(
+            sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
+        ),
+    )
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise AnalysisError for arguments the database refuses, NotPublishedError for a table that is not there."""
+    try:
+        yield
+    except psycopg.DataError as error:
+        raise AnalysisError(_words(error)) from error
+    except psycopg.errors.UndefinedTable as error:
+        raise NotPublishedError(f"nothing has been published yet: {error.diag.message_primary}") from error
 
 
 def _words(error: psycopg.Error) -> str:

@@ -12,7 +12,7 @@ import pkgutil
 
 import typer
 
-from journeymart.cli.groups import with_example
+from journeymart.cli.common import with_example
 
 
 def build_app() -> typer.Typer:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from journeymart.cli.groups import with_example
-from journeymart.cli.places import directory
+from journeymart.cli.common import Json, directory, with_example, write_json
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -19,7 +16,6 @@ audience = typer.Typer(
 )
 app.add_typer(audience, name="audience")
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 Listed = Annotated[str | None, typer.Option(help="Several, with commas between them.")]
 
 
@@ -44,8 +40,8 @@ def request(  # noqa: PLR0913, PLR0917 - an option each
 
     Example: `journeymart audience request --id AU-A --label 우수고객 --owner pb --purpose marketing --from SG-STABLE`
     """
-    from journeymart import audiences  # noqa: PLC0415 - keeps --help quick
-    from journeymart.definitions.requests import content_of, origin_of  # noqa: PLC0415
+    from journeymart import audiences
+    from journeymart.definitions.requests import content_of, origin_of
 
     answers: dict[str, Any] = {
         "id": audience_id, "label": {"ko": label, "en": label}, "owner": owner, "purpose": purpose,
@@ -54,7 +50,7 @@ def request(  # noqa: PLR0913, PLR0917 - an option each
     }  # fmt: skip
     result = audiences.request(Settings.load(), content_of(answers), definitions)
     if as_json:
-        print(json.dumps(asdict(result), ensure_ascii=False))
+        write_json(result)
         return
     print(f"{result.export_id}: {result.members} customers in export.audience_snapshot as of {result.as_of}.")
     print(
@@ -69,11 +65,11 @@ def list_(as_json: Json = False) -> None:
 
     Example: `journeymart audience list`
     """
-    from journeymart import audiences  # noqa: PLC0415
+    from journeymart import audiences
 
     found = audiences.exports(Settings.load())
     if as_json:
-        print(json.dumps([asdict(item) for item in found], ensure_ascii=False))
+        write_json(found)
         return
     for item in found:
         print(
@@ -92,7 +88,7 @@ def effect(
 
     Example: `journeymart audience effect --id AU-FX-INTEREST`
     """
-    from journeymart import audiences  # noqa: PLC0415
+    from journeymart import audiences
 
     settings = Settings.load()
     known = [item.export_id for item in audiences.exports(settings)]
@@ -100,7 +96,7 @@ def effect(
         raise typer.BadParameter(f"there is no audience '{audience_id}' (one of {', '.join(known)})", param_hint="--id")
     rows = audiences.effect(settings, audience_id)
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
+        write_json(rows)
         return
     for row in rows:
         group = "held out" if row["is_held_out"] else "exported"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from journeymart.cli.places import directory
+from journeymart.cli.common import Json, directory, write_json
 
 app = typer.Typer(name="dashboards", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.callback()
@@ -39,12 +36,12 @@ def apply(
 
     Example: `journeymart dashboards apply`
     """
-    from journeymart.settings import Settings  # noqa: PLC0415 - keeps --help quick
-    from journeymart.superset.apply import apply as apply_assets  # noqa: PLC0415
+    from journeymart.settings import Settings
+    from journeymart.superset.apply import apply as apply_assets
 
     applied = apply_assets(Settings.load(), definitions=definitions, is_editable=editable)
     if as_json:
-        typer.echo(json.dumps(applied.to_json(), ensure_ascii=False))
+        write_json(applied)
         return
     typer.echo("imported: " + ", ".join(f"{number} {kind}" for kind, number in applied.imported.items()))
     for kind, titles in applied.removed.items():
@@ -60,12 +57,12 @@ def pull(as_json: Json = False) -> None:
 
     Example: `journeymart dashboards pull`
     """
-    from journeymart.settings import Settings  # noqa: PLC0415
-    from journeymart.superset.pull import pull as pull_assets  # noqa: PLC0415
+    from journeymart.settings import Settings
+    from journeymart.superset.pull import pull as pull_assets
 
     pulled = pull_assets(Settings.load())
     if as_json:
-        typer.echo(json.dumps(pulled.to_json(), ensure_ascii=False))
+        write_json(pulled)
         return
     for name in pulled.changed:
         typer.echo(f"changed: {name}")

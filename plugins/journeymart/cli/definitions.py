@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from journeymart.cli.groups import with_example
-from journeymart.cli.places import directory
+from journeymart.cli.common import Json, directory, with_example, write_json
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -25,7 +22,6 @@ Directory = Annotated[
     typer.Argument(help="Directory of definitions.  [default: the shipped ones]", exists=True, file_okay=False),
 ]
 Definitions = Annotated[Path | None, directory("The same directory, as the other commands take it.")]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 
 
 @group.command("check")
@@ -34,11 +30,11 @@ def check(directory: Directory = None, definitions: Definitions = None, as_json:
 
     Example: `journeymart definitions check my-definitions`
     """
-    from journeymart.definitions.check import check as check_all  # noqa: PLC0415 - keeps --help quick
+    from journeymart.definitions.check import check as check_all
 
     report = check_all(_one_of(directory, definitions))
     if as_json:
-        print(json.dumps(asdict(report), ensure_ascii=False))
+        write_json(report)
     else:
         for message in report.errors:
             print(message)
@@ -57,11 +53,11 @@ def apply(directory: Directory = None, definitions: Definitions = None, as_json:
 
     Example: `journeymart definitions apply my-definitions`
     """
-    from journeymart import pipeline  # noqa: PLC0415
+    from journeymart import pipeline
 
     result = pipeline.apply(Settings.load(), _one_of(directory, definitions))
     if as_json:
-        print(json.dumps(asdict(result), ensure_ascii=False, default=str))
+        write_json(result)
         return
     for change in result.changes:
         print(f"{change.what:8} {change.kind} {change.definition_id}, version {change.version}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from typing import Annotated
 
 import typer
 
-from journeymart.cli.places import Definitions, Landing
+from journeymart.cli.common import Definitions, Json, Landing, write_json
 
 app = typer.Typer()
 
@@ -23,7 +21,7 @@ def erase(
     reason: Annotated[str, typer.Option(help="Why; it is kept, so name nobody.")],
     landing: Landing = None,
     definitions: Definitions = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Erase a customer: lines leave the archive now, raw, quarantine and the mart with the next run.
 
@@ -31,16 +29,15 @@ def erase(
 
     Example: `journeymart erase --customer - --reason "request 2026-118" < number.txt`
     """
-    from journeymart.erasure import erase as erase_customer  # noqa: PLC0415 - heavy imports stay out of --help
-    from journeymart.settings import Settings  # noqa: PLC0415
+    from journeymart.erasure import erase as erase_customer
+    from journeymart.settings import Settings
 
     settings = Settings.load()
     zone = landing or settings.landing
     number = sys.stdin.readline().strip() if customer == "-" else customer
     erasure = erase_customer(settings, number, reason, zone, definitions=definitions)
     if as_json:
-        json.dump(dataclasses.asdict(erasure), sys.stdout, ensure_ascii=False)
-        print()
+        write_json(erasure)
         return
     typer.echo(
         f"Erasure {erasure.erasure_id}: {erasure.lines:,} lines go with the next run,"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from journeymart.cli.groups import with_example
+from journeymart.cli.common import Json, with_example, write_json
 from journeymart.identity import link, unlink
 from journeymart.settings import Settings
 
@@ -18,7 +17,6 @@ identity = typer.Typer(
 )
 app.add_typer(identity, name="identity")
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 Visitor = Annotated[str, typer.Option(help="The visitor_id of the device.")]
 
 
@@ -46,6 +44,6 @@ def link_(visitor: Visitor, as_json: Json = False) -> None:
 
 def _show(visitor: str, decision: str, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"visitor_id": visitor, "decision": decision}, ensure_ascii=False))
+        write_json({"visitor_id": visitor, "decision": decision})
     else:
         typer.echo(f"{visitor}: {decision}; the next run publishes it")

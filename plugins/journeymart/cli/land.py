@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -12,14 +10,12 @@ from uuid import uuid4
 
 import typer
 
-from journeymart.cli.numbers import number
-from journeymart.cli.places import Definitions, Landing
+from journeymart.cli.common import Definitions, Json, Landing, number, write_json
 from journeymart.cli.sources import OnlySource
 
 app = typer.Typer()
 
 AGAIN = typer.Option(help="Then read the files again, from the archive, that were landed under another tracking plan.")
-AS_JSON = typer.Option("--json", help="Write the result as JSON to standard output.")
 
 
 @app.command()
@@ -28,7 +24,7 @@ def land(
     source: OnlySource = None,
     definitions: Definitions = None,
     again: Annotated[bool, AGAIN] = False,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: Json = False,
 ) -> None:
     """Load every complete file of the landing zone that is not in the ledger yet.
 
@@ -36,13 +32,13 @@ def land(
 
     Example: `journeymart land --landing /data/landing --source clickstream`
     """
-    from rich.console import Console  # noqa: PLC0415 - heavy imports stay out of --help
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from journeymart.landing import FileResult  # noqa: PLC0415
-    from journeymart.landing import land as load  # noqa: PLC0415
-    from journeymart.landing.again import land_again as load_again  # noqa: PLC0415
-    from journeymart.settings import Settings  # noqa: PLC0415
+    from journeymart.landing import FileResult
+    from journeymart.landing import land as load
+    from journeymart.landing.again import land_again as load_again
+    from journeymart.settings import Settings
 
     settings = Settings.load()
     run_id = f"land-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
@@ -71,8 +67,7 @@ def land(
                 results.append(result)
                 bar.update(task, description=result.path, total=None)
     if as_json:
-        json.dump({"run_id": run_id, "files": [dataclasses.asdict(result) for result in results]}, sys.stdout)
-        print()
+        write_json({"run_id": run_id, "files": results})
     for result in results:
         if result.error:
             print(result.error, file=sys.stderr)
@@ -96,15 +91,15 @@ COLUMNS = (
 def files(
     source: OnlySource = None,
     limit: Annotated[int, number("How many files, the latest first.")] = 50,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: Json = False,
 ) -> None:
     """Show the file ledger, the latest file first.
 
     Example: `journeymart files --source transactions --limit 10`
     """
-    from psycopg import sql  # noqa: PLC0415 - heavy imports stay out of --help
+    from psycopg import sql
 
-    from journeymart.db import connect  # noqa: PLC0415
+    from journeymart.db import connect
 
     query = sql.SQL(
         "select {} from raw.file where %(source)s::text is null or source = %(source)s"
@@ -113,15 +108,14 @@ def files(
     with connect("jm_auditor", autocommit=True) as warehouse:
         rows = warehouse.execute(query, {"source": source, "limit": limit}).fetchall()
     if as_json:
-        json.dump([dict(zip(COLUMNS, row, strict=True)) for row in rows], sys.stdout, default=str)
-        print()
+        write_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
         return
     _print_table(rows)
 
 
 def _print_table(rows: list[tuple[Any, ...]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - heavy imports stay out of --help
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table(box=None)
     for column in COLUMNS:

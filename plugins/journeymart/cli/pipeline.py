@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from journeymart.cli.places import Definitions, Landing
+from journeymart.cli.common import Definitions, Json, Landing, day, write_json
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -21,7 +20,6 @@ app = typer.Typer()
 _BATCHES = 4
 
 Full = Annotated[bool, typer.Option("--full", help="Compute everything anew from raw.")]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout, progress on stderr.")]
 
 
 @app.command()
@@ -30,12 +28,12 @@ def run(landing: Landing = None, definitions: Definitions = None, full: Full = F
 
     Example: `journeymart run --landing /data/landing`
     """
-    from journeymart import pipeline  # noqa: PLC0415 - keeps --help quick
+    from journeymart import pipeline
 
     settings = Settings.load()
     result = pipeline.run(settings, landing or settings.landing, definitions=definitions, full=full)
     if as_json:
-        print(json.dumps(asdict(result), default=str, ensure_ascii=False))
+        write_json(result)
         return
     for pulled in result.pulls:
         print(pulled.error or f"pulled   {pulled.rows:>10,} rows  {pulled.name}")
@@ -54,8 +52,8 @@ def run(landing: Landing = None, definitions: Definitions = None, full: Full = F
 
 @app.command()
 def reprocess(
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First date.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last date.")],
+    first: Annotated[date, day("First date.", "--from")],
+    last: Annotated[date, day("Last date.", "--to")],
     definitions: Definitions = None,
     as_json: Json = False,
 ) -> None:
@@ -63,34 +61,25 @@ def reprocess(
 
     Example: `journeymart reprocess --from 2026-06-01 --to 2026-06-30`
     """
-    from journeymart import pipeline  # noqa: PLC0415
+    from journeymart import pipeline
 
     if first > last:
         raise typer.BadParameter("is later than --to", param_hint="--from")
-    result = pipeline.reprocess(Settings.load(), first.date(), last.date(), definitions=definitions)
+    result = pipeline.reprocess(Settings.load(), first, last, definitions=definitions)
     if as_json:
-        print(json.dumps(asdict(result), default=str, ensure_ascii=False))
+        write_json(result)
         return
-    for day in result.dates:
-        change = "changed" if day.is_changed else "as before"
+    for rebuilt in result.dates:
+        change = "changed" if rebuilt.is_changed else "as before"
         print(
-            f"{day.session_date}  {day.sessions:>10,} sessions {day.events:>12,} events"
-            f" {day.transactions:>9,} transactions  {change}"
+            f"{rebuilt.session_date}  {rebuilt.sessions:>10,} sessions {rebuilt.events:>12,} events"
+            f" {rebuilt.transactions:>9,} transactions  {change}"
         )
     print(f"Published run {result.publication.run_id}.")
 
 
-class Step(StrEnum):
-    """The steps of a run, in order."""
-
-    PULL = "pull"
-    DISCOVER = "discover"
-    LAND = "land"
-    BUILD = "build"
-    VALIDATE = "validate"
-    PUBLISH = "publish"
-    DELIVER = "deliver"
-    AUDIENCE = "audience"  # of no run: what `journeymart audience request` does
+# The steps of a run in order, and what `journeymart audience request` does.
+Step = Literal["pull", "discover", "land", "build", "validate", "publish", "deliver", "audience"]
 
 
 @app.command()
@@ -115,22 +104,22 @@ def step(
         raise typer.BadParameter(f"standard input is no JSON: {error}") from None
     settings = Settings.load()
     landing = landing or settings.landing
-    print(json.dumps(_STEPS[name](settings, run_id, landing, definitions, given), default=str, ensure_ascii=False))
+    write_json(_STEPS[name](settings, run_id, landing, definitions, given))
 
 
-def _pull(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> dict[str, Any]:
-    from journeymart.landing.pull import PullError, pull  # noqa: PLC0415
+def _pull(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> Any:
+    from journeymart.landing.pull import PullError, pull
 
     results = pull(landing, definitions=definitions, settings=settings)
     failed = [result.error for result in results if result.error]
     if failed:
         raise PullError("; ".join(failed))
-    return {"pulls": [asdict(result) for result in results]}
+    return {"pulls": results}
 
 
-def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> dict[str, Any]:
-    from journeymart import pipeline  # noqa: PLC0415
-    from journeymart.landing import discover  # noqa: PLC0415
+def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> Any:
+    from journeymart import pipeline
+    from journeymart.landing import discover
 
     found = [file.path for file in discover(landing, definitions, settings=settings)]
     batches = [found[start::_BATCHES] for start in range(min(_BATCHES, len(found)))]
@@ -139,52 +128,52 @@ def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | 
     return {"files": len(found), "batches": batches}
 
 
-def _land(settings: Settings, run: str, landing: Path, definitions: Path | None, paths: Any) -> dict[str, Any]:
-    from journeymart.landing import land  # noqa: PLC0415
+def _land(settings: Settings, run: str, landing: Path, definitions: Path | None, paths: Any) -> Any:
+    from journeymart.landing import land
 
     only = None if paths is None else set(paths)
     results = land(landing, run, paths=only, definitions=definitions, settings=settings)
-    return {"files": [asdict(result) for result in results]}
+    return {"files": results}
 
 
-def _build(settings: Settings, run: str, _landing: Path, definitions: Path | None, _paths: Any) -> dict[str, Any]:
-    from journeymart import pipeline  # noqa: PLC0415
+def _build(settings: Settings, run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
+    from journeymart import pipeline
 
-    return asdict(pipeline.build(settings, run, definitions=definitions))
+    return pipeline.build(settings, run, definitions=definitions)
 
 
-def _validate(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> dict[str, Any]:
-    from journeymart import pipeline  # noqa: PLC0415
+def _validate(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:
+    from journeymart import pipeline
 
     result = pipeline.validate(settings, run)
     return {"passed": len(result.passed), "failed": [check.check_id for check in result.failed]}
 
 
-def _publish(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> dict[str, Any]:
-    from journeymart.publish import publish  # noqa: PLC0415
+def _publish(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:
+    from journeymart.publish import publish
 
-    return asdict(publish(settings, run))
+    return publish(settings, run)
 
 
-def _deliver(settings: Settings, _run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> dict[str, Any]:
-    from journeymart import pipeline  # noqa: PLC0415
+def _deliver(settings: Settings, _run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:
+    from journeymart import pipeline
 
     return {"dashboards_refreshed": pipeline.deliver(settings)}
 
 
-def _audience(settings: Settings, _run: str, _landing: Path, definitions: Path | None, content: Any) -> dict[str, Any]:
-    from journeymart import audiences  # noqa: PLC0415
+def _audience(settings: Settings, _run: str, _landing: Path, definitions: Path | None, content: Any) -> Any:
+    from journeymart import audiences
 
-    return asdict(audiences.request(settings, content, definitions))
+    return audiences.request(settings, content, definitions)
 
 
-_STEPS = {
-    Step.PULL: _pull,
-    Step.DISCOVER: _discover,
-    Step.LAND: _land,
-    Step.BUILD: _build,
-    Step.VALIDATE: _validate,
-    Step.PUBLISH: _publish,
-    Step.DELIVER: _deliver,
-    Step.AUDIENCE: _audience,
+_STEPS: dict[Step, Callable[..., Any]] = {
+    "pull": _pull,
+    "discover": _discover,
+    "land": _land,
+    "build": _build,
+    "validate": _validate,
+    "publish": _publish,
+    "deliver": _deliver,
+    "audience": _audience,
 }

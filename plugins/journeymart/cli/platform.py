@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from journeymart.cli.numbers import number
+from journeymart.cli.common import Json, number, write_json
 from journeymart.platform import local
 from journeymart.platform.postgres import Postgres
 from journeymart.settings import WAREHOUSE_ROLES, Settings
 
 app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout, progress on stderr.")]
-
-
-class Part(StrEnum):
-    """What `up --only` can be limited to."""
-
-    POSTGRES = "postgres"
-
 
 @app.command()
 def up(
-    only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None,
+    only: Annotated[Literal["postgres"] | None, typer.Option(help="Start this part alone.")] = None,
     port_base: Annotated[
         int | None,
         number(
@@ -43,10 +33,10 @@ def up(
 
     Example: `journeymart up --port-base 54320`
     """
-    settings = local.up(_report, port_base=port_base, only_postgres=only is Part.POSTGRES)
+    settings = local.up(_report, port_base=port_base, only_postgres=only == "postgres")
     services = local.status(settings)
     _print_status(services, as_json)
-    if as_json or only is Part.POSTGRES:
+    if as_json or only == "postgres":
         return
     if sys.stdout.isatty():
         for name in ("airflow", "superset"):
@@ -97,7 +87,7 @@ def _report(line: str) -> None:
 
 def _print_status(services: dict[str, dict[str, str | bool]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(services))
+        write_json(services)
         return
     for name, service in services.items():
         print(f"{name:10} {'healthy' if service['healthy'] else 'down':8} {service['url']}")

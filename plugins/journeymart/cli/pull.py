@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from journeymart.cli.places import Definitions, new_directory
+from journeymart.cli.common import Definitions, Json, new_directory, write_json
 
 app = typer.Typer()
 
 ONLY = typer.Option("--only", help="Only this pull of databases.yml.")
-AS_JSON = typer.Option("--json", help="Write the result as JSON to standard output.")
 
 
 @app.command()
@@ -23,7 +20,7 @@ def pull(
     landing: Annotated[Path | None, new_directory("Landing zone.  [default: $JOURNEYMART_HOME/landing]")] = None,
     only: Annotated[str | None, ONLY] = None,
     definitions: Definitions = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: Json = False,
 ) -> None:
     """Pull new rows of other databases into the landing zone, as definitions/databases.yml says.
 
@@ -31,13 +28,13 @@ def pull(
 
     Example: `AIRFLOW_CONN_CORE_BANKING=postgresql://reader@core/ledger journeymart pull --only core_transactions`
     """
-    from journeymart.landing.pull import pull as bring  # noqa: PLC0415 - heavy imports stay out of --help
-    from journeymart.settings import Settings  # noqa: PLC0415
+    from journeymart.landing.pull import pull as bring
+    from journeymart.settings import Settings
 
     settings = Settings.load()
     results = bring(landing or settings.landing, only=only, definitions=definitions, settings=settings)
     if as_json:
-        print(json.dumps({"pulls": [dataclasses.asdict(result) for result in results]}, ensure_ascii=False))
+        write_json({"pulls": results})
     for result in results:
         if result.error:
             print(result.error, file=sys.stderr)

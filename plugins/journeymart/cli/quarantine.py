@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,9 +9,7 @@ from uuid import uuid4
 
 import typer
 
-from journeymart.cli.groups import with_example
-from journeymart.cli.numbers import number
-from journeymart.cli.places import Definitions, Landing
+from journeymart.cli.common import Definitions, Json, Landing, number, with_example, write_json
 from journeymart.cli.sources import OnlySource
 
 app = typer.Typer()
@@ -25,7 +21,6 @@ app.add_typer(quarantine, name="quarantine")
 
 File = Annotated[str | None, typer.Option("--file", help="Only this file: its number or its path.")]
 Reason = Annotated[str | None, typer.Option(help="Only lines whose field or reason contains this text.")]
-Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")]
 
 
 @quarantine.command("list")
@@ -41,12 +36,11 @@ def list_(
 
     Example: `journeymart quarantine list --source transactions --reason amount`
     """
-    from journeymart.landing.quarantine import Filter, quarantined  # noqa: PLC0415 - heavy imports stay out of --help
+    from journeymart.landing.quarantine import Filter, quarantined
 
     lines = quarantined(Filter(file, source, reason), limit=limit, unmasked=unmasked)
     if as_json:
-        json.dump([dataclasses.asdict(line) for line in lines], sys.stdout, ensure_ascii=False)
-        print()
+        write_json(lines)
         return
     for line in lines:
         print(f"{line.path}:{line.line_no} [{line.file_id}] {line.field or '-'}: {line.reason}")
@@ -71,9 +65,9 @@ def replay(
 
     Example: `journeymart quarantine replay --source transactions --reason currency`
     """
-    from journeymart.landing.quarantine import Filter  # noqa: PLC0415 - heavy imports stay out of --help
-    from journeymart.landing.quarantine import replay as again  # noqa: PLC0415
-    from journeymart.settings import Settings  # noqa: PLC0415
+    from journeymart.landing.quarantine import Filter
+    from journeymart.landing.quarantine import replay as again
+    from journeymart.settings import Settings
 
     settings = Settings.load()
     chosen = Filter(file, source, reason)
@@ -89,8 +83,7 @@ def replay(
         if result.error:
             print(result.error, file=sys.stderr)
     if as_json:
-        json.dump([dataclasses.asdict(result) for result in results], sys.stdout)
-        print()
+        write_json(results)
     elif not results:
         print("Nothing in quarantine.")
     if any(result.error for result in results):

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import sys
-from enum import StrEnum
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from journeymart.cli.places import new_directory
+from journeymart.cli.common import Json, day, new_directory, write_json
 
 app = typer.Typer()
-
-
-class SampleFormat(StrEnum):
-    """Format of the clickstream files."""
-
-    MIXED = "mixed"
-    NDJSON = "ndjson"
-    CSV = "csv"
-    PARQUET = "parquet"
 
 
 @app.command("sample")
@@ -35,18 +24,17 @@ def command(  # noqa: PLR0913, PLR0917 - the options of the command
         int | None,
         typer.Option(help="About so many clickstream lines: chooses the customers, and 300 screens.", min=1),
     ] = None,
-    start: Annotated[
-        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day.  [default: 2026-06-01]")
-    ] = None,
+    start: Annotated[date | None, day("First day.  [default: 2026-06-01]")] = None,
     file_format: Annotated[
-        SampleFormat, typer.Option("--format", help="Of the clickstream; mixed has some of each.")
-    ] = SampleFormat.MIXED,
+        Literal["mixed", "ndjson", "csv", "parquet"],
+        typer.Option("--format", help="Of the clickstream; mixed has some of each."),
+    ] = "mixed",
     nodes: Annotated[int | None, typer.Option(help="Different screens, when more than the catalogue's.", min=1)] = None,
     from_day: Annotated[int, typer.Option(help="Write only the folders from this day (1…) on.", min=1)] = 1,
     file_events: Annotated[
         int | None, typer.Option(help="Cut the clickstream into files of so many lines: micro-batches.", min=1)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print counts and parameters as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a synthetic bank's landing files, and truth.json with what is planted in them.
 
@@ -54,10 +42,10 @@ def command(  # noqa: PLR0913, PLR0917 - the options of the command
 
     One more day and a micro-batch of the same bank: `--days 31 --from-day 31`, and `--file-events 10000`.
     """
-    from rich.console import Console  # noqa: PLC0415 - keeps --help quick
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
-    from journeymart.sample.generate import (  # noqa: PLC0415
+    from journeymart.sample.generate import (
         BENCHMARK_NODES,
         DEFAULT_START,
         TRUTH,
@@ -72,8 +60,8 @@ def command(  # noqa: PLR0913, PLR0917 - the options of the command
             customers=customers if events is None else customers_for(events, days),
             days=days,
             seed=seed,
-            start=start.date() if start else DEFAULT_START,
-            file_format=file_format.value,
+            start=start or DEFAULT_START,
+            file_format=file_format,
             nodes=nodes or (BENCHMARK_NODES if events else None),
             from_day=from_day,
             file_events=file_events,
@@ -95,7 +83,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of the command
         "transactions": truth["transactions"]["accepted"],
     }
     if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
+        write_json(result)
         return
     totals = truth["clickstream"]["totals"]
     typer.echo(

@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from journeymart.cli.places import Definitions
+from journeymart.cli.common import Definitions, Json
 
 if TYPE_CHECKING:
     from journeymart.definitions.sources import Field, Source
 
 app = typer.Typer()
 
-AS_JSON = typer.Option("--json", help="Write the plan as JSON instead of Markdown.")
-
 
 def known_source(name: str | None) -> str | None:
     """The name of a source, as it is. Raises typer.BadParameter if there is none: no installation adds sources."""
     if name is None:
         return None
-    from journeymart.definitions.loader import SHIPPED, suggestion  # noqa: PLC0415 - keeps --help quick
-    from journeymart.definitions.sources import load_sources  # noqa: PLC0415
+    from journeymart.definitions.loader import SHIPPED, suggestion
+    from journeymart.definitions.sources import load_sources
 
     plan = load_sources(SHIPPED).sources
     if name not in plan:
@@ -41,13 +39,13 @@ def sources(
         str | None, typer.Argument(help="Only this source, for example clickstream.", callback=known_source)
     ] = None,
     definitions: Definitions = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the tracking plan: what may land, which field means what, and where it comes from in a file.
 
     Example: `journeymart sources clickstream > clickstream.md`
     """
-    from journeymart.definitions.sources import Sources, load_sources  # noqa: PLC0415 - keeps --help quick
+    from journeymart.definitions.sources import Sources, load_sources
 
     given = load_sources(definitions)
     plan = given.sources

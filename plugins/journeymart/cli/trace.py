@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from journeymart.cli.groups import with_example
-from journeymart.cli.numbers import INTEGER, LINES
-from journeymart.cli.places import directory
+from journeymart.cli.common import INTEGER, LINES, Json, directory, read_day, with_example, write_json
 from journeymart.cli.sources import known_source
 
 if TYPE_CHECKING:
@@ -28,7 +23,6 @@ app.add_typer(trace, name="trace")
 
 Landing = Annotated[Path | None, directory("Landing zone, for files landed before there was an archive.")]
 Unmasked = Annotated[bool, typer.Option("--unmasked", help="Show the values of a line; this is recorded.")]
-Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to standard output.")]
 
 
 @trace.command()
@@ -92,27 +86,26 @@ def funnel(
 @trace.command()
 def status(
     source: Annotated[str, typer.Argument(help="For example clickstream.", callback=known_source)],
-    landed: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="The landed_date of the row.")],
+    landed: Annotated[date, typer.Argument(parser=read_day, metavar="DATE", help="The landed_date of the row.")],
     as_json: Json = False,
 ) -> None:
     """The files behind a row of mart.data_status; their numbers add up to it.
 
     Example: `journeymart trace status clickstream 2026-03-10`
     """
-    _show(lambda tracer: tracer.status(source, landed.date()), None, False, as_json)
+    _show(lambda tracer: tracer.status(source, landed), None, False, as_json)
 
 
 def _show(
     find: Callable[[Tracer], list[Line] | list[File]], landing: Path | None, unmasked: bool, as_json: bool
 ) -> None:
-    from journeymart.landing.trace import Line, Tracer  # noqa: PLC0415 - heavy imports stay out of --help
-    from journeymart.settings import Settings  # noqa: PLC0415
+    from journeymart.landing.trace import Line, Tracer
+    from journeymart.settings import Settings
 
     with Tracer(Settings.load(), landing=landing, unmasked=unmasked) as tracer:
         found = find(tracer)
     if as_json:
-        json.dump([dataclasses.asdict(item) for item in found], sys.stdout, ensure_ascii=False)
-        print()
+        write_json(found)
         return
     for item in found:
         if isinstance(item, Line):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
 import typer
 
+from journeymart.cli.common import Json, write_json
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -16,17 +16,17 @@ app = typer.Typer()
 @app.command()
 def trigger(
     seconds: Annotated[float, typer.Option(help="How long to wait for the run to end.", min=1)] = 1800,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Start the DAG customer_journey now, and wait until it has ended.
 
     Example: `journeymart trigger`
     """
-    from journeymart.platform.dag import DagRunFailedError, run_dag  # noqa: PLC0415 - keeps --help quick
+    from journeymart.platform.dag import DagRunFailedError, run_dag
 
     settings = Settings.load()
     result = run_dag(settings, "customer_journey", seconds=seconds, report=lambda line: print(line, file=sys.stderr))
     if as_json:
-        print(json.dumps(result, ensure_ascii=False))
+        write_json(result)
     if result["state"] != "success":
         raise DagRunFailedError(f"the run ended as {result['state']}: see {result['url']}")

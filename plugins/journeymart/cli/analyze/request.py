@@ -1,0 +1,163 @@
+"""What all analyses share: filters, definitions, how a result is shown, and how it is saved as a segment."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from journeymart.analysis import AnalysisError, Result, Scope
+from journeymart.cli.common import Json, day, directory, write_json
+from journeymart.settings import Settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What every analysis gets: where the warehouse is, the shared filters, and a directory of definitions if named."""
+
+    settings: Settings
+    scope: Scope
+    definitions: Path | None
+
+
+def _shared(
+    from_date: Annotated[date | None, day("First date.", "--from")] = None,
+    to_date: Annotated[date | None, day("Last date, included.", "--to")] = None,
+    segment: Annotated[str | None, typer.Option(help="Only members of this segment.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Only sessions of this channel, for example app.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only sessions of this domain.")] = None,
+    device_type: Annotated[str | None, typer.Option(help="Only sessions on such a device, for example mobile.")] = None,
+    definitions: Annotated[Path | None, directory("Read definitions from here, where one is needed.")] = None,
+) -> Request:
+    """The options that all analyses share."""
+    if from_date and to_date and from_date > to_date:
+        raise typer.BadParameter("--from lies after --to")
+    scope = Scope(from_date, to_date, channel, domain, segment, device_type)
+    return Request(Settings.load(), scope, definitions)
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The segment that the customers behind a number become, and where it is written."""
+
+    file: Path | None
+    segment_id: str
+    label: str
+    owner: str
+
+
+def _saving(
+    save: Annotated[Path | None, typer.Option(help="Add the customers to this segments.yml, as a segment.")] = None,
+    save_as: Annotated[str | None, typer.Option(help="With --save: identifier of the segment, SG-….")] = None,
+    label: Annotated[str | None, typer.Option(help="What people read.  [default: the identifier]")] = None,
+    owner: Annotated[str, typer.Option(help="Which department it belongs to.")] = "analysis",
+) -> Saving | None:
+    """The options of analyses whose numbers can be saved."""
+    if (save is None) != (save_as is None):
+        raise typer.BadParameter("--save and --save-as go together")
+    return Saving(save, save_as, label or save_as, owner) if save and save_as else None
+
+
+def analysis(command: Callable[..., Result]) -> Callable[..., None]:
+    """Make a command of an analysis: its first parameter, the request, is read from the shared options, and `saving`,
+    if it has one, from those of saving; what it returns is printed, as a table or with `--json` as a list of objects.
+    """
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    can_save = any(item.name == "saving" for item in own)
+    own = [item for item in own if item.name != "saving"]
+    saved = inspect.signature(_saving, eval_str=True).parameters if can_save else {}
+    shared = inspect.signature(_shared, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def run(*, as_json: bool, **options: Any) -> None:
+        request = _shared(**{name: options.pop(name) for name in shared})
+        if can_save:
+            options["saving"] = _saving(**{name: options.pop(name) for name in saved})
+        _show(command(request, **options), as_json=as_json)
+
+    as_json = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)
+    parameters = [
+        *(item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in (*own, *saved.values(), *shared.values())),
+        as_json,
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in parameters}
+    return run
+
+
+def _show(result: Result, *, as_json: bool) -> None:
+    if as_json:
+        write_json(result.records())
+        return
+    cells = [result.columns, *([_cell(value) for value in row] for row in result.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def require(what: str, identifier: str | None) -> str:
+    """The identifier of what is analysed. Raises typer.BadParameter if neither it nor a file of such was named."""
+    if identifier is None:
+        raise typer.BadParameter(f"name a {what} with --id, or a file with --definition")
+    return identifier
+
+
+def without(name: str, scope: Scope, *filters: str) -> dict[str, Any]:
+    """The filters as arguments, without those that the analysis `name` does not have; refused when given."""
+    arguments = scope.arguments()
+    for filter_name in filters:
+        if arguments.pop(filter_name) is not None:
+            option = filter_name.removesuffix("_date").replace("_", "-")
+            raise typer.BadParameter(f"{name} has no filter --{option}")
+    return arguments
+
+
+def listed(option: str, text: str | None) -> list[str] | None:
+    """What stands between commas. Raises typer.BadParameter for nothing between two of them."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise typer.BadParameter(f"{option} takes codes separated by commas, not {text!r}")
+    return parts
+
+
+def session_limits(scope: Scope) -> dict[str, Any]:
+    """The filters of sessions as a segment has them."""
+    return {name: value for name, value in scope.arguments().items() if name != "segment"}
+
+
+def segment_of(request: Request, clauses: list[dict[str, Any]], saving: Saving) -> Result:
+    """How many customers a segment has that asks for all this; it is saved."""
+    from journeymart.analysis import adhoc
+    from journeymart.definitions import DefinitionError, segments
+
+    if saving.file is not None and request.scope.segment is not None:
+        raise AnalysisError(
+            f"--segment cannot be saved: add what {request.scope.segment} asks for to the new segment's all_of yourself"
+        )
+    if saving.file is not None and not saving.file.parent.is_dir():
+        raise AnalysisError(f"--save: {saving.file.parent} is no directory")
+    try:
+        definition = segments.parse({
+            "id": saving.segment_id, "label": {"ko": saving.label, "en": saving.label}, "owner": saving.owner,
+            "all_of": clauses,
+        })  # fmt: skip
+    except DefinitionError as error:
+        raise AnalysisError(str(error)) from error
+    found = adhoc.segment(request.settings, definition, Scope(segment=request.scope.segment))
+    if saving.file is not None:
+        segments.append(saving.file, definition)
+    return Result(["segment_id", "members"], [(saving.segment_id, len(found.rows))])
