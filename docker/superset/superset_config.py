@@ -14,6 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
+from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
+from superset.exceptions import SupersetSecurityException
+from superset.security import SupersetSecurityManager
 
 gc.set_threshold(50_000, 20, 50)  # as journeymart's own processes: most objects are there to stay
 yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc,assignment] # the same in C; Superset imports YAML with it
@@ -154,6 +157,43 @@ def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
     arguments["options"] = f"{arguments.get('options', '')} {option}".strip()
     return uri, params
 
+
+# --- questions ------------------------------------------------------------------------------------------
+class SecurityManager(SupersetSecurityManager):
+    """Superset's, for which charts ask what their datasets offer: SQL of one's own is for administrators.
+
+    It would run as the account of the dashboards, which believes Superset whose rows may be read and who is looking.
+    """
+
+    def raise_for_access(self, *targets: Any, query_context: Any = None, **others: Any) -> None:
+        """As Superset's; SQL of one's own raises SupersetSecurityException, too."""
+        super().raise_for_access(*targets, query_context=query_context, **others)
+        if query_context and not self.is_admin() and _brings_sql(query_context):
+            message = "Only administrators may ask with SQL of their own."
+            error = SupersetError(message, SupersetErrorType.DATASOURCE_SECURITY_ACCESS_ERROR, ErrorLevel.WARNING)
+            raise SupersetSecurityException(error)
+
+
+def _brings_sql(query_context: Any) -> bool:
+    columns = {column.column_name for column in query_context.datasource.columns}
+
+    def is_sql(value: Any) -> bool:
+        if isinstance(value, dict):
+            # Of an axis the browser says its column in this way, too.
+            own = "sqlExpression" in value and value["sqlExpression"] not in {None, *columns}
+            return own or is_sql(list(value.values()))
+        return isinstance(value, list | tuple) and any(map(is_sql, value))
+
+    return any(
+        query.extras.get("where")
+        or query.extras.get("having")
+        or is_sql([query.columns, query.metrics, query.filter, query.orderby])
+        or is_sql([query.series_columns, query.series_limit_metric])
+        for query in query_context.queries
+    )
+
+
+CUSTOM_SECURITY_MANAGER = SecurityManager
 
 # --- appearance -----------------------------------------------------------------------------------------
 # Light enough for the dark labels that funnels write on their bars.

@@ -563,6 +563,32 @@ def test_a_forged_name_or_purpose_stays_a_text(people, ask, customer):
         assert [v for v in response.json()["result"][0]["data"][0].values() if v] == []
 
 
+def test_nobody_asks_with_sql_of_their_own(platform, people, ask, customer):
+    """It would run as the account of the dashboards: rows of other departments, and looks in the name of others."""
+    before = log_of(platform, customer)
+    others = own_sql("set_config('journeymart.departments', '*', false)")
+    look = own_sql(f"mart.customer_profile('somebody else', '{customer}', 'x')::text")
+    for role, dashboard, dataset, sql_ in (
+        ("journeymart_analyst@fx-sales", "funnels", "funnel", others),
+        ("journeymart_customer_service", "customer_view", "customer_profile", look),
+    ):
+        for what in (
+            {"columns": [sql_]},
+            {"columns": [{**sql_, "columnType": "BASE_AXIS", "timeGrain": "P1D"}]},
+            {"metrics": [sql_]},
+            {"filters": [{"col": sql_, "op": "==", "val": "*"}]},
+            {"orderby": [[sql_, True]]},
+            {"extras": {"where": f"{sql_['sqlExpression']} is not null"}},
+            {"extras": {"having": f"max({sql_['sqlExpression']}) is not null"}},
+        ):
+            assert ask(people[role], dashboard, dataset, **what).status_code == 403, (role, what)
+    assert log_of(platform, customer) == before
+
+
+def own_sql(expression: str) -> dict[str, str]:
+    return {"expressionType": "SQL", "label": "x", "sqlExpression": expression}
+
+
 def test_there_is_no_way_around(people, ask, dataset_ids, admin):
     """What a curious person of a role may try besides opening dashboards."""
     client = people["journeymart_executive"]
