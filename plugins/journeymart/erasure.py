@@ -7,9 +7,7 @@ the last of them the customer's number. Killed at any moment, the request made a
 
 from __future__ import annotations
 
-import getpass
 import hmac
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.protection import SECRET, Protection
 from journeymart.landing.readers import FileRejectedError
+from journeymart.person import person
 from journeymart.settings import Settings
 
 BUILD_LOCK = "select pg_try_advisory_lock(hashtext('journeymart.build'))"
@@ -135,19 +134,12 @@ def _record(warehouse: psycopg.Connection, customer_hash: str, names: list[str],
         returning e.erasure_id
         """,
         {
-            "names": names, "hash": customer_hash, "reason": reason, "user": _user(), "number": _token(names),
+            "names": names, "hash": customer_hash, "reason": reason, "user": person(), "number": _token(names),
         },
     ).fetchone()  # fmt: skip
     if row is None:
         raise ErasureError("nothing of this customer has landed")
     return int(row[0])
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container runs under a number
-        return str(os.getuid())
 
 
 def _name_lines(warehouse: psycopg.Connection, erasure_id: int, names: list[str]) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.postgres
 HOVER = "sources: {clickstream: {fields: {action_type: {values: {hover: click}}}}}"
 
 
-def test_the_list_shows_shape_and_reason_but_no_value(zone: Zone):
+def test_the_list_shows_shape_and_reason_but_no_value(zone: Zone, monkeypatch: pytest.MonkeyPatch):
     zone.put(
         "clickstream/a.ndjson",
         [event(1, action_type="hover", click_text="홍길동 010-1234-5678"), event(2, event_time="soon")],
@@ -42,9 +42,12 @@ def test_the_list_shows_shape_and_reason_but_no_value(zone: Zone):
         (Filter(reason="nothing like it"), 0),
     ):
         assert len(quarantined(chosen, settings=zone.settings)) == lines
+    monkeypatch.setenv("JOURNEYMART_USER", "noh")
     [line] = quarantined(Filter(reason="hover"), unmasked=True, settings=zone.settings)
     assert "홍길동" in (line.line or "")
-    assert zone.query("select user_name, object from ops.access_log") == [("jm_builder", "raw.quarantine")]
+    assert zone.query("select user_name, object, purpose from ops.access_log") == [
+        ("noh", "raw.quarantine", "quarantine list --reason hover")
+    ]
 
 
 def test_no_reason_shows_a_value_to_an_auditor(zone: Zone):

@@ -25,6 +25,7 @@ from journeymart.landing.encode import REFUSED, Tally, words
 from journeymart.landing.files import LandingFile
 from journeymart.landing.load import NO_ROOM, FileChangedError, Loader
 from journeymart.landing.readers import LINE_NO, Chunk, FileRejectedError
+from journeymart.person import person
 from journeymart.settings import Settings
 
 
@@ -55,6 +56,11 @@ class Filter:
     def parameters(self) -> dict[str, Any]:
         """Values for `condition`."""
         return {"file": self.file, "source": self.source, "reason": self.reason}
+
+    @property
+    def options(self) -> list[str]:
+        """As the command line takes it."""
+        return [f"--{name} {value}" for name, value in self.parameters.items() if value is not None]
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,8 @@ def quarantined(
     with connect(role, settings=settings) as warehouse:
         if unmasked:
             warehouse.execute(
-                "insert into ops.access_log (user_name, object, purpose) values (current_user, 'raw.quarantine', %s)",
-                (f"quarantine list {chosen}",),
+                "insert into ops.access_log (user_name, object, purpose) values (%s, 'raw.quarantine', %s)",
+                (person(), " ".join(["quarantine list", *chosen.options])),
             )
         rows = warehouse.execute(query, {**chosen.parameters, "limit": limit}).fetchall()
     return [QuarantinedLine(*row) for row in rows]
