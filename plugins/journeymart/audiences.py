@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.definitions.requests import target_of, with_audience
 from journeymart.errors import JourneymartError, NotPublishedError
+from journeymart.person import person
 from journeymart.settings import Settings
 
 
@@ -51,7 +50,7 @@ def request(settings: Settings, content: dict[str, Any], directory: Path | None 
     with connect("jm_builder", settings=settings) as connection:
         connection.execute(
             "insert into ops.access_log (user_name, object, purpose) values (%s, %s, %s)",
-            (os.environ.get("JOURNEYMART_USER") or getpass.getuser(), f"audience {content['id']}", content["purpose"]),
+            (person(), f"audience {content['id']}", content["purpose"]),
         )
     pipeline.apply(settings, directory)
     [export] = [item for item in exports(settings) if item.export_id == content["id"]]
@@ -59,8 +58,8 @@ def request(settings: Settings, content: dict[str, Any], directory: Path | None 
 
 
 def exports(settings: Settings) -> list[Export]:
-    """The latest export of each audience."""
-    with connect("jm_dashboard", settings=settings) as connection:
+    """The latest export of each audience; as jm_builder, whose password alone is where requests are worked on."""
+    with connect("jm_builder", settings=settings) as connection:
         try:
             return (
                 connection.cursor(row_factory=class_row(Export))

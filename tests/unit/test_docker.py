@@ -17,7 +17,7 @@ from journeymart.platform.airflow import Airflow
 from journeymart.platform.postgres import Postgres, _configuration
 from journeymart.platform.secrets import ensure_secrets
 from journeymart.platform.superset import Superset
-from journeymart.settings import Settings
+from journeymart.settings import WAREHOUSE_ROLES, Settings, password_variable
 
 REPO = Path(__file__).resolve().parents[2]
 DOCKER = REPO / "docker"
@@ -261,13 +261,21 @@ def test_service_is_restricted(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "network_mode", "pid", "cap_add"} & set(service)
     assert all(port.startswith("${JOURNEYMART_BIND:-127.0.0.1}:") for port in service.get("ports", []))
-    is_job = name.endswith("-init")
+    is_job = service["restart"] == "no"
     assert is_job or service["healthcheck"]["test"][0] == "CMD"
     for volume in service.get("volumes", []):
         is_of_the_host = volume.startswith((".", "$"))
         assert not is_of_the_host or volume.endswith(":ro"), volume
 
 
-def test_the_landing_zone_is_seen_by_the_scheduler_alone() -> None:
+def test_the_landing_zone_is_seen_by_the_scheduler_and_the_command_line_alone() -> None:
     mounts = {name: v for name, s in services().items() for v in s.get("volumes", []) if "landing" in v}
-    assert mounts == {"airflow-scheduler": "${JOURNEYMART_LANDING:?must be set}:/var/lib/journeymart/landing:ro"}
+    landing = "${JOURNEYMART_LANDING:?must be set}:/var/lib/journeymart/landing:ro"
+    assert mounts == dict.fromkeys(("airflow-scheduler", "journeymart"), landing)
+
+
+def test_the_command_line_runs_only_when_asked_and_knows_every_role() -> None:
+    tool = services()["journeymart"]
+    assert tool["profiles"] == ["tools"]
+    known = {name for name in tool["environment"] if re.fullmatch(r"JM_\w+_PASSWORD", name)}
+    assert known == {password_variable(role) for role in WAREHOUSE_ROLES if role != "jm_admin"}
