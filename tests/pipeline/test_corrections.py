@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -25,6 +25,7 @@ from journeymart.erasure import erase
 from journeymart.landing.again import land_again
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import TraceError, Tracer
+from journeymart.person import person
 from journeymart.settings import Settings
 
 pytestmark = pytest.mark.postgres
@@ -336,13 +337,19 @@ def assert_traced(landing: Path, settings: Settings, monkeypatch: pytest.MonkeyP
             "quarantine: The line is not JSON": "select file_id, line_no from raw.quarantine where field is null",
             "out of scope: superseded by file ": "select file_id, 1 from raw.file where removed_id is not null",
             "bot": "select row_id >> 32, row_id & 4294967295 from mart.line_bot",
-            "nowhere: ": "select file_id, 100000 from raw.file where status = 'loaded'",
         }
         for went_to, query in places.items():
             [found] = tracer.line(*zone.query(query + " limit 1")[0])
             assert found.went_to.startswith(went_to)
-        with pytest.raises(TraceError, match="there is no transaction t-none"):
-            tracer.transaction("t-none")
+        loaded = zone.value("select min(file_id) from raw.file where status = 'loaded'")
+        for find, message in (
+            (lambda: tracer.transaction("t-none"), "there is no transaction t-none"),
+            (lambda: tracer.line(loaded, 100_000), "has no line 100000"),
+            (lambda: tracer.line(100_000, 1), "there is no line 1 of file 100000"),
+            (lambda: tracer.status("clickstream", date(1999, 1, 1)), "no file of clickstream that was loaded on 1999"),
+        ):
+            with pytest.raises(TraceError, match=message):
+                find()
         day, rows = zone.query(
             "set timezone = 'Asia/Seoul'; select landed_date, rows_mart from mart.data_status"
             " where source = 'clickstream' order by 1 limit 1"
@@ -355,7 +362,10 @@ def assert_traced(landing: Path, settings: Settings, monkeypatch: pytest.MonkeyP
                 + file.rows_out_of_scope
             )  # fmt: skip
         assert {file.superseded_by is None for file in files} == {True, False}
-    assert zone.value("select count(*) from ops.access_log") >= 6
+    [(seen_by, looks)] = zone.query(
+        "select user_name, count(*) from ops.access_log where object = 'archive' group by 1"
+    )
+    assert (seen_by, looks >= 6) == (person(), True)
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
     shown = CliRunner().invoke(build_app(), ["trace", "line", str(file_id), str(line_no)])

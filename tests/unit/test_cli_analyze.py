@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from journeymart.analysis import Result
 from journeymart.cli import build_app
 from journeymart.cli.__main__ import main
+from journeymart.cli.analyze import request
 from journeymart.errors import JourneymartError
 
 
@@ -146,3 +149,22 @@ def test_the_help_of_a_group_has_an_example(group: str) -> None:
 @pytest.mark.parametrize("command", ["down", "identity unlink", "identity link"])
 def test_every_command_has_a_result_for_machines(command: str) -> None:
     assert "--json" in CliRunner().invoke(build_app(), [*command.split(), "--help"]).stdout
+
+
+def test_a_table_is_aligned_as_a_terminal_draws_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """A Korean letter takes two places; what is within a cell is written as in a cell of its own."""
+    moment = datetime(2026, 6, 1, 14, 0, 36, 725_000, tzinfo=UTC)
+    request._show(
+        Result(["name", "times", "evidence"], [("약관 동의", [moment, None], {"단계": 1}), ("ab", [], None)]),
+        as_json=False,
+    )
+    assert capsys.readouterr().out == (
+        "name       times                            evidence\n"
+        '약관 동의  2026-06-01 14:00:36.725+00:00,   {"단계": 1}\n'
+        "ab\n"
+    )
+
+
+def test_a_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    request._show(Result(["name"], []), as_json=False)
+    assert capsys.readouterr() == ("name\n", "Nothing fits.\n")

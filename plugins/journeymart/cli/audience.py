@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from journeymart.cli.common import Json, directory, with_example, write_json
 from journeymart.settings import Settings
+
+if TYPE_CHECKING:
+    from journeymart.audiences import Export
 
 app = typer.Typer()
 audience = typer.Typer(
@@ -52,11 +55,8 @@ def request(  # noqa: PLR0913, PLR0917 - an option each
     if as_json:
         write_json(result)
         return
-    print(f"{result.export_id}: {result.members} customers in export.audience_snapshot as of {result.as_of}.")
-    print(
-        f"Of {result.candidates} found, {result.without_consent} have not consented, {result.suppressed} are"
-        f" suppressed, {result.fatigued} have been contacted enough, {result.held_out} are held out."
-    )
+    print(f"{result.export_id}: {result.members:,} customers in export.audience_snapshot as of {result.as_of}.")
+    print(_left_out(result))
 
 
 @audience.command("list")
@@ -73,8 +73,8 @@ def list_(as_json: Json = False) -> None:
         return
     for item in found:
         print(
-            f"{item.export_id:24} {item.members:>9,} members  {item.held_out:>7,} held out  export {item.export_no}"
-            f" as of {item.as_of}"
+            f"{item.export_id:24} {item.members:>9,} members  export {item.export_no} as of {item.as_of}\n"
+            f"    {_left_out(item)}"
         )
     if not found:
         print("Nothing has been exported.")
@@ -104,6 +104,15 @@ def effect(
             f"{row['export_id']:24} {group:9} {row['customers']:>9,} customers  {row['sent']:>7,} sent"
             f"  {row['returned']:>7,} returned  {row['converted']:>7,} converted  {row['conversion_ratio']:.1%}"
         )
+
+
+def _left_out(export: Export) -> str:
+    if export.candidates is None:  # exported before it was due, because consents had ended
+        return f"{export.held_out:,} are held out."
+    return (
+        f"Of {export.candidates:,} found, {export.without_consent:,} have not consented, {export.suppressed:,} are"
+        f" suppressed, {export.fatigued:,} have been contacted enough, {export.held_out:,} are held out."
+    )
 
 
 def _list(text: str | None) -> list[str]:

@@ -38,7 +38,8 @@ def list_(
     """
     from journeymart.landing.quarantine import Filter, quarantined
 
-    lines = quarantined(Filter(file, source, reason), limit=limit, unmasked=unmasked)
+    chosen = Filter(file, source, reason)
+    lines = quarantined(chosen, limit=limit, unmasked=unmasked)
     if as_json:
         write_json(lines)
         return
@@ -47,7 +48,7 @@ def list_(
         if line.line is not None:
             print(f"    {line.line}")
     if not lines:
-        print("Nothing in quarantine.")
+        print("No such line is in quarantine." if chosen.options else "Nothing is in quarantine.")
 
 
 @quarantine.command()
@@ -85,6 +86,6 @@ def replay(
     if as_json:
         write_json(results)
     elif not results:
-        print("Nothing in quarantine.")
+        print("No such line is in quarantine." if chosen.options else "Nothing is in quarantine.")
     if any(result.error for result in results):
         raise typer.Exit(1)

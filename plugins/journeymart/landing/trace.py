@@ -24,6 +24,7 @@ from journeymart.errors import JourneymartError
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.files import LandingFile
 from journeymart.landing.readers import LINE_NO, FileRejectedError, as_text, read_parquet, text_blocks
+from journeymart.person import person
 from journeymart.settings import Settings
 
 SHOWN_CHARACTERS = 1000
@@ -127,7 +128,9 @@ class Tracer:
     def line(self, file_id: int, line_no: int) -> list[Line]:
         """A line by its number."""
         return self._lines(
-            "select %(row_id)s::bigint as row_id", {"row_id": file_id << 32 | line_no}, f"line {line_no} of {file_id}"
+            "select %(row_id)s::bigint as row_id",
+            {"row_id": file_id << 32 | line_no},
+            f"line {line_no} of file {file_id}",
         )
 
     def funnel(self, funnel_id: str, subject_id: str) -> list[Line]:
@@ -140,7 +143,7 @@ class Tracer:
             where e.funnel_id = %(funnel)s and e.subject_id = %(subject)s
             """,
             {"funnel": funnel_id, "subject": subject_id},
-            f"{subject_id} in funnel {funnel_id}",
+            f"step of {subject_id} in funnel {funnel_id}",
         )
 
     def status(self, source: str, landed: date) -> list[File]:
@@ -158,6 +161,8 @@ class Tracer:
             """,
             {"source": source, "landed": landed},
         )
+        if not rows:
+            raise TraceError(f"there is no file of {source} that was loaded on {landed} and has been published")
         return [
             File(**{key: value for key, value in row.items() if key not in ("source", "format")}, archived=place)
             for row in rows
@@ -173,8 +178,8 @@ class Tracer:
     def _lines(self, rows: LiteralString, parameters: dict[str, Any], what: str) -> list[Line]:
         if self._unmasked:
             self._warehouse.execute(
-                "insert into ops.access_log (user_name, object, purpose) values (current_user, 'archive', %s)",
-                (f"trace {what}",),
+                "insert into ops.access_log (user_name, object, purpose) values (%s, 'archive', %s)",
+                (person(), f"trace {what}"),
             )
         try:
             found = self._query(
@@ -195,6 +200,9 @@ class Tracer:
             for row in {row["file_id"]: row for row in found}.values()
             for number, text in self._read(row, wanted[row["file_id"]])
         }
+        for row in found:
+            if row["went_to"].startswith("nowhere") and (row["file_id"], row["line_no"]) not in texts:
+                raise TraceError(f"{row['path']} has no line {row['line_no']}")
         return [
             Line(
                 row["file_id"], row["line_no"], row["source"], row["path"], row["sha256"], self._place(row),
@@ -268,7 +276,7 @@ select
         when l.row_id is not null and (f.publication_id is null or p.row_id is not null) then
             'mart, with the next publication'
         when l.row_id is not null then 'mart'
-        else 'nowhere: no line with content'
+        else 'nowhere: a header or an empty line'
     end as went_to
 from (select row_id, (row_id >> 32)::integer as file_id, row_id & 4294967295 as line_no from found) as r
 inner join raw.file as f on f.file_id = r.file_id

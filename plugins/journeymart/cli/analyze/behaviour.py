@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +12,7 @@ import typer
 from journeymart.analysis import Result, call
 from journeymart.cli.analyze.request import Request, analysis, require, without
 from journeymart.cli.common import file
+from journeymart.person import person
 
 app = typer.Typer()
 
@@ -61,7 +60,7 @@ def journey(
     zone = ZoneInfo(call(request.settings, "time_zone", {}).rows[0][0])
     first, last, channel = scope.pop("from_date"), scope.pop("to_date"), scope.pop("channel")
     return call(request.settings, "customer_timeline", {
-        "viewer": os.environ.get("JOURNEYMART_USER") or getpass.getuser(),
+        "viewer": person(),
         "customer": customer,
         "purpose": purpose,
         "from_at": datetime.combine(first, time(), zone) if first else "-infinity",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 
 from journeymart.analysis import AnalysisError, Result, Scope
 from journeymart.cli.common import Json, day, directory, write_json
@@ -96,12 +98,21 @@ def _show(result: Result, *, as_json: bool) -> None:
         write_json(result.records())
         return
     cells = [result.columns, *([_cell(value) for value in row] for row in result.rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+    if not result.rows:
+        typer.echo("Nothing fits.", err=True)
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "milliseconds")
     if value is None:
         return ""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
