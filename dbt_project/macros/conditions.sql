@@ -131,16 +131,6 @@
     {%- endif %}
 {%- endmacro %}
 
-{# The number of steps of the longest funnel. #}
-{% macro longest_funnel() %}
-    {%- if not execute -%}{{ return(2) }}{%- endif -%}
-    {%- set found = run_query(
-        "select coalesce(max(jsonb_array_length(content -> 'steps')), 1) from config.definition"
-        " where kind = 'funnels' and retired_at is null"
-    ) -%}
-    {{ return(found.columns[0].values()[0]) }}
-{% endmacro %}
-
 {# Which rules or funnels, of about the same reach, share stretches. longest: interval, null without end. #}
 {% macro pace_of(longest) -%}
     {{ longest }} is null, ceil(log(greatest(extract(epoch from {{ longest }}), 1)))

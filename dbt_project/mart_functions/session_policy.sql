@@ -24,15 +24,3 @@ as $$
     where p.kind = 'sessions'
 $$;
 revoke execute on function mart.path_depth() from public;
-
--- Whether the same node twice in a row is one step.
-create or replace function mart.repeats_collapsed()
-returns boolean
-language sql stable parallel safe security definer set search_path = ''
-as $$
-    select (d.content ->> 'collapse_repeats')::boolean
-    from mart.definition as p
-    inner join config.definition as d using (kind, definition_id, version)
-    where p.kind = 'sessions'
-$$;
-revoke execute on function mart.repeats_collapsed() from public;

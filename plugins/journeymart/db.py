@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, LiteralString
+
 import psycopg
 
 from journeymart.errors import JourneymartError
@@ -48,3 +51,18 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def holds(connection: psycopg.Connection, question: LiteralString, parameters: Mapping[str, Any] | None = None) -> bool:
+    """What the database answers to a question that is true or false."""
+    return connection.execute(question, parameters).fetchone() == (True,)
+
+
+def exists(connection: psycopg.Connection, relation: str) -> bool:
+    """Whether there is a table or view of this name, such as `mart.definition` before the first publication."""
+    return holds(connection, "select to_regclass(%(relation)s) is not null", {"relation": relation})
+
+
+def take_build(connection: psycopg.Connection) -> bool:
+    """Hold the build for this connection, until it ends; false if another one does."""
+    return holds(connection, "select pg_try_advisory_lock(hashtext('journeymart.build'))")

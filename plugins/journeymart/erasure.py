@@ -17,7 +17,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from journeymart.db import connect
+from journeymart.db import connect, exists, take_build
 from journeymart.definitions.sources import Sources, load_sources
 from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.landing.archive import Archive, Entry
@@ -26,7 +26,6 @@ from journeymart.landing.readers import FileRejectedError
 from journeymart.person import person
 from journeymart.settings import Settings
 
-BUILD_LOCK = "select pg_try_advisory_lock(hashtext('journeymart.build'))"
 TABLES = (
     "event", "transactions", "customers", "consultations", "campaign_sends", "subscriptions", "survey_responses",
     "consents",
@@ -79,7 +78,7 @@ def erase(
     names = [customer_id, protection.key(customer_id), protection.pseudonym("customer", customer_id)]
     customer_hash = hmac.digest(secret.encode(), f"erased:{customer_id}".encode(), "sha256").hex()
     with connect("jm_privacy", settings=settings, autocommit=True) as warehouse:
-        if warehouse.execute(BUILD_LOCK).fetchone() != (True,):  # which reads raw; the lock ends with the connection
+        if not take_build(warehouse):  # which reads raw; the lock ends with the connection
             raise ErasureError("a run is being built; ask again when it has ended")
         with warehouse.transaction():
             erasure_id = _record(warehouse, customer_hash, names, reason)
@@ -145,7 +144,7 @@ def _record(warehouse: psycopg.Connection, customer_hash: str, names: list[str],
 def _name_lines(warehouse: psycopg.Connection, erasure_id: int, names: list[str]) -> None:
     """Lines with the customer's number, those of sessions that are the customer's, and what repeats them."""
     found = " union all ".join(_OF_CUSTOMER.format(table=table) for table in TABLES)
-    is_published = warehouse.execute("select to_regclass('mart.session_event') is not null").fetchone() == (True,)
+    is_published = exists(warehouse, "mart.session_event")
     if is_published:
         found += _OF_SESSIONS
     repeats = _REPEATS if is_published else ""

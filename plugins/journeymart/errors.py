@@ -12,3 +12,7 @@ class WrongUsageError(JourneymartError):
 
 class NotPublishedError(JourneymartError):
     """The published mart does not have what is asked for yet."""
+
+
+class PipelineError(JourneymartError):
+    """A step failed; nothing that a reader sees has moved."""

@@ -27,6 +27,7 @@ from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import TraceError, Tracer
 from journeymart.person import person
 from journeymart.settings import Settings
+from journeymart.transform.build import build
 
 pytestmark = pytest.mark.postgres
 
@@ -455,7 +456,7 @@ def test_definitions_count_for_readers_once_they_are_published(zone: Zone):
     zone.define("segments: []", "segments")
     zone.define("sessions: {path_depth: 3}", "sessions")
     changed = zone.define(cohorts("B"), "cohorts")
-    pipeline.build(zone.settings, "not-published", definitions=changed)
+    build(zone.settings, "not-published", definitions=changed)
     assert [zone.query(read) for read in reads] == before
     pipeline.run(zone.settings, zone.directory, definitions=changed)
     assert zone.query(reads[0]) == []
@@ -500,7 +501,7 @@ def test_receivers_are_given_what_is_published(zone: Zone):
     before = [zone.query(read) for read in reads]
     assert before[:4] == [[("AU-X", 1, "marketing")], [("AU-X", "c1")], [("AU-X", 1, 1)], [("DR-Y",)]]
     changed = define(purpose="service", cap="1 per 9d", time_zone="UTC")
-    pipeline.build(zone.settings, "not-published", definitions=changed)
+    build(zone.settings, "not-published", definitions=changed)
     assert [zone.query(read) for read in reads] == before
     pipeline.run(zone.settings, zone.directory, definitions=changed)
     assert [zone.query(read) for read in (reads[0], reads[1], reads[3])] == [[("AU-X", 2, "service")], [], []]

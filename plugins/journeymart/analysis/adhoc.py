@@ -15,7 +15,7 @@ from journeymart.analysis import AnalysisError, Result, Scope, calling, explaine
 from journeymart.analysis.drafts import PUBLISHED, drafted
 from journeymart.analysis.hits import hits
 from journeymart.analysis.peers import peers
-from journeymart.db import connect
+from journeymart.db import connect, holds
 from journeymart.definitions.cohorts import Cohort, CohortsFile
 from journeymart.definitions.funnels import Funnel, FunnelsFile
 from journeymart.definitions.loader import DefinitionError, Document, read_document, suggestion
@@ -88,11 +88,12 @@ def _entered(report: Result, steps: int) -> tuple[list[int], list[int]]:
 
 
 def _require_published(connection: psycopg.Connection, definition: Funnel, document: Document) -> None:
-    is_same = connection.execute(
-        f"select d.content = %s {PUBLISHED} where p.kind = 'funnels' and p.definition_id = %s",
-        (Jsonb(definition.content()), definition.id),
-    ).fetchone()
-    if is_same != (True,):
+    is_same = holds(
+        connection,
+        f"select d.content = %(content)s {PUBLISHED} where p.kind = 'funnels' and p.definition_id = %(id)s",
+        {"content": Jsonb(definition.content()), "id": definition.id},
+    )
+    if not is_same:
         raise AnalysisError(
             f"{document.path} defines {definition.id} otherwise than it is published; ask for it with --definition"
         )

@@ -118,12 +118,12 @@ def _pull(settings: Settings, _run: str, landing: Path, definitions: Path | None
 
 
 def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> Any:
-    from journeymart import pipeline
     from journeymart.landing import discover
+    from journeymart.transform.build import is_pending
 
     found = [file.path for file in discover(landing, definitions, settings=settings)]
     batches = [found[start::_BATCHES] for start in range(min(_BATCHES, len(found)))]
-    if not batches and pipeline.is_pending(settings):
+    if not batches and is_pending(settings):
         batches = [[]]  # nothing to load, but loaded files wait for a build
     return {"files": len(found), "batches": batches}
 
@@ -137,9 +137,9 @@ def _land(settings: Settings, run: str, landing: Path, definitions: Path | None,
 
 
 def _build(settings: Settings, run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
-    from journeymart import pipeline
+    from journeymart.transform.build import build
 
-    return pipeline.build(settings, run, definitions=definitions)
+    return build(settings, run, definitions=definitions)
 
 
 def _validate(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:

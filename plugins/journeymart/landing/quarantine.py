@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from journeymart.db import connect
+from journeymart.db import connect, take_build
 from journeymart.errors import JourneymartError
 from journeymart.landing.archive import Entry
 from journeymart.landing.encode import REFUSED, Tally, words
@@ -143,8 +143,7 @@ class Replayer(Loader):
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep builds away: a model that reads raw twice must find the same rows of a published file."""
-        row = self.warehouse.execute("select pg_try_advisory_lock(hashtext('journeymart.build'))").fetchone()
-        if row is None or not row[0]:
+        if not take_build(self.warehouse):
             raise ReplayError("a run is being built; replay when it has ended")
         yield  # the lock ends with the connection
 

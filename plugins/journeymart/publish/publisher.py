@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb
 
-from journeymart.db import connect
+from journeymart.db import connect, exists
 from journeymart.errors import JourneymartError
 from journeymart.publish.access import access_digest, grant_access
 from journeymart.settings import Settings
@@ -80,7 +80,7 @@ def _published(connection: psycopg.Connection, run_id: str) -> Publication | Non
 
 def _scope_of(connection: psycopg.Connection, run_id: str) -> str:
     row = connection.execute("select scope, status from ops.run where run_id = %s", (run_id,)).fetchone()
-    is_built = connection.execute("select to_regclass('build.run_scope') is not null").fetchone() == (True,)
+    is_built = exists(connection, "build.run_scope")
     built = connection.execute("select run_id from build.run_scope").fetchone() if is_built else None
     if row is None or built is None or built[0] != run_id:
         raise PublishError(f"schema build does not hold run {run_id}; run the pipeline again")

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from journeymart.db import connect
+from journeymart.db import connect, exists
 from journeymart.quality.later import postpone
 from journeymart.quality.result import Check, QualityError, ValidationResult
 from journeymart.quality.rules import Rulebook
@@ -88,10 +88,9 @@ def _published(settings: Settings, run_id: str) -> ValidationResult | None:
 
 def _run_facts(settings: Settings, run_id: str) -> RunFacts:
     with connect("jm_builder", settings=settings) as connection:
-        built = connection.execute("select to_regclass('build.run_scope') is not null").fetchone()
         row = (
             None
-            if built != (True,)
+            if not exists(connection, "build.run_scope")
             else connection.execute(
                 """
             with policy as (

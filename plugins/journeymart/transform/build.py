@@ -1,0 +1,321 @@
+"""Build: decide what a run sees, compute it with dbt into schemas build and next, and record what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from journeymart.db import connect, holds, take_build
+from journeymart.definitions.applied import load_definitions
+from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
+from journeymart.definitions.versions import apply_definitions, apply_transaction_codes, definitions_wait
+from journeymart.errors import PipelineError
+from journeymart.settings import Settings
+from journeymart.transform.dbt import Dbt, NodeResult
+
+FAILED = frozenset({"error", "fail", "runtime error"})
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a build did: `scope` is `changes`, `all`, or `empty` when there was nothing to do."""
+
+    run_id: str
+    scope: str
+    files: int
+    models: int
+
+
+def build(settings: Settings, run_id: str, *, definitions: Path | None = None, full: bool = False) -> Build:
+    """Compute what the files landed since the last publication change, into schemas build and next.
+
+    Everything is computed anew (scope `all`) on the first run, when the session policy, a model or the shape of a mart
+    table has changed, or when asked to; a changed funnel, cohort, segment or rule is computed by itself. Raises
+    PipelineError if a model or a test fails, or if another run is being built.
+    """
+    dbt = Dbt(settings)
+    dbt.parse()
+    with connect("jm_builder", settings=settings, autocommit=True) as connection, _alone(connection):
+        applied = load_definitions(definitions)
+        digest = apply_definitions(connection, applied, dbt.project_hash())
+        apply_transaction_codes(connection, definitions)
+        is_full = full or not _is_current(connection, dbt, digest) or _watermark_falls(connection)
+        scope = "all" if is_full else "changes"
+        with _landing_held(settings, when=is_full):
+            files, changes = _begin(connection, run_id, scope, digest)
+            is_idle = scope == "changes" and changes == 0
+            if is_idle and not definitions_wait(connection) and not _devices_wait(connection):
+                connection.execute(
+                    "update ops.run set status = 'empty', ended_at = clock_timestamp() where run_id = %s", (run_id,)
+                )
+                return Build(run_id, "empty", 0, 0)
+            has_gone = holds(
+                connection, "select exists (select from build.run_gone) or exists (select from build.run_erased)"
+            )
+            results = dbt.build({
+                "is_full": is_full, "has_gone": has_gone, "sessions": applied.content["sessions", "sessions"]
+            })  # fmt: skip
+        _record(connection, run_id, results)
+        return Build(run_id, scope, files, len(results))
+
+
+def is_pending(settings: Settings) -> bool:
+    """Whether loaded or corrected files, replayed or erased lines wait for a publication, of this run or an earlier."""
+    with connect("jm_builder", settings=settings) as connection:
+        return holds(
+            connection,
+            "select exists (select from raw.file where publication_id is null and status = 'loaded')"
+            " or exists (select from raw.replay where publication_id is null)"
+            " or exists (select from raw.file where status = 'superseded' and removed_id is null)"
+            " or exists (select from raw.erased_line where publication_id is null)",
+        )
+
+
+def _is_current(connection: psycopg.Connection, dbt: Dbt, digest: str) -> bool:
+    """Whether mart can be changed in place: it follows these definitions and has the tables of these models."""
+    published = connection.execute(
+        "select definitions from ops.publication order by publication_id desc limit 1"
+    ).fetchone()
+    if published is None or published[0] != digest:
+        return False
+    found: dict[str, dict[str, str]] = {}
+    for table, column, data_type in connection.execute(
+        """
+        select c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+        from pg_class as c
+        inner join pg_attribute as a on a.attrelid = c.oid
+        where c.relnamespace = 'mart'::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+        """
+    ):
+        found.setdefault(table, {})[column] = data_type
+    return all(
+        found.get(table.name) == {name: type_.replace(", ", ",") for name, type_ in table.columns.items()}
+        for table in dbt.mart_tables()
+    )
+
+
+def _watermark_falls(connection: psycopg.Connection) -> bool:
+    """Whether the latest time of all was in a file that has been corrected: what is open or over depends on it
+    everywhere."""
+    return holds(
+        connection,
+        """
+        select
+            exists (select from raw.file where status = 'superseded' and removed_id is null)
+            and (select watermark_at from ops.publication order by publication_id desc limit 1)
+            > coalesce((
+                select max(last_event_at) from raw.file where status = 'loaded' and source <> 'consents'
+            ), '-infinity')
+        """,
+    )
+
+
+def _devices_wait(connection: psycopg.Connection) -> bool:
+    """Whether a device was unlinked, or linked again, since the publication that mart shows."""
+    return holds(
+        connection,
+        """
+        with decided as (select visitor_key from config.unlinked_device),
+        published as (select visitor_key from mart.unlinked_device)
+        select exists ((table decided except table published) union all (table published except table decided))
+        """,
+    )
+
+
+@contextmanager
+def _alone(connection: psycopg.Connection) -> Iterator[None]:
+    """Hold the build for this process; the lock dies with it."""
+    if not take_build(connection):
+        raise PipelineError("another run is being built; wait for it to end")
+    try:
+        yield
+    finally:
+        connection.execute("select pg_advisory_unlock_all()")  # at once: a connection is gone a moment after its end
+
+
+@contextmanager
+def _landing_held(settings: Settings, *, when: bool) -> Iterator[None]:
+    """While everything is computed anew, no file may commit: models read raw without asking which file a row is of."""
+    if not when:
+        yield
+        return
+    with connect("jm_loader", settings=settings) as connection:
+        connection.execute("lock table raw.file in share mode")
+        yield
+
+
+def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str) -> tuple[int, int]:
+    """Decide what this run sees; returns the number of new files, and of all changes: new and corrected files, and
+    single lines, new or erased."""
+    with connection.transaction():
+        connection.execute(
+            "update ops.run set status = 'failed', error = 'ended without a result', ended_at = clock_timestamp()"
+            " where status in ('running', 'built', 'validated') and run_id <> %s",
+            (run_id,),
+        )
+        connection.execute(
+            """
+            drop table if exists
+                build.run_scope, build.run_file, build.run_line, build.run_gone, build.run_erased, build.model
+                cascade;  -- views of next from a run that took something away refer to them
+            create unlogged table build.run_scope (
+                run_id text not null, is_full boolean not null, definitions text not null, watermark_at timestamptz
+            );
+            create unlogged table build.run_file (file_id integer primary key);
+            create unlogged table build.run_gone (file_id integer primary key);
+            create unlogged table build.run_erased (erased_row bigint primary key);
+            create unlogged table build.run_line (row_id bigint primary key, is_single boolean not null);
+            create unlogged table build.model (
+                position integer generated always as identity, name text primary key, kind text not null,
+                published_in text not null, contract_version integer, columns text[] not null, replaces text,
+                keep text, sql text, comment text not null,
+                column_comments jsonb not null
+            )
+            """
+        )
+        # First what goes: a file that is corrected meanwhile then goes with the next run.
+        gone = connection.execute(
+            "insert into build.run_gone select file_id from raw.file where status = 'superseded' and removed_id is null"
+        ).rowcount
+        erased = connection.execute(
+            "insert into build.run_erased select row_id from raw.erased_line where publication_id is null"
+            " and (row_id >> 32)::integer not in (select file_id from build.run_gone)"
+        ).rowcount
+        files = connection.execute(
+            "insert into build.run_file select file_id from raw.file"
+            " where status = 'loaded' and (%s or publication_id is null)",
+            (scope == "all",),
+        ).rowcount
+        # A replayed line of a file that is new as a whole is new with it; of a published file, by itself.
+        lines = connection.execute(
+            """
+            insert into build.run_line
+            select
+                p.row_id,
+                (p.row_id >> 32)::integer not in (select file_id from build.run_file union all table build.run_gone)
+            from raw.replay as p
+            where p.publication_id is null
+            """
+        ).rowcount
+        if (gone or erased) and scope == "changes":
+            # What repeated a line that goes is to be decided anew.
+            lines += connection.execute(
+                """
+                insert into build.run_line
+                select d.row_id, true
+                from mart.line_duplicate as d
+                where
+                    (
+                        (d.of_row_id >> 32)::integer in (select g.file_id from build.run_gone as g)
+                        or d.of_row_id in (select e.erased_row from build.run_erased as e)
+                    )
+                    and (d.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
+                    and d.row_id not in (select e.erased_row from build.run_erased as e)
+                on conflict do nothing
+                """
+            ).rowcount
+        if scope == "changes":
+            lines += _add_revalued(connection)
+        connection.execute(
+            """
+            insert into build.run_scope
+            select %(run_id)s, %(is_full)s, %(digest)s, greatest(
+                (
+                    -- of what is published now: a correction may have made it earlier than it was before
+                    select watermark_at from ops.publication where not %(is_full)s order by publication_id desc limit 1
+                ),
+                (
+                    select max(f.last_event_at) from raw.file as f
+                    where
+                        (
+                            f.file_id in (table build.run_file)
+                            or f.file_id in (select (l.row_id >> 32)::integer from build.run_line as l where is_single)
+                        )
+                        and f.source <> 'consents'  -- says from when it holds, which may lie ahead
+                )
+            )
+            """,
+            {"run_id": run_id, "is_full": scope == "all", "digest": digest},
+        )
+        connection.execute("analyze build.run_file, build.run_line, build.run_gone, build.run_erased")
+        connection.execute(
+            """
+            insert into ops.run (run_id, scope, files, status) values (%s, %s, %s, 'running')
+            on conflict (run_id) do update set
+                scope = excluded.scope, files = excluded.files, status = 'running', error = null,
+                started_at = clock_timestamp(), ended_at = null
+            """,
+            (run_id, scope, files),
+        )
+    return files, files + lines + gone + erased
+
+
+def _add_revalued(connection: psycopg.Connection) -> int:
+    """Add the published transactions whose amount in won changes with the exchange rates to the lines of this run."""
+    changed = connection.execute(
+        """
+        (
+            select definition_id from config.definition where kind = %(kind)s and retired_at is null
+            union
+            select definition_id from mart.definition where kind = %(kind)s
+        )
+        except
+        select d.definition_id
+        from config.definition as d
+        inner join mart.definition as m using (kind, definition_id, version)
+        where d.kind = %(kind)s and d.retired_at is null
+        """,
+        {"kind": EXCHANGE_RATES},
+    ).fetchall()
+    if not changed:  # as in nearly every run, which then need not look at the transactions
+        return 0
+    return connection.execute(
+        """
+        insert into build.run_line
+        select t.row_id, true
+        from mart.transaction_fact as t
+        left join lateral (
+            select r.krw_per_unit
+            from config.exchange_rate as r
+            where
+                r.currency = coalesce(t.currency, 'KRW')
+                and r.valid_from <= (
+                    t.transacted_at at time zone (
+                        select s.content ->> 'time_zone' from config.definition as s
+                        where s.kind = 'sessions' and s.retired_at is null
+                    )
+                )::date
+            order by r.valid_from desc
+            limit 1
+        ) as x on true
+        where
+            coalesce(t.currency, 'KRW') = any(%s)
+            and round(t.amount * x.krw_per_unit, 2) is distinct from t.amount_krw
+            and (t.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
+        on conflict do nothing
+        """,
+        ([currency for (currency,) in changed],),
+    ).rowcount
+
+
+def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResult]) -> None:
+    failed = [result for result in results if result.status in FAILED]
+    with connection.transaction():
+        connection.execute("delete from ops.model_result where run_id = %s", (run_id,))
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into ops.model_result (run_id, node, status, seconds, rows, message)"
+                " values (%s, %s, %s, %s, %s, %s)",
+                [(run_id, r.node, r.status, r.seconds, r.rows, r.message) for r in results],
+            )
+        error = "; ".join(f"{result.node}: {' '.join(result.message.split())}" for result in failed)
+        connection.execute(
+            "update ops.run set status = %s, error = %s where run_id = %s",
+            ("failed" if failed else "built", error or None, run_id),
+        )
+    if failed:
+        raise PipelineError(f"{len(failed)} of {len(results)} models and tests failed: {error}")
