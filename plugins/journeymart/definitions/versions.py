@@ -14,10 +14,8 @@ from journeymart.definitions.applied import Definitions
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.transactions import load_transactions
 
-# A change of these kinds of definitions computes what they define, over the whole history, and nothing else.
-BACK_FILLED = frozenset({
-    "audiences", "cohorts", "contacts", "funnels", "kpis", "messages", "rules", "segments", EXCHANGE_RATES
-})  # fmt: skip
+# A change of these kinds of definitions computes the whole mart anew; one of another kind, what it defines alone.
+REBUILDING = frozenset({"channels", "sessions"})
 
 
 def apply_definitions(connection: psycopg.Connection, definitions: Definitions, project_hash: str) -> str:
@@ -73,7 +71,7 @@ def apply_definitions(connection: psycopg.Connection, definitions: Definitions, 
                     for source, compiled in condition.compiled().items()
                 ],
             )
-    general = [item for item in sorted(current.items()) if item[0][0] not in BACK_FILLED]
+    general = [item for item in sorted(current.items()) if item[0][0] in REBUILDING]
     return hashlib.sha256(json.dumps([project_hash, *general], sort_keys=True).encode()).hexdigest()
 
 
@@ -101,7 +99,7 @@ def published_definitions(connection: psycopg.Connection) -> dict[tuple[str, str
 
 
 def definitions_wait(connection: psycopg.Connection) -> bool:
-    """Whether a definition that back-fills itself has changed since the publication that mart shows."""
+    """Whether a definition has changed since the publication that mart shows."""
     return holds(
         connection,
         """
