@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from journeymart.db import connect
 from journeymart.definitions.applied import load_definitions
-from journeymart.definitions.conditions import SOURCES, Condition, KeepingCondition, known_fields
+from journeymart.definitions.conditions import Condition, KeepingCondition
+from journeymart.definitions.fields import SOURCES, known_fields
 from journeymart.definitions.loader import DefinitionError
 from journeymart.settings import Settings
 

@@ -1,7 +1,7 @@
 """The condition language of definitions, compiled into SQL predicates.
 
-A predicate is made of the field expressions below and of quoted literals, so nothing a definition says can become SQL.
-The expressions name the aliases of dbt_project/macros/conditions.sql; docs/semantics.md explains the language.
+A predicate is made of the expressions of fields.py and of quoted literals, so nothing a definition says can become SQL.
+docs/semantics.md explains the language.
 """
 
 from __future__ import annotations
@@ -9,145 +9,41 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from psycopg import sql
 from pydantic import Field, WithJsonSchema, model_validator
 
+from journeymart.definitions.fields import (
+    AT,
+    BOOLEAN,
+    CASTS,
+    CUSTOMER,
+    CUSTOMER_FIELDS,
+    DATE,
+    FIELDS,
+    ITEM,
+    MOMENT,
+    NUMBER,
+    OF_NODE,
+    RANGES,
+    ROW_FIELDS,
+    SESSION_FIELDS,
+    SOURCES,
+    TEXT,
+    TIME,
+    TIMES,
+    WRITTEN,
+    Source,
+    known_fields,
+)
 from journeymart.definitions.loader import DefinitionModel, suggestion
+from journeymart.definitions.regular_expressions import check_regular_expression
 
-# In the order of things that happen at one moment: the place is the source_rank of step_match.
-SOURCES = ("screen", "transaction", "consultation", "campaign", "subscription", "survey")
-Source = Literal["screen", "transaction", "consultation", "campaign", "subscription", "survey", "any"]
-
-_TEXT, _NUMBER, _BOOLEAN, _DATE, _TIME, _ITEM = "text", "number", "yes/no", "date", "time", "item"
 _NO_VALUE = "none"
-_CASTS = {_TEXT: "text", _NUMBER: "numeric", _BOOLEAN: "boolean", _DATE: "date", _TIME: "timestamptz", _ITEM: "jsonb"}
-
-# When and of whom, by source.
-_AT = {
-    "screen": "e.event_at", "transaction": "f.transacted_at", "consultation": "f.consulted_at",
-    "campaign": "f.sent_at", "subscription": "f.subscribed_at", "survey": "f.responded_at",
-}  # fmt: skip
-_CUSTOMER = dict.fromkeys(SOURCES, "f.customer_key") | {"screen": "coalesce(s.customer_key, e.customer_key)"}
-
-# field → (expression, type)
-FIELDS: dict[str, dict[str, tuple[str, str]]] = {
-    "screen": {
-        "page_code": ("case when n.kind = 'page' then n.code end", _TEXT),
-        "node": ("n.node", _TEXT),
-        "action_type": ("t.action_type", _TEXT),
-        "channel": ("a.channel", _TEXT),
-        "domain": ("a.domain", _TEXT),
-        "os": ("a.os", _TEXT),
-        "device_type": ("a.device_type", _TEXT),
-        "device_model": ("a.device_model", _TEXT),
-        "app_version": ("a.app_version", _TEXT),
-        "user_agent": ("a.user_agent", _TEXT),
-        "utm_source": ("i.utm_source", _TEXT),
-        "utm_medium": ("i.utm_medium", _TEXT),
-        "utm_campaign": ("i.utm_campaign", _TEXT),
-        "utm_term": ("i.utm_term", _TEXT),
-        "utm_content": ("i.utm_content", _TEXT),
-        "referrer_domain": ("i.referrer_domain", _TEXT),
-        "error_code": ("r.error_code", _TEXT),
-        "error_page": ("r.error_page", _TEXT),
-        "page_name": ("d.page_name", _TEXT),
-        "page_url": ("d.page_url", _TEXT),
-        "referrer_url": ("d.referrer_url", _TEXT),
-        "click_text": ("d.click_text", _TEXT),
-        "click_name": ("d.click_name", _TEXT),
-        "checkbox": ("d.checkbox", _TEXT),
-        "popup_name": ("d.popup_name", _TEXT),
-        "tab_name": ("d.tab_name", _TEXT),
-        "step_position": ("d.step_position", _TEXT),
-        "exit_menu": ("d.exit_menu", _TEXT),
-        "properties": ("d.properties", _ITEM),
-    },
-    "transaction": {
-        "transaction_code": ("n.code", _TEXT),
-        "node": ("n.node", _TEXT),
-        "channel": ("f.channel", _TEXT),
-        "result_code": ("f.result_code", _TEXT),
-        "currency": ("f.currency", _TEXT),
-        "amount": ("f.amount", _NUMBER),
-        "amount_krw": ("f.amount_krw", _NUMBER),
-        "fields": ("d.fields", _ITEM),
-        "properties": ("d.properties", _ITEM),
-    },
-    "consultation": {
-        "channel": ("f.channel", _TEXT),
-        "category": ("f.category", _TEXT),
-        "result": ("f.result", _TEXT),
-        "agent_team": ("f.agent_team", _TEXT),
-        "properties": ("d.properties", _ITEM),
-    },
-    "campaign": {
-        "campaign_id": ("f.campaign_id", _TEXT),
-        "channel": ("f.channel", _TEXT),
-        "message_id": ("f.message_id", _TEXT),
-        "result": ("f.result", _TEXT),
-        "opened_at": ("f.opened_at", _TIME),
-        "clicked_at": ("f.clicked_at", _TIME),
-        "properties": ("d.properties", _ITEM),
-    },
-    "subscription": {
-        "product_code": ("f.product_code", _TEXT),
-        "product_name": ("f.product_name", _TEXT),
-        "status": ("f.status", _TEXT),
-        "channel": ("f.channel", _TEXT),
-        "ended_at": ("f.ended_at", _TIME),
-        "properties": ("d.properties", _ITEM),
-    },
-    "survey": {
-        "rule_id": ("f.rule_id", _TEXT),
-        "answers": ("f.answers", _ITEM),
-        "properties": ("d.properties", _ITEM),
-    },
-}
-# Of the customer, as they were on the day of the event.
-CUSTOMER_FIELDS = {
-    "birth_year": _NUMBER, "gender": _TEXT, "region": _TEXT, "grade": _TEXT, "investment_propensity": _TEXT,
-    "joined_on": _DATE, "attributes": _ITEM,
-}  # fmt: skip
-# Of rows that are not events: a version of a customer, and what is known of where an event came from.
-ROW_FIELDS: dict[str, dict[str, tuple[str, str]]] = {
-    "customer": {name: (f"u.{name}", kind) for name, kind in CUSTOMER_FIELDS.items()},
-    "inflow": {
-        name: (f"i.{name}", _TEXT)
-        for name in ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer_domain")
-    },
-}
-FIELDS |= ROW_FIELDS
-# Of the session, as it began: (table, key, column).
-_AGENT, _INFLOW = ("raw", "agent", "agent_key"), ("raw", "inflow", "inflow_key")
-SESSION_FIELDS = {
-    **{name: (_AGENT, name) for name in ("channel", "domain", "os", "device_type", "device_model", "app_version")},
-    **{
-        name: (_INFLOW, name)
-        for name in ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer_domain")
-    },
-    "inflow_channel": ((None, "inflow", "inflow_key"), "inflow_channel"),
-}
-# What says no more than which page and what kind of action: decided once for each of them, not for each event.
-_OF_NODE = {"page_code", "node", "action_type"}
-_MOMENT = {"hour": ("hour", _NUMBER), "weekday": ("isodow", _NUMBER), "date": ("", _DATE)}  # in business time
-_RANGES = {
-    "hour": (0, 23, "hours are 0 (midnight) to 23"),
-    "weekday": (1, 7, "weekdays are 1 (Monday) to 7 (Sunday)"),
-}
-_TIMES = {name for fields in FIELDS.values() for name, (_, kind) in fields.items() if kind == _TIME}
-# Of what Python reads, what the database reads too.
-_WRITTEN = {
-    _DATE: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
-    _TIME: re.compile(
-        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[-+][0-9]{2}(:?[0-9]{2})?)"
-    ),
-}
 _SEGMENT = re.compile(r"[\w-]{1,64}")
 MAX_DEPTH = 5
 MAX_NESTING = 10
@@ -162,10 +58,10 @@ class Expression(NamedTuple):
 
     def typed(self, kind: str) -> sql.Composable:
         """The field as `kind`; an item of a message is what the value it is compared with is."""
-        if self.kind != _ITEM:
+        if self.kind != ITEM:
             return self.field
         text = sql.SQL("({} #>> {})").format(self.field, sql.Literal(list(self.path)))
-        if kind != _NUMBER:
+        if kind != NUMBER:
             return text
         return sql.SQL("(case when {0} ~ '^[-+]?[0-9]{{1,30}}([.][0-9]{{1,30}})?$' then {0}::numeric end)").format(text)
 
@@ -196,7 +92,7 @@ def _any(field: sql.Composable, values: Any) -> sql.Composable:
     return sql.SQL("{} in ({})").format(field, sql.SQL(", ").join(map(sql.Literal, values)))
 
 
-_OPERATORS: dict[str, Callable[[sql.Composable, Any], sql.Composable]] = {
+OPERATORS: dict[str, Callable[[sql.Composable, Any], sql.Composable]] = {
     "eq": _compare("="),
     "ne": lambda field, value: sql.SQL("{} is distinct from {}").format(field, sql.Literal(value)),
     "gt": _compare(">"),
@@ -212,7 +108,7 @@ _OPERATORS: dict[str, Callable[[sql.Composable, Any], sql.Composable]] = {
     "matches": _compare("~"),
     "is_null": lambda field, value: sql.SQL("({} is null) = {}").format(field, sql.Literal(value)),
 }
-_LISTS = {"in", "not_in", "between"}
+LISTS = {"in", "not_in", "between"}
 _TEXT_ONLY = {"contains", "starts_with", "ends_with", "matches"}
 
 
@@ -253,7 +149,7 @@ class Condition(DefinitionModel):
         return list(_names(self.where))
 
     def _compile(self, scope: _Scope) -> Compiled:
-        is_of_node = scope.source == "screen" and _OF_NODE.issuperset(self._names())
+        is_of_node = scope.source == "screen" and OF_NODE.issuperset(self._names())
         return Compiled(scope.all(self.where).as_string(None), is_of_node=is_of_node)
 
 
@@ -302,39 +198,6 @@ def _names(where: Any) -> Iterator[str]:
                 yield name
 
 
-def known_fields(source: str) -> list[str]:
-    """The names that a condition on `source` can use; items inside JSON columns by the name of the column alone."""
-    sources = SOURCES if source == "any" else (source,)
-    names = {name for each in sources for name in FIELDS[each]} | set(_MOMENT)
-    names |= {f"customer.{name}" for name in CUSTOMER_FIELDS}
-    if set(sources) & {"screen", "transaction"}:
-        names |= {f"session.{name}" for name in SESSION_FIELDS}
-    return sorted(names)
-
-
-def where_schemas() -> dict[str, Any]:
-    """JSON schemas for editors: of a `where` (Conditions), and of what a field is compared with (Wanted)."""
-    scalar = {"type": ["string", "number", "boolean"]}
-    several = {"type": "array", "items": scalar, "minItems": 1}
-    operators = {name: several if name in _LISTS else scalar for name in _OPERATORS} | {"is_null": {"type": "boolean"}}
-    one_or_more = {"type": "object", "properties": operators, "additionalProperties": False, "minProperties": 1}
-    names = {name for source in SOURCES for name in known_fields(source)}
-    columns = {name for source in SOURCES for name, (_, kind) in FIELDS[source].items() if kind == _ITEM}
-    columns |= {f"customer.{name}" for name, kind in CUSTOMER_FIELDS.items() if kind == _ITEM}
-    nested = {"type": "array", "items": {"$ref": "#/$defs/Conditions"}, "minItems": 1}
-    wanted = {"$ref": "#/$defs/Wanted"}
-    prefixes = "|".join(sorted(name.replace(".", "[.]") for name in columns))
-    return {
-        "Conditions": {
-            "type": "object",
-            "properties": dict.fromkeys(("any_of", "none_of"), nested) | dict.fromkeys(sorted(names - columns), wanted),
-            "patternProperties": {f"^({prefixes})([.][A-Za-z0-9_\u0080-\uffff-]{{1,64}}){{1,{MAX_DEPTH}}}$": wanted},
-            "additionalProperties": False,
-        },
-        "Wanted": {"anyOf": [scalar, several, one_or_more]},
-    }
-
-
 def _contradiction(where: dict[str, Any]) -> str | None:
     """What cannot hold at once, in words; none if nothing is found."""
     for name, wanted in where.items():
@@ -345,7 +208,7 @@ def _contradiction(where: dict[str, Any]) -> str | None:
         elif (
             isinstance(wanted, dict)
             and name != "none_of"
-            and _excludes_itself(_moments(wanted) if name in _TIMES else wanted)
+            and _excludes_itself(_moments(wanted) if name in TIMES else wanted)
         ):
             return f"{name}: cannot be reached: nothing fulfils {json.dumps(wanted, ensure_ascii=False)}"
     return None
@@ -437,58 +300,58 @@ class _Scope(NamedTuple):
         parts = []
         kinds: set[str] = set()
         for operator, value in wanted.items():
-            if operator not in _OPERATORS:
-                raise ValueError(f"{name}: unknown operator '{operator}'{suggestion(operator, _OPERATORS)}")
-            values = value if operator in _LISTS else [value]
+            if operator not in OPERATORS:
+                raise ValueError(f"{name}: unknown operator '{operator}'{suggestion(operator, OPERATORS)}")
+            values = value if operator in LISTS else [value]
             if not isinstance(values, list) or not values or (operator == "between" and len(values) != 2):  # noqa: PLR2004
                 raise ValueError(f"{name}: {operator} takes {'two values' if operator == 'between' else 'a list'}")
             kinds |= {_check(name, field.kind, operator, item) for item in values} - {_NO_VALUE}
             if len(kinds) > 1:
                 raise ValueError(f"{name}: compared with values of more than one kind")
-            kind = next(iter(kinds), _TEXT)
-            if field.kind == _ITEM and kind == _BOOLEAN:
+            kind = next(iter(kinds), TEXT)
+            if field.kind == ITEM and kind == BOOLEAN:
                 values = ["true" if item else "false" for item in values]
             if operator != "is_null":
-                value = values if operator in _LISTS else values[0]  # noqa: PLW2901
-            parts.append(_OPERATORS[operator](field.typed(kind), value))
-        if name in _RANGES:
+                value = values if operator in LISTS else values[0]  # noqa: PLW2901
+            parts.append(OPERATORS[operator](field.typed(kind), value))
+        if name in RANGES:
             _check_range(name, wanted)
         return sql.SQL(" and ").join(parts)
 
     def text(self, name: str) -> sql.Composable:
         """The field as text, for values that are kept."""
         field = self._expression(name)
-        return sql.SQL("({})::text").format(field.typed(_TEXT))
+        return sql.SQL("({})::text").format(field.typed(TEXT))
 
     def has(self, name: str) -> bool:
         """Whether the source has the field."""
         column, _, rest = name.partition(".")
         if name in FIELDS[self.source]:
-            return FIELDS[self.source][name][1] != _ITEM
+            return FIELDS[self.source][name][1] != ITEM
         if column == "customer":
             column, _, rest = rest.partition(".")
             kind = CUSTOMER_FIELDS.get(column)
-            return kind is not None and (_is_path(rest) if kind == _ITEM else not rest)
+            return kind is not None and (_is_path(rest) if kind == ITEM else not rest)
         if column == "session":
             return rest in SESSION_FIELDS and self.source in {"screen", "transaction"}
-        if name in _MOMENT:
+        if name in MOMENT:
             return True
-        return FIELDS[self.source].get(column, ("", ""))[1] == _ITEM and _is_path(rest)
+        return FIELDS[self.source].get(column, ("", ""))[1] == ITEM and _is_path(rest)
 
     def _expression(self, name: str) -> Expression:
         if not self.has(name):
             if self.lenient:
                 known = next(scope._expression(name) for each in SOURCES if (scope := self._of(each)).has(name))
-                return known._replace(field=sql.SQL("null::" + _CASTS[known.kind]))
+                return known._replace(field=sql.SQL("null::" + CASTS[known.kind]))
             raise ValueError(f"unknown field '{name}' of source {self.source}")
         column, _, rest = name.partition(".")
         if column == "customer":
             return self._customer(*rest.split("."))
         if column == "session":
             return self._session(rest)
-        if name in _MOMENT:
-            part, kind = _MOMENT[name]
-            moment = sql.SQL(f"({_AT[self.source]} at time zone z.time_zone)")
+        if name in MOMENT:
+            part, kind = MOMENT[name]
+            moment = sql.SQL(f"({AT[self.source]} at time zone z.time_zone)")
             pattern = "extract(" + part + " from {})::integer" if part else "{}::date"
             return Expression(sql.SQL(pattern).format(moment), kind)
         expression, kind = FIELDS[self.source][column]
@@ -505,8 +368,8 @@ class _Scope(NamedTuple):
         ).format(
             column=sql.Identifier(column),
             table=sql.Identifier(self.schema, "customer"),
-            key=sql.SQL(_CUSTOMER[self.source]),
-            at=sql.SQL(_AT[self.source]),
+            key=sql.SQL(CUSTOMER[self.source]),
+            at=sql.SQL(AT[self.source]),
         )
         return Expression(lookup, CUSTOMER_FIELDS[column], path)
 
@@ -519,11 +382,11 @@ class _Scope(NamedTuple):
         )
         if name == "inflow_channel":  # a session that came from nowhere came by itself
             lookup = sql.SQL("case when s.visitor_key is not null then coalesce({}, 'direct') end").format(lookup)
-        return Expression(lookup, _TEXT)
+        return Expression(lookup, TEXT)
 
 
 def _check_range(name: str, wanted: dict[str, Any]) -> None:
-    lowest, highest, words = _RANGES[name]
+    lowest, highest, words = RANGES[name]
     possible = list(range(lowest, highest + 1))
     named = [wanted[operator] for operator in ("eq", "ne") if operator in wanted]
     named += [item for operator in ("in", "not_in") for item in wanted.get(operator, ())]
@@ -543,95 +406,40 @@ def _check(name: str, kind: str, operator: str, item: Any) -> str:
             raise ValueError(f"{name}: is_null takes true or false")
         return _NO_VALUE
     given = _kind_of(name, item)
-    if operator in _TEXT_ONLY and (given != _TEXT or kind not in {_TEXT, _ITEM}):
+    if operator in _TEXT_ONLY and (given != TEXT or kind not in {TEXT, ITEM}):
         raise ValueError(f"{name} is a {kind}; {operator} {item!r} is not possible")
-    if kind == _ITEM:
+    if kind == ITEM:
         wanted = given
-    elif kind in {_DATE, _TIME}:
+    elif kind in {DATE, TIME}:
         _check_date(name, kind, item)
-        wanted = _TEXT
+        wanted = TEXT
     else:
         wanted = kind
     if given != wanted:
-        hint = f"put {item!r} in quotes" if kind == _TEXT else f"{operator} {item!r} is not possible"
-        raise ValueError(f"{name} is {'text' if kind == _TEXT else f'a {kind}'}; {hint}")
+        hint = f"put {item!r} in quotes" if kind == TEXT else f"{operator} {item!r} is not possible"
+        raise ValueError(f"{name} is {'text' if kind == TEXT else f'a {kind}'}; {hint}")
     if operator == "matches":
-        _check_regular_expression(name, item)
+        check_regular_expression(name, item)
     return given
 
 
 def _kind_of(name: str, item: Any) -> str:
     if isinstance(item, bool):
-        return _BOOLEAN
+        return BOOLEAN
     if isinstance(item, int | float):
-        return _NUMBER
+        return NUMBER
     if not isinstance(item, str):
         raise ValueError(f"{name}: expected a text, a number, true or false, not {item!r}")
     if "\0" in item:
         raise ValueError(f"{name}: a NUL character cannot be matched")
-    return _TEXT
+    return TEXT
 
 
 def _check_date(name: str, kind: str, item: Any) -> None:
     try:
-        is_one = bool(_WRITTEN[kind].fullmatch(item) and datetime.fromisoformat(item))
+        is_one = bool(WRITTEN[kind].fullmatch(item) and datetime.fromisoformat(item))
     except (TypeError, ValueError):
         is_one = False
     if not is_one:
-        example = "2026-01-31" if kind == _DATE else "2026-01-31T09:00:00+09:00"
+        example = "2026-01-31" if kind == DATE else "2026-01-31T09:00:00+09:00"
         raise ValueError(f"{name} is a {kind}; write it like {example}, not {item!r}")
-
-
-# What takes PostgreSQL long is to prepare a counted repeat of something long: it writes it out. Repeats without a count
-# cost nothing, nested or not, as it never tries one way after the other.
-MAX_REGULAR_EXPRESSION = 200
-MAX_REPEATS = 100
-_GROUP = re.compile(r"\(\?(?!:)")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_REPEATS = re.compile(r"\{(\d+)(?:,(\d*))?\}")
-_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?:i\)|:))?|\{[\d,]+\}|.", re.DOTALL)
-
-
-def _check_regular_expression(name: str, pattern: str) -> None:
-    """Only what Python and Postgres read alike, so that a mistake is found here and not by the database."""
-    problem = None
-    try:
-        with warnings.catch_warnings(action="error"):
-            re.compile(pattern)
-    except (re.error, FutureWarning, DeprecationWarning, RecursionError, OverflowError) as error:
-        problem = str(error)
-    without_escapes = _ESCAPE.sub("", pattern)
-    odd = [found for found in _ESCAPE.findall(pattern) if found.isalnum() and found not in "dDwWsS"]
-    if len(pattern) > MAX_REGULAR_EXPRESSION:
-        problem = f"longer than {MAX_REGULAR_EXPRESSION} characters"
-    elif odd:
-        problem = f"\\{odd[0]} is not known; there are \\d, \\w, \\s and their opposites"
-    elif _GROUP.search(without_escapes.removeprefix("(?i)")):
-        problem = "groups begin with ( or (?:"
-    elif re.search(r"[*+?}]\+|\[[.:=]", without_escapes) or "{" in _REPEATS.sub("", without_escapes):
-        problem = "is read differently by different engines"
-    elif any(int(n or 0) > MAX_REPEATS for pair in _REPEATS.findall(without_escapes) for n in pair):
-        problem = f"more than {MAX_REPEATS} repeats"
-    elif problem is None and _written_out(pattern) > MAX_REGULAR_EXPRESSION:
-        problem = f"longer than {MAX_REGULAR_EXPRESSION} with its repeats written out; * and + may do instead of {{…}}"
-    if problem:
-        raise ValueError(f"{name}: not a regular expression that can be used: {problem}")
-
-
-def _written_out(pattern: str) -> int:
-    """How many characters a pattern is about once every counted repeat is written out; classes count as one."""
-    groups = [0]
-    last = 0
-    for part in _PART.findall(pattern):
-        if part in {"(", "(?:"}:
-            groups.append(0)
-        elif part == ")":
-            last = groups.pop()
-            groups[-1] += last
-        elif counts := _REPEATS.fullmatch(part):
-            times = max(int(n or 0) for n in counts.groups())
-            groups[-1] += max(times - 1, 0) * last
-        elif part not in {"(?i)", "|", "*", "+", "?", "^", "$"}:
-            last = 1
-            groups[-1] += 1
-    return groups[0]

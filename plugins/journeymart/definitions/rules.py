@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from journeymart.definitions.conditions import Condition, KeepingCondition, Source, check_names
+from journeymart.definitions.conditions import Condition, KeepingCondition, check_names
 from journeymart.definitions.durations import MAX_TIMES, Cap, Duration
+from journeymart.definitions.fields import Source
 from journeymart.definitions.funnels import Exclusion, Funnel, Step
 from journeymart.definitions.loader import DefinitionError, DefinitionModel, Document, Label, Location
 from journeymart.definitions.messages import Address, MessageId

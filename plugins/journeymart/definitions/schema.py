@@ -10,9 +10,10 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from journeymart.definitions.applied import KINDS
 from journeymart.definitions.channels import ChannelsFile
-from journeymart.definitions.conditions import where_schemas
+from journeymart.definitions.conditions import LISTS, MAX_DEPTH, OPERATORS
 from journeymart.definitions.databases import Databases
 from journeymart.definitions.exchange_rates import ExchangeRatesFile
+from journeymart.definitions.fields import CUSTOMER_FIELDS, FIELDS, ITEM, SOURCES, known_fields
 from journeymart.definitions.loader import SHIPPED
 from journeymart.definitions.packs import PacksFile
 from journeymart.definitions.pages import Pages
@@ -39,7 +40,7 @@ CONDITIONS = "conditions"  # of no definition file: what can be in a `where`, fo
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The schema of each kind, and that of conditions, by the name of its file."""
-    found = {kind: _schema(model) for kind, model in MODELS.items()} | {CONDITIONS: {"$defs": where_schemas()}}
+    found = {kind: _schema(model) for kind, model in MODELS.items()} | {CONDITIONS: {"$defs": _where_schemas()}}
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {f"{name}.schema.json": dialect | schema for name, schema in found.items()}
 
@@ -65,6 +66,29 @@ def _with_conditions(schema: Any) -> Any:
             return {"$ref": f"{CONDITIONS}.schema.json#/$defs/Conditions"}
         return {key: _with_conditions(value) for key, value in schema.items()}
     return [_with_conditions(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def _where_schemas() -> dict[str, Any]:
+    """JSON schemas for editors: of a `where` (Conditions), and of what a field is compared with (Wanted)."""
+    scalar = {"type": ["string", "number", "boolean"]}
+    several = {"type": "array", "items": scalar, "minItems": 1}
+    operators = {name: several if name in LISTS else scalar for name in OPERATORS} | {"is_null": {"type": "boolean"}}
+    one_or_more = {"type": "object", "properties": operators, "additionalProperties": False, "minProperties": 1}
+    names = {name for source in SOURCES for name in known_fields(source)}
+    columns = {name for source in SOURCES for name, (_, kind) in FIELDS[source].items() if kind == ITEM}
+    columns |= {f"customer.{name}" for name, kind in CUSTOMER_FIELDS.items() if kind == ITEM}
+    nested = {"type": "array", "items": {"$ref": "#/$defs/Conditions"}, "minItems": 1}
+    wanted = {"$ref": "#/$defs/Wanted"}
+    prefixes = "|".join(sorted(name.replace(".", "[.]") for name in columns))
+    return {
+        "Conditions": {
+            "type": "object",
+            "properties": dict.fromkeys(("any_of", "none_of"), nested) | dict.fromkeys(sorted(names - columns), wanted),
+            "patternProperties": {f"^({prefixes})([.][A-Za-z0-9_\u0080-\uffff-]{{1,64}}){{1,{MAX_DEPTH}}}$": wanted},
+            "additionalProperties": False,
+        },
+        "Wanted": {"anyOf": [scalar, several, one_or_more]},
+    }
 
 
 def _say_only_what_differs(schema: dict[str, Any]) -> None:
