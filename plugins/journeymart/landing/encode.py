@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -40,6 +39,7 @@ from journeymart.landing.dictionaries import DICTIONARIES
 from journeymart.landing.personal import mask_line
 from journeymart.landing.protection import Protection
 from journeymart.landing.readers import LINE, FileRejectedError, Reject
+from journeymart.landing.spill import spill_directory
 from journeymart.landing.targets import TARGETS
 from journeymart.landing.typed import Typed, shared_out
 
@@ -141,7 +141,7 @@ class Encoder:
     def __init__(self, rules: Rules, actions: Mapping[str, int], threads: int, memory: int) -> None:
         self._rules = rules
         self._closing = ExitStack()
-        spill = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="journeymart-"))
+        spill = self._closing.enter_context(spill_directory())
         self._engine = self._closing.enter_context(duckdb.connect())
         for setting in (
             f"memory_limit = '{memory}MB'",
