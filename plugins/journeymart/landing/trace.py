@@ -303,11 +303,21 @@ def _numbers_with(file: LandingFile, value: str, columns: Iterable[str], encodin
                 same = pc.equal(chunk.table.column(column).cast("string"), value)
                 yield from chunk.table.column(LINE_NO).filter(same).to_pylist()
         return
-    written = "|".join(re.escape(text) for text in (value, json.dumps(value)[1:-1]))
-    pattern = re.compile(f"(?<![0-9A-Za-z])(?:{written})(?![0-9A-Za-z])".encode(encoding))
+    written = {text.encode(encoding, "backslashreplace") for text in (value, json.dumps(value)[1:-1])}
     for lines, _ in text_blocks(file.location, file.compression):
-        starts = [match.start() for match in pattern.finditer(lines.data)]
+        starts = list(_words_at(lines.data.tobytes(), written))
         yield from sorted(set(lines.numbers[np.searchsorted(lines.starts, starts, side="right") - 1].tolist()))
+
+
+def _words_at(data: bytes, written: Iterable[bytes]) -> Iterator[int]:
+    """Where one of these texts is, as a whole word. A regular expression that looks around takes ten times as long."""
+    for text in written:
+        at = data.find(text)
+        while at >= 0:
+            end = at + len(text)
+            if not (data[max(at - 1, 0) : at].isalnum() or data[end : end + 1].isalnum()):
+                yield at
+            at = data.find(text, at + 1)
 
 
 def _texts(file: LandingFile, numbers: set[int], encoding: str) -> Iterator[tuple[int, str]]:
