@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 import logging
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,11 +27,12 @@ pytestmark = pytest.mark.postgres
 # What must not be found, whatever stands between its digits.
 SECRETS = {
     "hong.gildong@bank.example": ("hong.gildong@bank.example", "hong.gildong%40bank.example"),
-    "01098765432": ("010-9876-5432", "01098765432", "+82 10 9876 5432", "０１０９８７６５４３２"),
+    "01098765432": ("010-9876-5432", "01098765432", "+82 10 9876 5432", "０１０９８７６５４３２", "%2Fu%2F01098765432",
+                    quote("０１０９８７６５４３２"), r"메모\n010\u002d98765432"),
     "9001011234568": ("900101-1234568", "9001011234568"),
     "1102345678901": ("110-234-5678901", "계좌번호: 1102345678901"),
     "4111111111111111": ("4111-1111-1111-1111", "4111111111111111"),
-}
+}  # fmt: skip
 TEXT = "문의 " + " / ".join(value for written in SECRETS.values() for value in written) + " 끝"
 LINK = "https://bank.example/u/hong.gildong@bank.example/x?t=010-9876-5432&acct_no=1102345678901#900101-1234568"
 NESTED = {"deep": [{"acctNo": "1102345678901", "rrn": 9001011234568}, TEXT], "hong.gildong@bank.example": True}
@@ -71,7 +74,8 @@ def contents(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def found(text: str) -> list[str]:
     """The secrets in a text."""
-    plain = re.sub(r"[-. +]|%2[0-9A-F]", "", text)
+    read = unquote(re.sub(r"\\+u00(2d|2D)", "-", text))
+    plain = re.sub(r"[-. +]", "", unicodedata.normalize("NFKC", read))
     return [secret for secret in [*SECRETS, ADDRESS] if secret in text or secret in plain]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import random
+from urllib.parse import quote
 
 import duckdb
 import pytest
 
 from journeymart.definitions.sources import Personal
-from journeymart.landing.personal import SUSPICIOUS, mask
+from journeymart.landing.personal import HINT, SUSPICIOUS, mask
 from journeymart.landing.protection import Protection
 from journeymart.settings import SettingsError
 
@@ -40,6 +41,20 @@ FOUND = {
     "?q=%EA%B3%84%EC%A2%8C:110123456789": "?q=%EA%B3%84%EC%A2%8C:*account*",
     "mobile=821012345678": "mobile=*phone*",
     '{"card_number": "4111111111111112"}': '{"card_number": "*card*"}',
+    "returnUrl=%2Fu%2F01012345678%2F": "returnUrl=%2Fu%2F*phone*%2F",
+    "%252F01012345678": "%252F*phone*",
+    "%EC%A0%84%ED%99%9401012345678": "%EC%A0%84%ED%99%94*phone*",
+    r"전화\n01012345678\n": r"전화\n*phone*\n",
+    r"\uc804\ud65401012345678": r"\uc804\ud654*phone*",
+    r"010\u002d1234\u002D5678": "*phone*",
+    r"memo\\n010\\u002d1234\\u002d5678": r"memo\\n*phone*",
+    f"?q={quote('０１０１２３４５６７８')}": "?q=*phone*",
+    "010%E3%80%801234%e3%80%805678": "*phone*",
+    "010．1234．5678": "*phone*",
+    "110%2D123%2D456789": "*account*",
+    "110%E2%80%90123%E2%80%90456789": "*account*",
+    r"110\u2010123\u2010456789": "*account*",
+    "hong%EF%BC%A0bank.com": "*email*",
 }
 LEFT = [
     "?ts=1717200000000&order=2025060112345678",  # a time in milliseconds, an order number made of a date
@@ -64,6 +79,8 @@ LEFT = [
     "10.0.0.1",
     "hotel 12345678",
     "110-***-123456",  # masked by the sender
+    "%EC%A0%84%ED%99%94%20step%2F12345678",
+    r"\uc804\ud654 12345678",
 ]
 PROTECTION = Protection(Personal(), "s" * 32, {"account_no": "account", "memo": "free_text"})
 
@@ -88,12 +105,21 @@ def test_rows_with_personal_values_are_found_by_the_database_expression() -> Non
         for end in ("", " 끝", "&a=1")
         for _ in range(20)
     ]
+    texts += [written for value in FOUND for written in (quote(value), quote(quote(value)), json.dumps(value)[1:-1])]
     changed = [value for value in texts if mask(value) != value]
     assert len(changed) > len(texts) / 2
-    missed = duckdb.execute(
-        "select value from (select unnest(?) as value) where not regexp_matches(value, ?)", [changed, SUSPICIOUS]
-    ).fetchall()
-    assert missed == []
+    for expression in (HINT, SUSPICIOUS):
+        missed = duckdb.execute(
+            "select value from (select unnest(?) as value) where not regexp_matches(value, ?)", [changed, expression]
+        ).fetchall()
+        assert missed == []
+
+
+@pytest.mark.parametrize("value", [value for value in FOUND if "\\" not in value])
+def test_personal_values_are_masked_in_any_encoding(value: str) -> None:
+    json_text = json.dumps(value, ensure_ascii=value != "홍길동@은행.kr")[1:-1]  # which ends at its escapes
+    for written in (quote(value), quote(quote(value)), json_text):
+        assert mask(written) != written
 
 
 def test_values_in_json_are_masked_wherever_they_are() -> None:

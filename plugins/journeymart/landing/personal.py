@@ -18,7 +18,15 @@ IP4_PREFIX, IP6_PREFIX = 24, 48
 ACCOUNT_DIGITS = range(10, 17)
 
 _GAP = "[-. +)]"  # between groups of digits; other dashes and spaces become these first
-_ANY_GAP = "(?:[-. +)‐-―−－\u3000\u00a0]|%(?:25)*2[0-9BDbd])"
+_ANY_DASH = (
+    r"(?:[-‐-―−－]|%(?:25)*(?:2[Dd]|[eE]2%(?:25)*(?:80%(?:25)*9[0-5]|88%(?:25)*92)|[eE][fF]%(?:25)*[bB][cC]%(?:25)*8[dD])"
+    r"|\\+u(?:002[dD]|201[0-5]|2212|[fF]{2}0[dD]))"
+)
+_ANY_GAP = (
+    f"(?:{_ANY_DASH}|[. +)．\u3000\u00a0\u2007]|%(?:25)*(?:2[0-9Bb]|[cC]2%(?:25)*[aA]0|[eE]2%(?:25)*80%(?:25)*87"
+    r"|[eE]3%(?:25)*80%(?:25)*80|[eE][fF]%(?:25)*[bB][cC]%(?:25)*8[eE])"
+    r"|\\+u(?:002[089bBeE]|00[aA]0|2007|3000|[fF]{2}0[eE]))"
+)
 _GAPS = _GAP + "{1,3}"
 _MAYBE = _GAP + "{0,3}"
 _BEFORE, _BEHIND = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
@@ -39,15 +47,19 @@ WORDS = {
     "account": ("acc(?:oun)?t", "acnt", "계좌", "통장"),
 }
 _WORD = r"[^\s@\"'<>(),;:?&=/\\.\x1f*]"  # of an e-mail address, in any script
-_OPEN, _CLOSE = r"[\"'\\(\[]{0,4}", r"[\"'\\)\]]{0,4}"
+_QUOTES = r"[\"'\\]|%(?:25)*22"
+_OPEN, _CLOSE = rf"(?:{_QUOTES}|[(\[\0]){{0,4}}", rf"(?:{_QUOTES}|[)\]]){{0,4}}"
 
 
 def _any_word(words: Iterable[str]) -> str:
     """One of the words; Korean ones also as addresses and JSON have them."""
-    written = (
-        [word] if word.isascii() else [word, quote(word), json.dumps(word)[1:-1].replace("\\", r"\\")] for word in words
-    )
-    return "(?:" + "|".join(word for ways in written for word in ways) + ")"
+    written = []
+    for word in words:
+        if word.isascii():
+            written.append(word)
+        else:
+            written += [word, quote(word).replace("%", "%(?:25)*"), json.dumps(word)[1:-1].replace("\\", r"\\")]
+    return "(?:" + "|".join(written) + ")"
 
 
 _COLON = f"(?:[:=/]|%(?:25)*3[AaDd]|{_any_word('은는이가')})"
@@ -114,8 +126,17 @@ _RULES = (
 )
 LABELS = {kind: re.compile(f"(?i)(?:{_label(words)})$") for kind, words in WORDS.items()}
 NUMBER = re.compile(_NUMBER)
-# Encoded characters that could hide a value: of addresses (%40, %2540), of JSON (\u0040), and wide ones.
-_ENCODED = re.compile(r"%(?:25)*(40|2[089BDbd]|3[0-9ADad])|\\u00(40|2[089BDbd]|3[0-9])|\\u(?:ff|FF)(1[0-9]|20)")
+# Encoded characters, of which some could hide a value: of addresses (%40, %2540, %EF%BC%90) and of JSON (\u0040).
+_ENCODED = re.compile(
+    r"%(?:25)*(40|2[0289BDbd]|3[0-9ADad])"
+    r"|(%(?:25)*[C-Ec-e][0-9A-Fa-f](?:%(?:25)*[89ABab][0-9A-Fa-f]){1,2})"
+    r"|\\+u([0-9A-Fa-f]{4})"
+)
+_SIGNS = frozenset("@ ()+-.0123456789")
+# The letters and digits of an encoded character are none of a number behind it: %2F010…, \\n010…. A mark parts them.
+_ENCODING = r"%(?:25)*[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\[nrtbf]"
+_ENCODED_BEFORE = re.compile(f"(?>{_ENCODING})(?=[0-9])")
+_MARK = "\0"
 _PLAIN = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # wide Latin letters, digits and signs
 _PLAIN |= dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-") | dict.fromkeys([0xA0, 0x3000, 0x2007], " ")
 _ADDRESS = re.compile(r"(?<![0-9A-Za-z:.])[0-9A-Fa-f]{0,4}(?:[:.][0-9A-Fa-f]{0,4}){2,8}(?![0-9A-Za-z])")
@@ -127,16 +148,17 @@ def _suspicious() -> str:
     def spread(pattern: str) -> str:
         return pattern.replace(_GAP, _ANY_GAP)
 
-    start = "(?:^|[^0-9A-Za-z])"
+    start = f"(?:^|[^0-9A-Za-z]|{_ENCODING})"
     words = [word for listed in WORDS.values() for word in listed]
     return "|".join(
         (
             r"[^\s/][@＠][^\s/]",
-            r"%(?:25)*(?:40|3[0-9])|[０-９]|\\u00(?:40|3[0-9])|\\u(?:ff|FF)(?:1[0-9]|20)",
+            r"%(?:25)*(?:40|3[0-9]|[eE][fF]%(?:25)*[bB][cC]%(?:25)*(?:9[0-9]|[aA]0))|[０-９]",
+            r"\\u(?:00(?:40|3[0-9])|[fF]{2}(?:1[0-9]|20))",
             start + spread(f"(?:{_DAY}{_MAYBE}[1-8][0-9]{{6}}|{_CARD_GROUPS}|{_CARD_DIGITS})"),
             start + spread(f"(?:{_MOBILE}|{_LANDLINE}|{_KOREAN})"),
             r"(?:\+|%(?:25)*2[Bb])" + spread(_INTERNATIONAL),
-            "(?:^|[^0-9A-Za-z-])" + _ACCOUNT.replace("-(", "[-‐-―−－](").replace("}-", "}[-‐-―−－]"),
+            f"(?:^|[^0-9A-Za-z-]|{_ENCODING})" + _ACCOUNT.replace("-(", f"{_ANY_DASH}(").replace("}-", "}" + _ANY_DASH),
             spread(_named(words)),
         )
     )
@@ -145,9 +167,10 @@ def _suspicious() -> str:
 SUSPICIOUS = _suspicious()
 # Says still less, but is compiled and run in a fraction of the time: every number above has nine digits.
 HINT = (
-    r"[@＠０-９]|%(?:25)*(?:40|3[0-9])|\\u(?:00[34]|[fF][fF][12])"
+    r"[@＠０-９]|%(?:25)*(?:40|3[0-9]|[eE][fF]%(?:25)*[bB][cC]%(?:25)*[9aA])|\\u(?:00[34]|[fF][fF][12])"
     f"|[0-9](?:{_ANY_GAP}{{0,3}}[0-9]){{8}}"
 )
+_HINT = re.compile(HINT)
 
 
 def mask(value: str) -> str:
@@ -162,10 +185,12 @@ def mask_line(line: str) -> str:
 
 def replaced(value: str, replace: Callable[[str, str], str]) -> str:
     """The value with what the rules find replaced; the value as it was if they find nothing."""
-    text = masked = plain(value)
+    if not _HINT.search(value):
+        return value
+    text = masked = _ENCODED_BEFORE.sub(rf"\g<0>{_MARK}", plain(value))
     for rule in _RULES if "@" in text else _RULES[2:]:
         masked = rule.pattern.sub(_replacing(rule, replace), masked)
-    return value if masked == text else masked
+    return value if masked == text else masked.replace(_MARK, "")
 
 
 def plain(value: str) -> str:
@@ -174,8 +199,12 @@ def plain(value: str) -> str:
 
 
 def _decoded(match: re.Match[str]) -> str:
-    address, escape, wide = match.groups()
-    return chr(int(address or escape, 16)) if wide is None else chr(0xFF00 + int(wide, 16))
+    sign, character, escape = match.groups()
+    if sign:
+        return chr(int(sign, 16))
+    digits = escape or re.sub("%(?:25)*", "", character)
+    found = chr(int(digits, 16)) if escape else bytes.fromhex(digits).decode(errors="ignore")
+    return found if found in _SIGNS or (found and ord(found[0]) in _PLAIN) else match.group()
 
 
 def shortened(value: str) -> str | None:
