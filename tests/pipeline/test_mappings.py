@@ -145,8 +145,43 @@ EXPORTS: dict[str, list[dict[str, Any]]] = {
             "idsite": "1", "rec": "1", "_id": "0123456789abcdef", "cdt": "2026-06-01 00:00:00",
             "url": "https://bank.example/fx", "download": "https://bank.example/fx.pdf",
         },
+        {
+            "idsite": "1", "rec": "1", "_id": "0123456789abcdef", "received_at": "2026-06-01 00:00:15", "ping": "1",
+            "url": "https://bank.example/fx", "pv_id": "aB3dE6",
+        },
+    ],
+    "matomo_visits": [
+        {"visit": {
+            "idSite": "1", "idVisit": "7", "visitIp": "203.0.113.77", "visitorId": "0123456789abcdef", "userId": "C1",
+            "serverTimestamp": 1780272015, "deviceType": "Smartphone", "deviceModel": "SM-S901",
+            "operatingSystemName": "Android", "referrerType": "direct", "referrerUrl": "",
+         }, "action": action}
+        for action in (
+            {"type": "action", "url": "https://bank.example/fx", "pageTitle": "송금", "pageIdAction": "11",
+             "idpageview": "aB3dE6", "pageId": "101", "serverTimePretty": "Jun 1, 2026 09:00:00", "timeSpent": "15",
+             "timestamp": 1780272000, "title": "송금", "subtitle": "https://bank.example/fx"},
+            {"type": "event", "url": "https://bank.example/fx", "eventCategory": "form", "eventAction": "submit",
+             "eventName": "송금 신청", "pageId": "102", "timestamp": 1780272005},
+            {"type": "search", "url": None, "siteSearchKeyword": "환율", "pageId": "103", "timestamp": 1780272010},
+            {"type": "goal", "goalName": "송금", "goalId": 3, "timestamp": 1780272005},
+        )
+    ],
+    "matomo_log": [
+        {
+            "idsite": 1, "idvisit": 7, "idvisitor": "0123456789abcdef", "user_id": "C1", "ip": "203.0.113.77",
+            "referer_url": None, "config_os": "AND", "config_device_type": 1, "config_device_model": "SM-S901",
+            "title": None, "event_action": None, "event_name": None, **row,
+        }
+        for row in (
+            {"idlink_va": 101, "server_time": "2026-06-01 00:00:00", "url": "https://bank.example/fx",
+             "title": "송금", "type": "1"},
+            {"idlink_va": 103, "server_time": "2026-06-01 00:00:06", "url": "https://bank.example/fx",
+             "event_action": "submit", "event_name": "송금 신청", "type": "10"},
+            {"idlink_va": 104, "server_time": "2026-06-01 00:00:07", "url": None, "title": "환율", "type": "8"},
+        )
     ],
 }  # fmt: skip
+PHONE = ("mobile", "AND", "SM-S901", None)
 # visitor, session, action, channel, node, click_name, click_text, device_type, os, device_model, app_version
 EXPORTED = {
     "snowplow": [
@@ -167,6 +202,18 @@ EXPORTED = {
     "matomo": [
         ("0123456789abcdef", None, "click", "web", "/fx", "submit", "송금", None, None, None, None),
         ("0123456789abcdef", None, "click", "web", "/fx", None, None, None, None, None, None),
+        ("0123456789abcdef", None, "scroll", "web", "/fx", None, None, None, None, None, None),
+    ],
+    "matomo_visits": [
+        ("0123456789abcdef", "7", "view", "web", "/fx", None, None, "mobile", "Android", "SM-S901", None),
+        ("0123456789abcdef", "7", "click", "web", "/fx", "submit", "송금 신청", "mobile", "Android", "SM-S901", None),
+        ("0123456789abcdef", "7", "submit", "web", "(none)", None, "환율", "mobile", "Android", "SM-S901", None),
+        ("0123456789abcdef", "7", "scroll", "web", "(none)", None, None, "mobile", "Android", "SM-S901", None),
+    ],
+    "matomo_log": [
+        ("0123456789abcdef", "7", "view", "web", "/fx", None, None, *PHONE),
+        ("0123456789abcdef", "7", "click", "web", "/fx", "submit", "송금 신청", *PHONE),
+        ("0123456789abcdef", "7", "submit", "web", "(none)", None, None, *PHONE),
     ],
 }  # fmt: skip
 DECODED = """
@@ -256,6 +303,59 @@ def test_a_page_view_of_another_tool(zone: Zone, tool: str, line: dict[str, Any]
 def test_a_request_to_matomo(zone: Zone) -> None:
     zone.put("clickstream/a.ndjson", [MATOMO])
     assert landed(zone, "matomo") == (*PAGE_VIEW[:2], None, *PAGE_VIEW[3:8], None, None, None)
+
+
+def test_a_visit_of_matomo_that_went_on_is_no_other_one(zone: Zone) -> None:
+    """Its actions are told again, beside the new ones: equal ids make them duplicates. Its IP address is shortened."""
+    first, second, *_ = EXPORTS["matomo_visits"]
+    zone.put("clickstream/1.ndjson", [first])
+    went_on = {**first["visit"], "serverTimestamp": 1780279999}
+    zone.put("clickstream/2.ndjson", [{**line, "visit": went_on} for line in (first, second)])
+    zone.land(definitions=zone.define("sources:\n  clickstream:\n    extends: matomo_visits\n"))
+    assert zone.value("select count(distinct event_hash) from raw.event") == 2
+    assert zone.query("select distinct ip::text, properties -> 'visit' ->> 'visitIp' from raw.clickstream") == [
+        ("203.0.113.0", "*ip*")
+    ]
+
+
+def test_visits_of_matomo_that_nobody_cut_into_actions_say_what_they_are(zone: Zone) -> None:
+    [visit, action] = EXPORTS["matomo_visits"][0].values()
+    zone.put("clickstream/a.ndjson", json.dumps([{**visit, "actionDetails": [action]}]) + "\n")
+    zone.put("clickstream/b.ndjson", [{**visit, "actionDetails": [action]}])
+    zone.land(definitions=zone.define("sources:\n  clickstream:\n    extends: matomo_visits\n"))
+    assert zone.quarantine() == [
+        (1, None, "The line is not a JSON object."),
+        (1, "event_id", "event_id is missing."),
+    ]
+
+
+def test_parameters_of_the_banks_own_events_of_ga4(zone: Zone) -> None:
+    """Every parameter of an event can be a field; what is none stays in properties."""
+    value = "$.event_params[key={}].value.{}"
+    own: dict[str, dict[str, Any]] = {
+        "loan_product": {"type": "text", "from": value.format("loan_product", "string_value")},
+        "loan_months": {
+            "type": "integer",
+            "aliases": [value.format("loan_months", kind) for kind in ("int_value", "double_value")],
+        },
+    }
+    named = {"label": {"ko": "가", "en": "a"}, "description": {"ko": "가", "en": "a"}}
+    plan = {"extends": "ga4", "fields": {key: {**field, **named} for key, field in own.items()}}
+    parameters = [
+        {"key": "loan_product", "value": {"string_value": "L-100"}},
+        {"key": "loan_months", "value": {"int_value": "36"}},
+        {"key": "engaged_session_event", "value": {"int_value": "1"}},
+    ]
+    line = {**GA4, "event_name": "loan_apply", "event_params": parameters, "items": [{"item_id": "SKU1"}]}
+    zone.put("clickstream/a.ndjson", [line])
+    pq.write_table(pa.Table.from_pylist([{**line, "user_pseudo_id": "2"}]), zone.put("clickstream/b.parquet", b""))
+    zone.land(definitions=zone.define(json.dumps({"sources": {"clickstream": plan}})))
+    found = zone.query("select properties from raw.clickstream")
+    assert len(found) == 2
+    for [properties] in found:
+        assert (properties["loan_product"], properties["loan_months"]) == ("L-100", 36)
+        assert properties["event_params"][2]["key"] == "engaged_session_event"
+        assert properties["items"] == [{"item_id": "SKU1"}]
 
 
 def test_nested_columns_of_parquet(zone: Zone) -> None:

@@ -132,7 +132,7 @@ def test_own_words_come_after_those_of_a_mapping(tmp_path: Path):
         (
             "sources:\n  clickstream:\n    extends: snowplough\n",
             "sources.yml:3: sources.clickstream.extends: there is no mapping 'snowplough';"
-            " there are ga4, matomo, segment, snowplow, snowplow_tsv",
+            " there are ga4, matomo, matomo_log, matomo_visits, segment, snowplow, snowplow_tsv",
         ),
         (
             "sources:\n  customers:\n    extends: ga4\n",

@@ -120,10 +120,10 @@ class Decoder:
         structure = ", ".join(
             f"{_json(column)}: {_json('JSON' if kind == 'json' else 'VARCHAR')}" for column, kind in wanted.items()
         )
-        parsed = f"""
-            select {ROW_ID}, {LINE},
-                json_transform(case when {KEYS_HASH} is not null then {LINE} end, {text("{" + structure + "}")}) as r
-            from chunk"""
+        read = f"json_transform(case when {KEYS_HASH} is not null then {LINE} end, {text('{' + structure + '}')})"
+        if not wanted:  # fields are all taken from nested columns
+            read = KEYS_HASH
+        parsed = f"select {ROW_ID}, {LINE}, {read} as r from chunk"
         guards = [
             (Problem(None, "The line is not JSON."), "r is null", "null"),
             (Problem(None, "The line is not a JSON object."), _NO_OBJECT, "null"),
