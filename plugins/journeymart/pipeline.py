@@ -6,9 +6,8 @@ overwrites, publish is one transaction.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from journeymart.publish import Publication, publish
 from journeymart.publish.drop import drop
 from journeymart.quality import ValidationResult
 from journeymart.quality import validate as run_checks
+from journeymart.runs import new_run_id
 from journeymart.settings import Settings
 from journeymart.transform.build import Build, build
 
@@ -166,11 +166,6 @@ def apply(settings: Settings, directory: Path | None = None) -> Applied:
     ]
     changes += [Change("retired", *key, before[key]) for key in sorted(before.keys() - after.keys())]
     return Applied(changes, built, publication)
-
-
-def new_run_id() -> str:
-    """A name for a run started by hand: its start in UTC, and a few digits against two in one second."""
-    return f"manual-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
 def deliver(settings: Settings) -> bool:

@@ -26,6 +26,7 @@ from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.landing import land
 from journeymart.publish import PublishError, publish
+from journeymart.runs import new_run_id
 from journeymart.sample.generate import Spec, generate
 from journeymart.settings import REPO, Settings
 from journeymart.transform.build import build
@@ -158,7 +159,7 @@ def moments(chance: random.Random, count: int) -> list[float]:
 
 def prepare(settings: Settings) -> tuple[str, str]:
     """Build and check what has landed; the run and its scope."""
-    run_id = pipeline.new_run_id()
+    run_id = new_run_id()
     built = build(settings, run_id)
     pipeline.validate(settings, run_id)
     return run_id, built.scope

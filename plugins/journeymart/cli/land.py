@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 
 from journeymart.cli.common import Definitions, Json, Landing, number, write_json
 from journeymart.cli.sources import OnlySource
+from journeymart.runs import new_run_id
 
 app = typer.Typer()
 
@@ -41,7 +41,7 @@ def land(
     from journeymart.settings import Settings
 
     settings = Settings.load()
-    run_id = f"land-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    run_id = new_run_id("land")
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
 from journeymart.cli.common import Definitions, Json, Landing, number, with_example, write_json
 from journeymart.cli.sources import OnlySource
+from journeymart.runs import new_run_id
 
 app = typer.Typer()
 quarantine = typer.Typer(
@@ -72,7 +71,7 @@ def replay(
 
     settings = Settings.load()
     chosen = Filter(file, source, reason)
-    run_id = f"replay-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    run_id = new_run_id("replay")
     results = []
     for result in again(landing or settings.landing, run_id, chosen, definitions=definitions, settings=settings):
         results.append(result)

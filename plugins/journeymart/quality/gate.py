@@ -18,6 +18,28 @@ logger = logging.getLogger(__name__)
 
 DIRECTORY = REPO / "expectations"
 KEPT_RUNS = 60
+_RUN_FACTS = """
+    with policy as (
+        select coalesce(max(content ->> 'time_zone'), current_setting('timezone')) as time_zone
+        from config.definition
+        where kind = 'sessions' and retired_at is null
+    )
+
+    select
+        s.run_id,
+        s.is_full,
+        coalesce(to_char(s.watermark_at at time zone p.time_zone, 'YYYY-MM-DD HH24:MI'), ''),
+        to_char(clock_timestamp() at time zone p.time_zone, 'YYYY-MM-DD HH24:MI:SS'),
+        p.time_zone,
+        (select count(*) from build.run_file),
+        count(d.session_date),
+        coalesce(min(d.session_date)::text, ''),
+        coalesce(max(d.session_date)::text, '')
+    from build.run_scope as s
+    cross join policy as p
+    left join build.touched_date as d on true
+    group by s.run_id, s.is_full, s.watermark_at, p.time_zone
+"""
 
 
 @dataclass(frozen=True)
@@ -88,34 +110,8 @@ def _published(settings: Settings, run_id: str) -> ValidationResult | None:
 
 def _run_facts(settings: Settings, run_id: str) -> RunFacts:
     with connect("jm_builder", settings=settings) as connection:
-        row = (
-            None
-            if not exists(connection, "build.run_scope")
-            else connection.execute(
-                """
-            with policy as (
-                select coalesce(max(content ->> 'time_zone'), current_setting('timezone')) as time_zone
-                from config.definition
-                where kind = 'sessions' and retired_at is null
-            )
-
-            select
-                s.run_id,
-                s.is_full,
-                coalesce(to_char(s.watermark_at at time zone p.time_zone, 'YYYY-MM-DD HH24:MI'), ''),
-                to_char(clock_timestamp() at time zone p.time_zone, 'YYYY-MM-DD HH24:MI:SS'),
-                p.time_zone,
-                (select count(*) from build.run_file),
-                count(d.session_date),
-                coalesce(min(d.session_date)::text, ''),
-                coalesce(max(d.session_date)::text, '')
-            from build.run_scope as s
-            cross join policy as p
-            left join build.touched_date as d on true
-            group by s.run_id, s.is_full, s.watermark_at, p.time_zone
-            """
-            ).fetchone()
-        )
+        is_built = exists(connection, "build.run_scope")
+        row = connection.execute(_RUN_FACTS).fetchone() if is_built else None
     if row is None or row[0] != run_id:
         raise QualityError(f"run {run_id} is not what was built last: build it again, then validate")
     return RunFacts(*row)
