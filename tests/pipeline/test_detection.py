@@ -438,9 +438,6 @@ rules:
     steps:
       - {name: D, source: screen, where: {page_code: D}}
     dwell: {gte: 1h}
-"""
-AT_ONCE = """
-rules:
   - id: DR-GOAL
     label: {ko: 목표, en: Goal}
     owner: tests
@@ -457,34 +454,26 @@ rules:
 """
 
 
-def test_what_fires_a_hit_may_be_in_another_session(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
-    """The time-out is 30 minutes."""
+def test_what_ends_or_follows_a_hit(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+    """It may be in another session (the time-out is 30 minutes), or happen at its very moment."""
     bank = Bank(new_warehouse(), tmp_path, ENDINGS)
     bank.run(
         event("stays", "D", 0),
         event("leaves", "D", 0), event("leaves", "E", 40),
         event("heard", "D", 0), event("heard", "D", 40), event("heard", "D", 65),
         event("other", "Z", 70),
+        event("buys", "GT", 60), transaction("buys", 60, 100),
+        event("exits", "P", 0), event("exits", "X", 1) | {"action_type": "exit"},
+        event("exits", "Q", 1), event("exits", "P", 1),
     )  # fmt: skip
     kept = {"heard": (60, ["heard-D-0"], 1)}
     assert bank.hits("DR-STAY") == kept | {"stays": (60, ["stays-D-0"], 1)}
-    censored = "select visitor_id from mart.detection where is_censored"
-    assert bank.rows(censored) == [("stays",)]
-
-    # what lands late is in a session of its own, and fulfils nothing
-    run = bank.run(event("stays", "E", 45))
-    assert run.build.scope == "changes"
-    assert bank.hits("DR-STAY") == kept
-
-
-def test_what_comes_after_a_hit_may_happen_at_its_moment(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
-    bank = Bank(new_warehouse(), tmp_path, AT_ONCE)
-    left = event("leaves", "X", 1) | {"action_type": "exit"}
-    bank.run(
-        event("buys", "GT", 60), transaction("buys", 60, 100),
-        event("leaves", "P", 0), left, event("leaves", "Q", 1), event("leaves", "P", 1),
-    )  # fmt: skip
+    assert bank.rows("select visitor_id from mart.detection where is_censored") == [("stays",)]
     assert bank.rows("select goal_at from mart.detection where rule_id = 'DR-GOAL'") == [(NINE + timedelta(hours=1),)]
     assert bank.rows(
         "select detected_at, started_at from mart.detection where rule_id = 'DR-ABSENT' order by detected_at"
     ) == [(NINE + timedelta(minutes=1), NINE), (NINE + timedelta(minutes=31), NINE + timedelta(minutes=1))]
+
+    # what lands late is in a session of its own, and fulfils nothing
+    assert bank.run(event("stays", "E", 45)).build.scope == "changes"
+    assert bank.hits("DR-STAY") == kept
