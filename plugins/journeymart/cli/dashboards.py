@@ -43,12 +43,12 @@ def apply(
     if as_json:
         write_json(applied)
         return
-    typer.echo("imported: " + ", ".join(f"{number} {kind}" for kind, number in applied.imported.items()))
+    print("imported: " + ", ".join(f"{number} {kind}" for kind, number in applied.imported.items()))
     for kind, titles in applied.removed.items():
         for title in titles:
-            typer.echo(f"removed {kind}: {title}")
+            print(f"removed {kind}: {title}")
     for url in applied.dashboards:
-        typer.echo(url)
+        print(url)
 
 
 @app.command()
@@ -65,8 +65,8 @@ def pull(as_json: Json = False) -> None:
         write_json(pulled)
         return
     for name in pulled.changed:
-        typer.echo(f"changed: {name}")
+        print(f"changed: {name}")
     for note in pulled.notes:
-        typer.echo(f"not brought back: {note}")
+        print(f"not brought back: {note}")
     if not pulled.changed and not pulled.notes:
-        typer.echo("Nothing was edited.")
+        print("Nothing was edited.")

@@ -39,11 +39,11 @@ def erase(
     if as_json:
         write_json(erasure)
         return
-    typer.echo(
+    print(
         f"Erasure {erasure.erasure_id}: {erasure.lines:,} lines go with the next run,"
         f" {erasure.archived:,} files of the archive are written anew."
     )
     for path in erasure.landed:
-        typer.echo(f"Still in the landing zone, which is its sender's: {path}")
+        print(f"Still in the landing zone, which is its sender's: {path}")
     for path in erasure.elsewhere:
-        typer.echo(f"Not in the landing zone {zone}; where else it lies it still has such lines: {path}")
+        print(f"Not in the landing zone {zone}; where else it lies it still has such lines: {path}")

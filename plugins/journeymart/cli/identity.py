@@ -46,4 +46,4 @@ def _show(visitor: str, decision: str, as_json: bool) -> None:
     if as_json:
         write_json({"visitor_id": visitor, "decision": decision})
     else:
-        typer.echo(f"{visitor}: {decision}; the next run publishes it")
+        print(f"{visitor}: {decision}; the next run publishes it")

@@ -86,10 +86,10 @@ def command(  # noqa: PLR0913, PLR0917 - the options of the command
         write_json(result)
         return
     totals = truth["clickstream"]["totals"]
-    typer.echo(
+    print(
         f"{out}: {spec.customers:,} customers, {days} days, {totals['lines']:,} clickstream lines "
         f"({totals['events']:,} events, {totals['bot']:,} of bots, {totals['duplicate']:,} duplicates, "
         f"{totals['broken']:,} broken), {truth['sessions']['total']:,} sessions, "
         f"{truth['transactions']['accepted']:,} transactions"
     )
-    typer.echo(f"what is planted in it: {out / TRUTH}")
+    print(f"what is planted in it: {out / TRUTH}")

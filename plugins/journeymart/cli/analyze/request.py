@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -101,9 +102,9 @@ def _show(result: Result, *, as_json: bool) -> None:
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
+        print("  ".join(padded).rstrip())
     if not result.rows:
-        typer.echo("Nothing fits.", err=True)
+        print("Nothing fits.", file=sys.stderr)
 
 
 def _cell(value: Any) -> str:
