@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from tests.conftest import Warehouses
 
 from journeymart.db import connect
-from journeymart.platform.postgres import Postgres
-from journeymart.platform.secrets import ensure_secrets
 from journeymart.settings import REPO, Settings
 
 MODELS = (
@@ -62,25 +61,10 @@ def at(minute: int, hour: int = 10) -> str:
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    home = tmp_path_factory.mktemp("gate")
-    for directory in (home, *home.parents[:3]):
-        directory.chmod(directory.stat().st_mode | 0o011)  # PostgreSQL's own account passes through
-    ensure_secrets(home)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    loaded = Settings.load({"JOURNEYMART_HOME": str(home), "JOURNEYMART_PG_PORT": str(port)})
-    loaded.run.mkdir()
-    loaded.logs.mkdir()
-    postgres = Postgres(loaded)
-    postgres.start()
-    try:
-        postgres.provision()
-        _create_models(loaded)
-        yield loaded
-    finally:
-        postgres.stop()
+def settings(warehouses: Warehouses) -> Settings:
+    created = warehouses.create()
+    _create_models(created)
+    return created
 
 
 def _create_models(settings: Settings) -> None:
@@ -338,6 +322,4 @@ def _path(*nodes: int) -> str:
 @pytest.fixture
 def home(settings: Settings, tmp_path: Path) -> Settings:
     """The same database with a home of its own, so that results and pages start empty."""
-    import dataclasses
-
-    return dataclasses.replace(settings, home=tmp_path)
+    return replace(settings, home=tmp_path)
