@@ -182,35 +182,26 @@ def test_a_file_that_is_nowhere_any_more_stays_as_it_was(zone: Zone):
 
 
 @pytest.mark.slow
-def test_a_time_far_ahead_goes_with_the_file_that_had_it(new_warehouse: Callable[[], Settings], tmp_path: Path):
-    zone = Zone(tmp_path / "landing", new_warehouse())
-    zone.put("clickstream/1.ndjson", [event(1)])
-    zone.put("clickstream/2.ndjson", [event(2, event_time="2031-01-01T00:00:00Z")])
-    pipeline.run(zone.settings, zone.directory)
-    zone.put("clickstream/3.ndjson", [event(3)], {"supersedes": "clickstream/2.ndjson"})
-    assert pipeline.run(zone.settings, zone.directory).build.scope == "all"
-    zone.put("clickstream/4.ndjson", [event(4)])
-    assert pipeline.run(zone.settings, zone.directory).build.scope == "changes"
-    last = datetime.fromisoformat(event(4)["event_time"])
-    assert zone.query("select watermark_at from mart.watermark") == [(last,)]
-    assert zone.query("select watermark_at from mart.publication_latest") == [(last,)]
-
-
-@pytest.mark.slow
-def test_a_customer_of_whom_nothing_is_left_leaves_their_segments(
-    new_warehouse: Callable[[], Settings], tmp_path: Path
-):
+def test_what_only_a_superseded_file_had_goes_with_it(new_warehouse: Callable[[], Settings], tmp_path: Path):
+    """A time far ahead, and all that is known of a customer, who leaves their segments."""
     zone = Zone(tmp_path / "landing", new_warehouse())
     definitions = zone.define(
         "segments: [{id: SG-VIP, label: {ko: 우수, en: VIP}, owner: tests, all_of: [{customer: {grade: VIP}}]}]",
         "segments",
     )
-    zone.put("clickstream/1.ndjson", [event(1)])  # there is a watermark
+    zone.put("clickstream/1.ndjson", [event(1)])
+    zone.put("clickstream/2.ndjson", [event(2, event_time="2031-01-01T00:00:00Z")])
     zone.put("customers/1.ndjson", [{"customer_id": "c1", "grade": "VIP"}])
     pipeline.run(zone.settings, zone.directory, definitions=definitions)
+    zone.put("clickstream/3.ndjson", [event(3)], {"supersedes": "clickstream/2.ndjson"})
+    assert pipeline.run(zone.settings, zone.directory, definitions=definitions).build.scope == "all"
     assert zone.query("select customer_id from mart.segment_member") == [("c1",)]
+    zone.put("clickstream/4.ndjson", [event(4)])
     zone.put("customers/2.ndjson", [{"customer_id": "c2"}], {"supersedes": "customers/1.ndjson"})
     assert pipeline.run(zone.settings, zone.directory, definitions=definitions).build.scope == "changes"
+    last = datetime.fromisoformat(event(4)["event_time"])
+    assert zone.query("select watermark_at from mart.watermark") == [(last,)]
+    assert zone.query("select watermark_at from mart.publication_latest") == [(last,)]
     assert zone.query("select customer_id from mart.segment_member") == []
 
 
@@ -430,81 +421,61 @@ def spoiled(rows: list[dict[str, Any]], others: list[dict[str, Any]], chance: ra
 
 
 def test_definitions_count_for_readers_once_they_are_published(zone: Zone):
-    """A build that fails, or has not ended, has applied them already."""
+    """Reports, audiences, pop-ups and dates of a build that has not ended are nobody's yet."""
     shared = {"label": {"ko": "x", "en": "x"}, "owner": "tests"}
 
     def at(page: str) -> dict[str, Any]:
         return {"source": "screen", "where": {"page_code": page}}
 
-    def cohorts(page: str) -> str:
-        cohort = {"id": "CH-X", **shared, "period": "day", "ages": 2, "start": at(page), "return": {"source": "screen"}}
-        return json.dumps({"cohorts": [cohort]})
-
-    segment = {"id": "SG-X", **shared, "all_of": [{"did": at("A"), "within": "9d"}]}
-    zone.put("clickstream/a.ndjson", [event(1, page_code="A", customer_id="c1", visitor_id="v")])
-    zone.define(json.dumps({"segments": [segment]}), "segments")
-    pipeline.run(zone.settings, zone.directory, definitions=zone.define(cohorts("A"), "cohorts"))
-    reads = (
-        "select cohort_id, version, size from mart.retention where age = 0",
-        "select size, returned from mart.retention_cells('CH-X', null, null, null, segment => 'SG-X')",
-        "select segment_id, members from mart.segment",
-        "select mart.path_depth()",
-    )
-    before = [zone.query(read) for read in reads]
-    assert before[0] == [("CH-X", 1, 1)]
-    assert before[2] == [("SG-X", 1)]
-    zone.define("segments: []", "segments")
-    zone.define("sessions: {path_depth: 3}", "sessions")
-    changed = zone.define(cohorts("B"), "cohorts")
-    build(zone.settings, "not-published", definitions=changed)
-    assert [zone.query(read) for read in reads] == before
-    pipeline.run(zone.settings, zone.directory, definitions=changed)
-    assert zone.query(reads[0]) == []
-    assert zone.query(reads[2]) == []
-    assert zone.query(reads[3]) == [(3,)]
-
-
-def test_receivers_are_given_what_is_published(zone: Zone):
-    """Audiences, pop-ups and dates of a build that has not ended are nobody's yet."""
-    shared = {"label": {"ko": "x", "en": "x"}, "owner": "tests"}
-    at = {"source": "screen", "where": {"page_code": "A"}}
     action = {"kind": "popup", "message_id": "MSG-X", "expires": "1d"}
-    rules = [{"id": f"DR-{name}", **shared, "steps": [{"name": "A", **at}], "action": action} for name in "XY"]
+    rules = [{"id": f"DR-{name}", **shared, "steps": [{"name": "A", **at("A")}], "action": action} for name in "XY"]
+    segment = {"id": "SG-X", **shared, "all_of": [{"did": at("A"), "within": "9d"}]}
+    message = {"id": "MSG-X", "title": shared["label"], "body": shared["label"]}
+
+    def define(*, page: str, segments: list[Any], purpose: str, cap: str, sessions: dict[str, Any]) -> Path:
+        cohort = {"id": "CH-X", **shared, "period": "day", "ages": 2, "start": at(page), "return": {"source": "screen"}}
+        audience = {"id": "AU-X", **shared, "purpose": purpose, "columns": ["grade"], "schedule": "run",
+                    "from": {"rule": "DR-X", "within": "9d"}, "goal": {**at("A"), "within": "1h"}}  # fmt: skip
+        zone.define(json.dumps({"cohorts": [cohort]}), "cohorts")
+        zone.define(json.dumps({"segments": segments}), "segments")
+        zone.define(json.dumps({"rules": rules}), "rules")
+        zone.define(json.dumps({"audiences": [audience]}), "audiences")
+        zone.define(json.dumps({"max_per_customer": cap, "messages": [message]}), "messages")
+        return zone.define(json.dumps({"sessions": sessions}), "sessions")
+
     zone.put("clickstream/a.ndjson", [event(1, page_code="A", customer_id="c1", visitor_id="v")])
     zone.put("consents/a.ndjson", [
         {"customer_id": "c1", "purpose": "marketing", "granted": True, "effective_at": "2025-01-01T00:00:00+09:00"}
     ])  # fmt: skip
-
-    def define(*, purpose: str, cap: str, time_zone: str) -> Path:
-        audience = {"id": "AU-X", **shared, "purpose": purpose, "columns": ["grade"], "schedule": "run",
-                    "from": {"rule": "DR-X", "within": "9d"}, "goal": {**at, "within": "1h"}}  # fmt: skip
-        message = {"id": "MSG-X", "title": shared["label"], "body": shared["label"]}
-        zone.define(json.dumps({"rules": rules}), "rules")
-        zone.define(json.dumps({"audiences": [audience]}), "audiences")
-        zone.define(json.dumps({"max_per_customer": cap, "messages": [message]}), "messages")
-        return zone.define(json.dumps({"sessions": {"time_zone": time_zone}}), "sessions")
-
-    pipeline.run(
-        zone.settings, zone.directory, definitions=define(purpose="marketing", cap="3 per 9d", time_zone="Asia/Seoul")
-    )
+    first = define(page="A", segments=[segment], purpose="marketing", cap="3 per 9d", sessions={})
+    pipeline.run(zone.settings, zone.directory, definitions=first)
     zone.query(
         "insert into export.ack (trigger_id, status) select t.trigger_id, 'shown' from mart.trigger as t"
         " where t.rule_id = 'DR-X' returning 1"
     )
     reads = (
+        "select cohort_id, version, size from mart.retention where age = 0",
+        "select segment_id, members from mart.segment",
         "select export_id, version, purpose from export.audience",
         "select export_id, customer_id from export.audience_snapshot",
-        "select export_id, version, customers from mart.audience_effect",
         "select rule_id from export.trigger_queue",
+        "select mart.path_depth()",
+        "select export_id, version, customers from mart.audience_effect",
+        "select size, returned from mart.retention_cells('CH-X', null, null, null, segment => 'SG-X')",
         "select mart.segment_moment('2025-01-01'), mart.time_zone()",
     )
     before = [zone.query(read) for read in reads]
-    assert before[:4] == [[("AU-X", 1, "marketing")], [("AU-X", "c1")], [("AU-X", 1, 1)], [("DR-Y",)]]
-    changed = define(purpose="service", cap="1 per 9d", time_zone="UTC")
+    assert before[:5] == [
+        [("CH-X", 1, 1)], [("SG-X", 1)], [("AU-X", 1, "marketing")], [("AU-X", "c1")], [("DR-Y",)]
+    ]  # fmt: skip
+    assert before[6] == [("AU-X", 1, 1)]
+    changed = define(
+        page="B", segments=[], purpose="service", cap="1 per 9d", sessions={"path_depth": 3, "time_zone": "UTC"}
+    )
     build(zone.settings, "not-published", definitions=changed)
     assert [zone.query(read) for read in reads] == before
     pipeline.run(zone.settings, zone.directory, definitions=changed)
-    assert [zone.query(read) for read in (reads[0], reads[1], reads[3])] == [[("AU-X", 2, "service")], [], []]
+    assert [zone.query(read) for read in reads[:6]] == [[], [], [("AU-X", 2, "service")], [], [], [(3,)]]
 
 
 def test_a_session_policy_is_a_version_and_differs_from_the_tag(zone: Zone):
