@@ -74,7 +74,7 @@
 {%- endmacro %}
 
 {# The matches of one source. rows: 'computed' by this run, 'all', or those of 'customer's of whom more is known now.
-   The aliases are those that definitions/conditions.py compiles to. #}
+   The aliases are those of definitions/fields.py. #}
 {% macro step_matches(of, rows, found) -%}
     {%- set relation = computed(of.model) if rows == 'computed' else ref(of.model) -%}
     {%- set is_screen = of.name == 'screen' -%}

@@ -1,4 +1,4 @@
-{# What was decided before dbt starts (pipeline.py): read once for the whole run, not once for every model that asks.
+{# What was decided before dbt starts (transform/build.py): read once for the whole run, not once for every model that asks.
    `unknown` stands for it while the project is parsed. #}
 {% macro run_fact(name, unknown) %}
     {{ return(var('run')[name] if execute else unknown) }}

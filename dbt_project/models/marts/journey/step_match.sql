@@ -28,7 +28,7 @@
 -- depends_on: {{ ref('survey_response') }} {{ ref('customer') }} {{ ref('inflow') }} {{ ref('int_customer__changed') }}
 -- depends_on: {{ ref('int_session__touched') }} {{ ref('int_step__node') }} {{ ref('step_condition') }}
 -- depends_on: {{ ref('line_duplicate') }}
-{# What can match; rank orders what happened at one moment (SOURCES in definitions/conditions.py).
+{# What can match; rank orders what happened at one moment (SOURCES in definitions/fields.py).
    model: of the mart; raw: what is looked up of a line; at: when it happened. #}
 {% set sources = [
     {'rank': 0, 'name': 'screen', 'model': 'session_event', 'raw': 'clickstream', 'at': 'event_at'},
