@@ -119,7 +119,8 @@ class StepOperator(BaseOperator):
             result = parse_result(output.read().decode(errors="replace"))
         self.log.info("step %s ended with %d: %s", self.step, code, json.dumps(result, ensure_ascii=False)[:2000])
         if code:
-            message = f"step {self.step} failed ({code}): {result.get('error') or last_line or 'see the log above'}"
+            why = result.get("error") or last_line or "see the log above"
+            message = f"step {self.step} failed ({code if code > 0 else signal.Signals(-code).name}): {why}"
             # Asking wrongly once more does not help; anything else may have been the database or the network.
             raise AirflowFailException(message) if code == WRONG_USAGE else AirflowException(message)
         if result.get("scope") == "empty":
