@@ -284,6 +284,56 @@ def test_a_time_to_come_is_kept_and_a_check_warns_of_it(zone: Zone):
     assert str(zone.value("select event_at at time zone 'UTC' from raw.event")) == "2189-12-31 15:00:00"
 
 
+def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
+    zone.put("clickstream/1.csv", "event_id\na\n")
+    zone.put("clickstream/2.txt", "x")
+    zone.put("clickstream/3.parquet", "no parquet")
+    (zone.directory / "clickstream/4.ndjson").symlink_to("5.ndjson")
+    (zone.directory / "clickstream/6.ndjson.gz").write_bytes(gzip.compress(GOOD.encode())[:-4])
+    zone.put("clickstream/7.csv", "a,a\n1,2\n")
+    for number, done in enumerate(
+        ({"supersedes": "x"}, {"rows": 5}, {"sha256": "0"}, {"row": 1}, {"totals": {"x": 1}})
+    ):
+        zone.put(f"clickstream/8{number}.ndjson", [event(number)], done)
+    zone.put("clickstream/9.dat", "H")
+    zone.put("transactions/1.dat", "H\nD\n")
+    zone.put("transactions/2.dat", "H\nD\nT000000005+00000000000000001\n")
+    zone.put("transactions/3.dat", "H\nT\n")
+    zone.put("transactions/4.ndjson", [transaction(1)], {"totals": {"amount": "5"}})
+    zone.put("unheard_of/1.ndjson", [event(1)])
+    amounts = ["1e5", "1,000", "1.23456", "NaN"]
+    zone.put("transactions/5.ndjson", [transaction(number, amount=amount) for number, amount in enumerate(amounts)])
+    zone.put("transactions/6.ndjson", [transaction(9, channel="x"), transaction(10, transaction_code="x")])
+    zone.put("consents/1.ndjson", [{"customer_id": "c", "purpose": "p", "granted": "x", "effective_at": "2025-01-01"}])
+    zone.put(
+        "customers/1.ndjson", [{"customer_id": "c", "effective_date": "x"}, {"customer_id": "c", "birth_year": "x"}]
+    )
+    bad: list[dict[str, Any]] = [
+        {"event_time": "x"}, {"event_time": "1960-01-01"}, {"event_time": "2025-03-09 02:30"}, {"visitor_id": [1]},
+        {"event_id": "x" * 300}, {"event_id": None}, {"more": "a\0b"}, {"click_text": "a\0b"},
+    ]  # fmt: skip
+    lines = [json.dumps({**event(number), **fields}) for number, fields in enumerate(bad)]
+    lines += ["x", "[]", "a\0b", "x" * (2**20 + 1)]
+    zone.put("clickstream/91.ndjson", "\n".join(lines).encode() + b"\n\xff\n")
+    zone.put("clickstream/92.csv", 'event_id,event_time,visitor_id\n1,2\n"x,1,2\n')
+    known = "transactions: {FX: {label: {ko: 외환, en: FX}, category: {ko: 외환, en: FX}}}"
+    shipped = (REPO / "dbt_project/definitions/transactions.yml").read_text()
+    zone.define(shipped[: shipped.index("transactions:")].replace("unknown_codes: load", "") + known, "transactions")
+    zone.land(definitions=zone.define(ZONES % ("America/New_York", "UTC")))
+
+    dataset = (REPO / "docker/superset/assets/datasets/landed_file.sql").read_text()
+    [words] = re.findall(r"coalesce\(\s+case \{\{ \[language\].*?\n    \) as error", dataset, re.S)
+    words = words.replace("{{ [language] | where_in }}", "'ko'")
+    files = zone.query(f"select path, error, {words} from raw.file where status = 'rejected'")  # noqa: S608
+    assert len(files) == 17
+    assert [row for row in files if not re.search("[가-힣]", row[2].partition(" (원천")[0])] == []
+    model = (REPO / "dbt_project/models/marts/trust/quarantine_reason.sql").read_text()
+    model = re.sub(r"\{\{ source\('raw', '(\w+)'\) \}\}", r"raw.\1", model.partition("\n")[2])
+    reasons = zone.query(f"select reason, kind, reason_ko from ({model}) as reasons")  # noqa: S608
+    assert len(reasons) > 20
+    assert [row for row in reasons if not re.search("[가-힣]", row[2])] == []
+
+
 def test_a_file_that_grows_while_it_is_read(zone: Zone, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("journeymart.landing.readers.CHUNK_BYTES", 5_000)
     file = zone.put("clickstream/a.ndjson", [event(number) for number in range(200)])

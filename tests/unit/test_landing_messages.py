@@ -14,7 +14,7 @@ import pytest
 from journeymart.definitions import DefinitionError
 from journeymart.definitions.transactions import Transactions, load_transactions
 from journeymart.landing.messages import read_messages
-from journeymart.landing.readers import FileRejectedError
+from journeymart.landing.readers import MAX_LINE_BYTES, FileRejectedError
 
 LAYOUT = """
 file:
@@ -278,8 +278,21 @@ def test_a_wrong_message_is_rejected_alone(
 
 def test_the_amount_of_a_rejected_message_counts_for_the_total(tmp_path: Path, layout: Transactions) -> None:
     rejected = [b"D001XX0000100", b"D002TR0000100kim", b"D003ZN00001000000202602293"]
-    rows, rejects = read(tmp_path, layout, b"D004TR0000100kim     ..001+", *rejected, trailer(4, 400))
-    assert (len(rows), len(rejects)) == (1, 3)
+    rejected += [b"D005TR0000100k\0m     ..001+", b"D006TR0000100kim     ..001+".ljust(MAX_LINE_BYTES + 2)]
+    rows, rejects = read(tmp_path, layout, b"D004TR0000100kim     ..001+", *rejected, trailer(6, 600))
+    assert (len(rows), len(rejects)) == (1, 5)
+
+
+def test_a_file_that_differs_from_its_trailer_says_which_message_may_be_why(
+    tmp_path: Path, layout: Transactions
+) -> None:
+    good, wrong = b"D002TR0000100kim     ..001+", b"D003TR00O0100kim     ..001+"
+    with pytest.raises(FileRejectedError) as error:
+        read(tmp_path, layout, good, wrong, b"D00", trailer(3, 300))
+    assert str(error.value) == (
+        "has total of amount 1, but its trailer (line 4) declares 3;"
+        " rejected messages: 2, the first in line 2: amount is not a number as laid out."
+    )
 
 
 @pytest.mark.parametrize(

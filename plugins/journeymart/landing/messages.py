@@ -8,6 +8,7 @@ bodies, which have no positions, are read in bodies.py.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -166,6 +167,8 @@ class _Reader:
         self.amount = Decimal(0)
         self.started = False
         self.trailer: tuple[int, bytes] | None = None
+        self.rejected = 0
+        self.first_reject: Reject | None = None
 
     def chunk(self, lines: Any) -> Chunk:
         """The messages of one block."""
@@ -181,6 +184,9 @@ class _Reader:
                 right = self._of_right_length(block, transaction, positions)
                 self._add_amounts(block, positions[~right])
                 tables.append(self._cut(block, transaction, positions[right]))
+        if block.rejects and self.first_reject is None:
+            self.first_reject = min(block.rejects, key=lambda reject: reject.line_no)
+        self.rejected += len(block.rejects)
         columns = ((name, pa.string()) for name in (LINE, *self.columns, FIELDS, *self.rest))
         schema = pa.schema([(LINE_NO, pa.int64()), *columns])
         return Chunk(pa.concat_tables(tables) if tables else schema.empty_table(), block.rejects)
@@ -192,7 +198,9 @@ class _Reader:
             (block.lengths > MAX_LINE_BYTES, f"The line is longer than {MAX_LINE_BYTES:,} bytes."),
             (_holds_nul(block), "The line contains a NUL byte."),
         ):
-            block.reject(np.flatnonzero(wrong & usable), None, reason)
+            positions = np.flatnonzero(wrong & usable)
+            block.reject(positions, None, reason)
+            self._add_amounts(block, positions[block.lengths[positions] >= self.header_length])
             usable &= ~wrong
         for position in np.flatnonzero(usable & (block.lengths < self.header_length)).tolist():
             found = int(block.lengths[position])
@@ -315,8 +323,15 @@ class _Reader:
             if declared != found:
                 raise FileRejectedError(
                     f"has {name} {found.normalize():f}, but its trailer (line {line_no}) declares "
-                    f"{declared.normalize():f}"
+                    f"{declared.normalize():f}{self._cause()}"
                 )
+
+    def _cause(self) -> str:
+        """What may be behind a difference: messages that cannot be read, without their values."""
+        if self.first_reject is None:
+            return ""
+        reason = re.sub(" ?'.*'", "", self.first_reject.reason).replace(":.", ".")
+        return f"; rejected messages: {self.rejected}, the first in line {self.first_reject.line_no}: {reason}"
 
     @staticmethod
     def _declared(number: Number, record: bytes) -> Decimal | None:

@@ -32,6 +32,28 @@ select
                         '^.* has a total of ([^ ]+) of ([^ ]+), but its .done declares ([^ ]+)$',
                         '\1 합계가 \2인데 .done에는 \3(으)로 적혀 있음'
                     )
+                when error ~ ' but its trailer .* declares '
+                    then regexp_replace(
+                        error,
+                        '^.* has (messages|total of [^ ]+) ([^ ]+), but its trailer .line ([0-9]+). declares ([^ ;]+).*$',
+                        '메시지의 건수나 합계(\2)가 \3번째 줄 트레일러(\4)와 다름'
+                    ) || coalesce(
+                        ', 읽을 수 없는 메시지가 있음(' || substring(error from 'the first in line ([0-9]+)') || '번째 줄)', ''
+                    )
+                when error ~ ' has no trailer| has a trailer | behind its trailer'
+                    then '트레일러가 없거나 읽을 수 없거나 그 뒤에 내용이 더 있음'
+                when error ~ ' cannot be decompressed' then '압축을 풀 수 없음(잘렸거나 손상됨)'
+                when error ~ ' is not readable as Parquet' then 'Parquet 파일로 읽을 수 없음'
+                when error ~ ' has no column for the required field '
+                    then '필수 항목의 열이 없음: ' || substring(error from 'required field .([a-z_0-9]+)')
+                when error ~ ' has no header| column without a name| the same name for its columns| within its header'
+                    then '첫 줄의 열 이름이 없거나 잘못됨'
+                when error ~ ' has the unknown ending ' then '모르는 확장자'
+                when error ~ ' has a .done that supersedes ' then '.done에서 정정한다고 한 파일이 없음'
+                when error ~ ' cannot be checked against its .done| has a .done ' then '.done의 내용을 확인할 수 없음'
+                when error ~ ' has (columns or values that|a time that is not)' then '읽을 수 없는 열이나 값이 있음'
+                when error ~ ' is not a regular file|name that is not UTF-8' then '일반 파일이 아니거나 이름이 UTF-8이 아님'
+                when error ~ ' holds messages|is a .dat file' then '거래 전문 파일(.dat)이 올 곳이 아님'
                 when error ~ ' cannot be read' then '파일을 읽을 수 없음'
             end
         end,
