@@ -129,8 +129,8 @@ def _fill(connection: psycopg.Connection) -> None:
     insert("raw.visitor", "visitor_key, visitor_id", (1, "v-1"), (2, "v-2"))
     insert("raw.customer", "customer_key, customer_id", (1, "c-1"), (2, "c-2"))
     insert(
-        "raw.node", "node_id, kind, code",
-        (HOME, "page", "HOME"), (LIST, "page", "LIST"), (BUY, "transaction", "BUY"),
+        "raw.node", "node_id, kind, code, node",
+        (HOME, "page", "HOME", "HOME"), (LIST, "page", "LIST", "LIST"), (BUY, "transaction", "BUY", "BUY"),
     )  # fmt: skip
 
     ledger = (

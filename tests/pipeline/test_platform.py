@@ -260,9 +260,13 @@ def test_an_old_home_learns_which_names_are_reserved(home):
             ("page", "유입*", "유입**"), ("url", "/이탈", "/이탈"), ("page", "이탈률", "이탈률"),
         ]  # fmt: skip
         connection.execute(
-            "delete from raw.node where kind = 'url'; insert into raw.node (kind, code) values ('page', '(none)')"
+            "delete from raw.node where kind = 'url';"
+            "insert into raw.node (kind, code, node)"
+            " values ('page', '(none)', '(none)'), ('page', 'A', 'A'), ('page', 'A', 'b:A')"
         )
     assert home.up().returncode == 0
     with connect("jm_admin", settings=home.settings) as connection:
-        assert connection.execute(nodes).fetchall()[-1] == ("page", "(none)", "(none)"), "a page may be called so"
+        assert connection.execute(nodes).fetchall()[-3:] == [
+            ("page", "(none)", "(none)"), ("page", "A", "A"), ("page", "A", "b:A"),
+        ], "a page may be called so, and domains may have pages of their own"  # fmt: skip
         connection.execute("truncate raw.node, raw.visitor cascade")

@@ -69,6 +69,29 @@ def test_a_step_that_nobody_can_reach(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("domains", "found"),
+    [
+        ("  - {domain: a.example, nam: x}", "pages.yml:3: domains.0.nam: unknown key; did you mean 'name'?"),
+        ("  - {domain: 'https://a.example', name: x}", "pages.yml:3: domains.0.domain: a domain is a host name"),
+        ("  - {domain: A.example, name: x}", "pages.yml:3: domains.0.domain: a domain is a host name in lower"),
+        ("  - {domain: a.example, name: 'x:y'}", "pages.yml:3: domains.0.name: String should match pattern"),
+        ("  - {domain: a.example, name: x}\n  - {domain: a.example, name: y}",
+         "pages.yml:4: domains.1.domain: a.example is there twice"),
+        ("  - {domain: a, channel: app, name: x}\n  - {domain: a, channel: app, name: y}",
+         "pages.yml:4: domains.1.domain: a of channel app is there twice"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_the_domains_of_pages(tmp_path: Path, domains: str, found: str) -> None:
+    messages = errors(tmp_path, f"path_rules: []\ndomains:\n{domains}\n", "pages.yml")
+    assert any(message.startswith(found) for message in messages), messages
+
+
+def test_domains_of_pages(tmp_path: Path) -> None:
+    domains = "  - {domain: a.example, name: 투자}\n  - {domain: a.example, channel: app, name: mts}\n"
+    assert errors(tmp_path, f"path_rules: []\ndomains:\n{domains}", "pages.yml") == []
+
+
 def test_a_file_that_nobody_reads(tmp_path: Path) -> None:
     [message] = errors(tmp_path, "funnels: []", "funels.yml")
     assert message.startswith("funels.yml: is not read; did you mean 'funnels'? (known names: audiences, ")

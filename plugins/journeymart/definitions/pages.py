@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from journeymart.definitions.loader import DefinitionModel, load_yaml
 
@@ -17,10 +17,36 @@ class PathRule(DefinitionModel):
     replace: str = Field(max_length=200)
 
 
+class PageDomain(DefinitionModel):
+    """A domain whose pages are nodes of their own, `name:` before page code or path; of one channel, if it is said."""
+
+    domain: str = Field(min_length=1, max_length=256)
+    channel: str | None = Field(default=None, min_length=1, max_length=256)
+    name: str = Field(pattern=r"^[^\W\d_][\w-]{0,29}$")
+
+    @field_validator("domain")
+    @classmethod
+    def _is_a_host(cls, domain: str) -> str:
+        if domain != domain.lower() or any(mark in domain for mark in "/:@?# "):
+            raise ValueError(f"a domain is a host name in lower case, without port or path, not {domain!r}")
+        return domain
+
+
 class Pages(DefinitionModel):
     """Rules in the order in which they are applied; query string, fragment and host are gone by then."""
 
     path_rules: list[PathRule] = Field(max_length=100)
+    domains: list[PageDomain] = Field(default=[], max_length=100)
+
+    @model_validator(mode="after")
+    def _each_domain_once(self) -> Pages:
+        seen = set()
+        for number, entry in enumerate(self.domains):
+            if (entry.domain, entry.channel) in seen:
+                of = f" of channel {entry.channel}" if entry.channel else ""
+                raise ValueError(f"domains.{number}.domain: {entry.domain}{of} is there twice")
+            seen.add((entry.domain, entry.channel))
+        return self
 
 
 def load_pages(directory: Path | None = None) -> Pages:

@@ -121,7 +121,7 @@ class Dictionary:
 
 VISITOR = Dictionary("visitor", "visitor_key", {"visitor_id": "text"}, ("visitor_id",))
 CUSTOMER = Dictionary("customer", "customer_key", {"customer_id": "text"}, ("customer_id",))
-NODE = Dictionary("node", "node_id", {"kind": "text", "code": "text"}, ("kind", "code"))
+NODE = Dictionary("node", "node_id", {"kind": "text", "code": "text", "node": "text"}, ("kind", "code", "node"))
 AGENT_COLUMNS = ("channel", "domain", "os", "device_type", "device_model", "app_version", "user_agent")
 INFLOW_COLUMNS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer_domain")
 ERROR_COLUMNS = ("error_code", "error_page")

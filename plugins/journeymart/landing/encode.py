@@ -203,9 +203,10 @@ class Encoder:
             self._decode(decoder)
         protect = self._rules.protection.apply
         known = target.in_dictionaries
-        protect(self._engine, self._typed, self._source, target.derived, known)
+        derived = target.derived(self._rules.pages)
+        protect(self._engine, self._typed, self._source, derived, known)
         if not self._look_up(checked=True):
-            protect(self._engine, self._typed, self._source, target.derived, known, only_known=True)
+            protect(self._engine, self._typed, self._source, derived, known, only_known=True)
             self._look_up(checked=False)
         self._keep_own()
         rows = {table: self._engine.sql(query).to_arrow_table() for table, query in target.tables.items()}
@@ -247,8 +248,9 @@ class Encoder:
             shortened = self._rules.protection.shortened(self._source)
             catalogue = self._rules.transactions
             codes = tuple(catalogue.transactions) if catalogue.unknown_codes == "quarantine" else None
+            derived = self._target.derived(self._rules.pages)
             decoder = Decoder(
-                self._source, batch.format, schema, self._target.derived, keys, self._careful, shortened, codes,
+                self._source, batch.format, schema, derived, keys, self._careful, shortened, codes,
                 self._rules.protection.hidden_places(self._source),
             )  # fmt: skip
             self._decoder = decoder

@@ -337,7 +337,7 @@ class Loader:
         if source not in self._plans:
             plan: list[Any] = [self.sources.personal.model_dump(), self.sources.sources[source].model_dump()]
             if source == "clickstream":
-                plan.append(self.pages.model_dump())
+                plan.append(self.pages.model_dump(exclude_defaults=True))
             elif source == "transactions":
                 plan.append(self.transactions.model_dump())
             text = json.dumps(_without(plan, NO_MEANING), sort_keys=True, default=str)

@@ -7,7 +7,7 @@ All SQL here is DuckDB's, over the relation `typed` that decode.py makes; rows w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from journeymart.definitions.pages import Pages
 from journeymart.landing.decode import KEY_LENGTH, LINE_NO_MASK, text
@@ -52,7 +52,7 @@ class Target:
     time: str | None  # the field that says when it happened
     dictionaries: dict[Dictionary, str]  # with the query of the values that occur, distinct
     tables: dict[str, str]
-    derived: dict[str, str] = field(default_factory=dict)  # further columns of `typed`
+    derived: Callable[[Pages], dict[str, str]] = lambda _pages: {}  # further columns of `typed`
     prepare: Callable[[Pages], list[str]] = lambda _pages: []  # tables made before the dictionaries are filled
     names: str | None = None  # query of (node_id, name, last_at)
     numbers: tuple[str, ...] = ()  # fields that are summed for the ledger
@@ -108,14 +108,47 @@ def clean_path(path: str, pages: Pages) -> str:
     return f"coalesce(nullif(left({path}, {NODE_CODE_LENGTH}), ''), '/')"
 
 
+def _node(prefix: str, code: str) -> str:
+    """What a path calls a node: with a mark where reports of paths use the word themselves (entry, exit, other)."""
+    return f"regexp_replace({prefix} || {code}, {text(_REPORT_WORDS)}, {text(_MARKED)})"
+
+
+def _prefix(pages: Pages) -> str:
+    """What goes before the pages of an event's domain."""
+    found = [
+        f"when {_SITE} = {text(entry.domain)}{f' and channel = {text(entry.channel)}' if entry.channel else ''}"
+        f" then {text(f'{entry.name}:')}"
+        for entry in sorted(pages.domains, key=lambda entry: entry.channel is None)
+    ]
+    return f"case {' '.join(found)} else '' end"
+
+
+def _derived(pages: Pages) -> dict[str, str]:
+    # Not coalesce, which works out its second value for every row.
+    place = (
+        f"case when page_code is not null then page_code when page_url is null then {text(NO_PAGE)}"
+        f" else '/' || ltrim({_PATH}, '/') end"
+    )
+    return {
+        "kind": "case when page_code is null then 'url' else 'page' end",
+        "place": f"{_prefix(pages)} || {_APART} || {place}" if pages.domains else place,
+        "site": _SITE,
+        "event_hash": EVENT_HASH,
+    }
+
+
 def _lookups(pages: Pages) -> list[str]:
     """What has to be worked out once for each address, however many events have it."""
+    parts = f"split_part(place, {_APART}, 1) as prefix, substr(place, strpos(place, {_APART}) + 1) as page"
     return [
         f"""
         create or replace temp table places as
-        select kind, place,
-            case when starts_with(place, '/') and kind = 'url' then {clean_path("place", pages)} else place end as code
-        from (select distinct kind, place from typed where problem is null)""",
+        select kind, place, prefix,
+            case when starts_with(page, '/') and kind = 'url' then {clean_path("page", pages)} else page end as code
+        from (
+            select kind, place, {parts if pages.domains else "'' as prefix, place as page"}
+            from (select distinct kind, place from typed where problem is null)
+        )""",
         # Few events say where they came from: their own site is no referrer.
         f"""
         create or replace temp table inflows as
@@ -146,30 +179,28 @@ _SAME_AGENT = " and ".join(
     f"typed.{'site' if column == 'domain' else column} is not distinct from agent_keys.{column}"
     for column in AGENT_COLUMNS
 )
+# What an event says about its site comes from the page's address where the tag does not say it. It is part of keys, and
+# no address that works has a longer one.
+_SITE = f"case when domain is not null then lower(domain) else left({_host('page_url')}, {KEY_LENGTH}) end"
+_APART = "chr(31)"  # between the name of a domain and the page
+_REPORT_WORDS, _MARKED = r"^(유입|이탈|기타)\**$", r"\0*"
 _PATH = r"regexp_replace(page_url, '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*|[?#].*$', '', 'gs')"
-_NODES = """(
+_NODES = f"""(
     select places.kind, places.place, node_keys.key
-    from places join node_keys on node_keys.kind = places.kind and node_keys.code = places.code
+    from places
+    join node_keys on node_keys.kind = places.kind and node_keys.code = places.code
+        and node_keys.node = {_node("places.prefix", "places.code")}
 )"""
 
 CLICKSTREAM = Target(
     time="event_time",
     line_hash=f"xor(xor(event_hash, epoch_us(event_time)), row_id & {LINE_NO_MASK})",
-    derived={
-        "kind": "case when page_code is null then 'url' else 'page' end",
-        # Not coalesce, which works out its second value for every row.
-        "place": f"case when page_code is not null then page_code when page_url is null then {text(NO_PAGE)}"
-        f" else '/' || ltrim({_PATH}, '/') end",
-        # What an event says about its site comes from the page's address where the tag does not say it.
-        # It is part of keys, and no address that works has a longer one.
-        "site": f"case when domain is not null then lower(domain) else left({_host('page_url')}, {KEY_LENGTH}) end",
-        "event_hash": EVENT_HASH,
-    },
+    derived=_derived,
     prepare=_lookups,
     dictionaries={
         VISITOR: _distinct("visitor_id"),
         CUSTOMER: _distinct("customer_id"),
-        NODE: "select distinct kind, code from places",
+        NODE: f"select distinct kind, code, {_node('prefix', 'code')} as node from places",
         AGENT: _fingerprinted(AGENT_COLUMNS, _AGENTS),
         INFLOW: _fingerprinted(INFLOW_COLUMNS, "inflows"),
         ERROR: _fingerprinted(ERROR_COLUMNS, "errors"),
@@ -212,7 +243,9 @@ TRANSACTIONS = Target(
     dictionaries={
         VISITOR: _distinct("visitor_id"),
         CUSTOMER: _distinct("customer_id"),
-        NODE: """select distinct 'transaction' as kind, transaction_code as code from typed where problem is null""",
+        NODE: f"""
+            select distinct 'transaction' as kind, transaction_code as code, {_node("''", "transaction_code")} as node
+            from typed where problem is null""",
     },
     tables={
         "transactions": """

@@ -140,15 +140,22 @@ create table if not exists raw.node (                 -- what a path is made of
     node_id integer generated always as identity primary key,
     kind    text not null check (kind in ('page', 'url', 'transaction')),
     code    text not null,                            -- page_code, cleaned path, (none) or transaction_code
-    unique (kind, code)
+    node    text not null,                            -- its name in paths: see _node in landing/targets.py
+    unique (kind, code, node)
 );
 do $$ begin
     if not exists (select from pg_attribute where attrelid = 'raw.node'::regclass and attname = 'node') then
         -- What has neither page code nor address was a page whose code is (none). Only here: now a page may be called so.
         update raw.node set kind = 'url' where kind = 'page' and code = '(none)';
-        -- Its name in paths: the code, with a mark where reports of paths use the word themselves (entry, exit, other).
         alter table raw.node add column
             node text not null generated always as (regexp_replace(code, '^(유입|이탈|기타)\**$', '\&*')) stored;
+    end if;
+    -- Until domains could have pages of their own, the code alone decided what a node is called.
+    if exists (select from pg_attribute where attrelid = 'raw.node'::regclass and attname = 'node' and attgenerated = 's') then
+        alter table raw.node
+            alter column node drop expression,
+            drop constraint if exists node_kind_code_key,
+            add unique (kind, code, node);
     end if;
 end $$;
 create table if not exists raw.node_name (            -- names seen per node; the latest is shown
