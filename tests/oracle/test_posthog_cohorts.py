@@ -6,6 +6,7 @@ The cases lie beside the project, in ../shared/data/oracles; docs/semantics.md s
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -131,11 +132,16 @@ def asked(
     more = [question for found, _ in others.values() for question in found]
     expressible, _ = cases(shared_data)
     directory = tmp_path_factory.mktemp("posthog")
+    groups = [
+        {"match": f"^.*{'.*'.join(map(re.escape, group.split('*')))}.*$", "replace": group}
+        for group in posthog.PATH_GROUPS
+    ]
     for name, content in (
         ("cohorts.yml", json.dumps({"cohorts": [case.definition() for case in expressible]})),
         ("sessions.yml", "sessions: {timeout: 30m, time_zone: UTC}"),
         ("funnels.yml", json.dumps({"funnels": [funnel for question in more for funnel in question.funnels]})),
         ("kpis.yml", json.dumps({"kpis": [kpi for question in more for kpi in question.kpis]})),
+        ("pages.yml", json.dumps({"path_rules": groups})),
         ("segments.yml", json.dumps({"segments": [question.segment for question in more if question.segment]})),
     ):
         (directory / name).write_text(content, encoding="utf-8")

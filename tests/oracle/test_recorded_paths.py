@@ -91,6 +91,8 @@ def retentioneering(shared_data: Path, reasons: Counter[str]) -> Iterator[Questi
     recorded = json.loads((shared_data / "oracles" / "retentioneering5" / "recorded.json").read_text(encoding="utf-8"))
     calls = [call for test in recorded for call in test["calls"]]
     for number, call in enumerate(calls):
+        if is_about_sessions(call):
+            continue
         express = EXPRESSIBLE.get(call["method"])
         try:
             if express is None and call["method"] != "filter_paths":
@@ -108,6 +110,11 @@ def retentioneering(shared_data: Path, reasons: Counter[str]) -> Iterator[Questi
             yield Question(f"rt{number}", _events(call), holds, funnel, groups)
         except UnexpressedError as reason:
             reasons[str(reason)] += 1
+
+
+def is_about_sessions(call: dict[str, Any]) -> bool:
+    """Where a silence ends a session: asked in a mart of its own, for sessions.yml decides it for all."""
+    return call["method"] == "split_sessions" and "timeout" in call["kwargs"] and "raises" not in call
 
 
 REFUSED = {"path_pattern": "only paths of a pattern"}
@@ -440,6 +447,35 @@ def _asking(connection: psycopg.Connection, domain: str) -> Ask:
     return ask
 
 
+SESSIONS = 2  # questions about where a session ends
+
+
+@pytest.mark.parametrize("number", range(SESSIONS))
+def test_recorded_sessions(
+    shared_data: Path, new_warehouse: Callable[[], Settings], tmp_path: Path, number: int
+) -> None:
+    recorded = json.loads((shared_data / "oracles" / "retentioneering5" / "recorded.json").read_text(encoding="utf-8"))
+    calls = [call for test in recorded for call in test["calls"] if is_about_sessions(call)]
+    assert len(calls) == SESSIONS
+    call, timeout = calls[number], calls[number]["kwargs"]["timeout"]
+    timeout = timeout if isinstance(timeout, str) else f"{timeout:.0f}s"
+    (tmp_path / "sessions.yml").write_text(f"sessions: {{timeout: {timeout}, time_zone: UTC}}", encoding="utf-8")
+    (tmp_path / "landing" / "clickstream").mkdir(parents=True)
+    (tmp_path / "landing" / "clickstream" / "all.ndjson").write_text("".join(
+        json.dumps({"event_id": f"e{place}", "event_time": f"{at}Z", "visitor_id": user, "page_code": page}) + "\n"
+        for place, (at, user, page) in enumerate(_events(call))
+    ), encoding="utf-8")  # fmt: skip
+    warehouse = new_warehouse()
+    pipeline.run(warehouse, tmp_path / "landing", definitions=tmp_path)
+    with connect("jm_dashboard", settings=warehouse, autocommit=True) as connection:
+        found = connection.execute(
+            "select visitor_id, page_code, dense_rank() over (partition by visitor_id order by started_at)"
+            " from mart.event order by event_at"
+        ).fetchall()
+    columns = [call["output"]["columns"].index(name) for name in ("user_id", "event", "session_index")]
+    assert found == [tuple(row[column] for column in columns) for row in call["output"]["rows"]]
+
+
 def test_the_tables_of_what_cannot_be_asked(asked: Asked) -> None:
     for name, (questions, reasons) in asked.items():
-        check_table(name, len(questions), reasons)
+        check_table(name, len(questions) + (SESSIONS if name == "retentioneering5" else 0), reasons)
