@@ -2,8 +2,11 @@
 -- date of ours; both dates are included. A source session is one id of one visitor, on the date of the first of ours
 -- that has an event of it: the same (its events are exactly those of one of ours), split (they lie in several of ours)
 -- or joined (they lie in one of ours with those of another id, or with events without one). same + split + joined =
--- source_sessions. Only sessions of the dates asked for are looked at.
-create or replace function mart.session_difference(from_date date default null, to_date date default null)
+-- source_sessions. Only sessions that the dates and the other filters leave are looked at.
+create or replace function mart.session_difference(
+    from_date date default null, to_date date default null, channel text default null, domain text default null,
+    segment text default null, device_type text default null
+)
 returns table (
     session_date date, sessions bigint, source_sessions bigint, same bigint, split bigint, joined bigint,
     events_without_source bigint
@@ -18,12 +21,12 @@ as $$
             s.visitor_key,
             c.tag_session_id as source_session_id,
             count(*) as events
-        from mart.session_fact as s
+        from mart.session_selected(
+            session_difference.from_date, session_difference.to_date, session_difference.channel,
+            session_difference.domain, session_difference.segment, session_difference.device_type
+        ) as s
         inner join mart.session_event as e on s.visitor_key = e.visitor_key and s.started_at = e.started_at
         inner join raw.clickstream as c on e.row_id = c.row_id
-        where
-            s.session_date >= coalesce(session_difference.from_date, '-infinity')
-            and s.session_date <= coalesce(session_difference.to_date, 'infinity')
         group by 1, 2, 3, 4
     ),
 
@@ -56,5 +59,5 @@ as $$
     group by m.session_date
     order by m.session_date
 $$;
-revoke execute on function mart.session_difference(date, date) from public;
-grant execute on function mart.session_difference(date, date) to jm_dashboard;
+revoke execute on function mart.session_difference(date, date, text, text, text, text) from public;
+grant execute on function mart.session_difference(date, date, text, text, text, text) to jm_dashboard;

@@ -174,16 +174,23 @@ def later(begin: date, period: str, count: int) -> date:
     return begin + timedelta(days=count * (7 if period == "week" else 1))
 
 
+def starts_in_sessions(
+    history: History, cohort: str, period: str, today: date, channel: str | None
+) -> set[tuple[date, str]]:
+    """(period, person) of starts in a session of the channel; null: of all starts."""
+    return {
+        (begin_of(at.date(), period), person)
+        for (at, person, code), of_session in zip(history.moments, history.channels, strict=True)
+        if code in STARTS[cohort] and at.date() <= today and channel in {None, of_session}
+    }
+
+
 def members(
     history: History, cohort: str, report: Report, today: date, channel: str | None = None
 ) -> dict[date, dict[str, set[date]]]:
     """Period of the start → person → periods of the returns that come after the start; with a channel, only those with
     a start of the period in a session of it."""
-    starts_there = {
-        (begin_of(at.date(), report.period), person)
-        for (at, person, code), of_session in zip(history.moments, history.channels, strict=True)
-        if code in STARTS[cohort] and at.date() <= today and channel in {None, of_session}
-    }
+    starts_there = starts_in_sessions(history, cohort, report.period, today, channel)
     found: dict[date, dict[str, set[date]]] = defaultdict(dict)
     for person, moments in history.until(today):
         for place, (day, code) in enumerate(moments):
@@ -227,8 +234,12 @@ def retention(history: History, cohort: str, report: Report, today: date, channe
     return cells
 
 
-def lifecycle(history: History, cohort: str, period: str, today: date) -> dict[tuple[date, str], set[str]]:
-    """(period, status) → persons."""
+def lifecycle(
+    history: History, cohort: str, period: str, today: date, channel: str | None = None
+) -> dict[tuple[date, str], set[str]]:
+    """(period, status) → persons; with a channel, those with a start of the period, of dormant ones of the one before,
+    in a session of it."""
+    starts_there = starts_in_sessions(history, cohort, period, today, channel)
     result: dict[tuple[date, str], set[str]] = defaultdict(set)
     for person, moments in history.until(today):
         active = {begin_of(day, period) for day, code in moments if code in STARTS[cohort]}
@@ -240,4 +251,12 @@ def lifecycle(history: History, cohort: str, period: str, today: date) -> dict[t
             following = later(begin, period, 1)
             if following not in active and following <= today:
                 result[following, "dormant"].add(person)
-    return dict(result)
+    kept = {
+        (begin, status): {
+            person
+            for person in persons
+            if (later(begin, period, -1) if status == "dormant" else begin, person) in starts_there
+        }
+        for (begin, status), persons in result.items()
+    }
+    return {cell: persons for cell, persons in kept.items() if persons}

@@ -158,3 +158,44 @@ def test_key_numbers_are_counts_of_events_by_day(bank: Bank) -> None:
     assert [row[:2] for row in bank.call("kpi", None, kpi="KP-B")] == [row[:2] for row in shown if row[1]]
     with pytest.raises(psycopg.DataError, match="there is no key number 'KP-NONE'"):
         bank.call("kpi", None, kpi="KP-NONE")
+
+
+def test_filters_of_key_numbers_leave_what_happened_there(bank: Bank) -> None:
+    members = {row[0] for row in bank.call("segment_members", None, segment="SG-TWICE")}
+    sessions = {(session.visitor, session.started_at): session for log in bank.sessions for session in log}
+    for filters in ({"channel": "app"}, {"domain": "two", "device_type": "mobile"}, {"segment": "SG-TWICE"}):
+        days: dict[date, list[int]] = defaultdict(lambda: [0, 0])
+        for log in bank.events:
+            for event in log:
+                if (event.rank, event.code) not in {(0, "B"), (1, "T")}:
+                    continue
+                session = sessions.get(event.session) if event.session else None
+                if "segment" in filters:
+                    is_left = event.person in members
+                else:
+                    is_left = session is not None and all(
+                        getattr(session, name) == value for name, value in filters.items()
+                    )
+                if is_left:
+                    days[event.at.astimezone(SEOUL).date()][event.rank] += 1
+        shown = bank.call("kpi", None, kpi="KP-RATE", **filters)
+        assert {row[0]: (row[1], row[2] or 0) for row in shown} == {day: tuple(n) for day, n in days.items()}, filters
+        assert all(row[3] == (row[1] / row[2] if row[2] else None) for row in shown) and shown
+
+
+def test_filters_of_inflow_channels_are_those_of_the_funnel(bank: Bank) -> None:
+    found = 0
+    for filters in ({"channel": "app"}, {"domain": "two", "device_type": "mobile"}, {"segment": "SG-B"}):
+        for funnel in bank.funnels:
+            scope = {**filters, "from_date": date(1971, 1, 1)}
+            steps = bank.call("funnel", None, funnel_id=funnel.id, **scope)
+            converted = len(bank.call(
+                "funnel_people", None, funnel_id=funnel.id, step=len(funnel.steps), outcome="converted", **scope
+            ))  # fmt: skip
+            for touch in ("first", "last"):
+                rows = bank.call("channel_report", None, funnel=funnel.id, touch=touch, **scope)
+                entered = steps[0][3] if steps else 0
+                assert sum(row[1] for row in rows) == entered, (funnel.id, filters, touch)
+                assert sum(row[2] for row in rows) == converted or funnel.steps[-1].optional, (funnel.id, filters)
+                found += entered
+    assert found > 100, "the entries are gone"

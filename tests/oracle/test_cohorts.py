@@ -115,12 +115,13 @@ def random_cells(histories: list[History], chance: random.Random) -> Iterator[Ce
         log, name, report = chance.randrange(len(histories)), chance.choice(list(DEFINED)), any_report(chance)
         content = defined[name].model_dump(by_alias=True, mode="json", exclude_none=True)
         cohort = Cohort.model_validate({**content, **asked(report), "brackets": report.brackets})
-        if chance.random() < 0.3:
-            statuses = cohorts.lifecycle(histories[log], name, report.period, today)
-            for begin, status in chance.sample(sorted(statuses), min(1, len(statuses))):
-                yield Cell(log, cells.lifecycle(cohort, begin, status), statuses[begin, status])
-            continue
         channel = chance.choice([None, None, "web", "app"])
+        session = {} if channel is None else {"channel": channel}
+        if chance.random() < 0.3:
+            statuses = cohorts.lifecycle(histories[log], name, report.period, today, channel)
+            for begin, status in chance.sample(sorted(statuses), min(1, len(statuses))):
+                yield Cell(log, cells.lifecycle(cohort, begin, status, session=session), statuses[begin, status])
+            continue
         starts = {
             begin: persons
             for begin, persons in cohorts.members(histories[log], name, report, today, channel).items()
@@ -129,7 +130,6 @@ def random_cells(histories: list[History], chance: random.Random) -> Iterator[Ce
         for begin in chance.sample(sorted(starts), min(1, len(starts))):
             shown = [age for start, age in cohorts.retention(histories[log], name, report, today) if start == begin]
             age, returned = chance.choice([None, 0, *shown]), chance.random() < 0.6
-            session = {} if channel is None else {"channel": channel}
             yield Cell(
                 log,
                 cells.retention(cohort, begin, age=age, returned=returned, session=session),
@@ -226,8 +226,9 @@ def test_life_cycles(bank: Bank) -> None:
     for number, history, chance in bank.cases():
         cohort, period = chance.choice(list(DEFINED)), chance.choice(cohorts.PERIODS)
         begin, end = cohorts.first_day(number), cohorts.last_day(number)
-        rows = bank.call("lifecycle_cells", cohort=cohort, period=period, from_date=begin, to_date=end)
-        wanted = cohorts.lifecycle(history, cohort, period, min(end, bank.watermark()))
+        channel = chance.choice([None, "web", "app"])
+        rows = bank.call("lifecycle_cells", cohort=cohort, period=period, from_date=begin, to_date=end, channel=channel)
+        wanted = cohorts.lifecycle(history, cohort, period, min(end, bank.watermark()), channel)
         assert {row[:2]: row[2] for row in rows} == {cell: len(persons) for cell, persons in wanted.items()}
 
         period = DEFINED[cohort].period
@@ -362,6 +363,22 @@ def test_segments_now_then_and_together(bank: Bank) -> None:
         shared = bank.call("segment_members", segment=one, also_in=other)
         assert (members_one, both) == (sizes[one], len(shared)), (one, other)
         assert share == both / min(sizes[one], sizes[other])
+    of_app: dict[str, set[str]] = {
+        segment_id: {
+            row[0] for row in bank.call("segment_members", segment=segment_id, channel="app", also_in="SG-EVER")
+        }
+        for segment_id in ("SG-GRADE", "SG-QUIET", "SG-ONCE")
+    }
+    overlaps = bank.call("segment_overlap", segments=list(of_app), channel="app", also_in="SG-EVER")
+    assert (
+        {row[:5] for row in overlaps}
+        == {
+            (one, other, len(of_app[one]), len(of_app[other]), len(of_app[one] & of_app[other]))
+            for one, other in itertools.combinations(sorted(of_app), 2)
+            if of_app[one] and of_app[other]
+        }
+        != set()
+    )
     everyone = {row[:2]: row[2] for row in bank.call("retention_cells", cohort="CH-DAY")}
     with_session = {row[0] for row in bank.call("segment_members", segment="SG-EVER", channel="app")}
     assert with_session == {row[0] for row in bank.call("segment_members", segment="SG-EVER")} & {

@@ -28,9 +28,6 @@ def test_help_has_an_example(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["lifecycle", "--id", "CH-X", "--channel", "app"], "lifecycle has no filter --channel"),
-        (["sessions", "--channel", "app"], "sessions has no filter --channel"),
-        (["kpi", "--id", "KP-X", "--device-type", "mobile"], "kpi has no filter --device-type"),
         (["retention", "--id", "CH-X", "--brackets", "1;2"], "--brackets takes numbers separated by commas, not '1;2'"),
         (["retention", "--id", "CH-X", "--brackets", "0,2"], "--brackets takes numbers between 1 and 400, not '0,2'"),
         (["retention", "--id", "CH-X", "--ages", "-1"], "'--ages': Input should be greater than or equal to 1"),

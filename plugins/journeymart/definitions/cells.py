@@ -40,23 +40,27 @@ def retention(
     return clauses
 
 
-def lifecycle(cohort: Cohort, start: date, status: str) -> Clauses:
-    """Who is new, returning, resurrecting or dormant in the period from `start`.
+def lifecycle(cohort: Cohort, start: date, status: str, *, session: Mapping[str, str]) -> Clauses:
+    """Who is new, returning, resurrecting or dormant in the period from `start`. `session`: only those with a start in
+    a session with these fields, in the period or, who is dormant, in the one before.
 
     Raises ValueError if no period begins then.
     """
     _check_start(cohort.period, start)
     before = start - timedelta(days=1)
-    now = _during(cohort.start, start, _period(cohort.period, start, 1) - timedelta(days=1))
-    just_before = _during(cohort.start, _period(cohort.period, start, -1), before)
-    if status == "new":
-        return [{"did": now}, {"did_not": _during(cohort.start, None, before)}]
-    if status == "returning":
-        return [{"did": now}, {"did": just_before}]
-    if status == "dormant":
-        return [{"did": just_before}, {"did_not": now}]
-    long_before = _during(cohort.start, None, _period(cohort.period, start, -1) - timedelta(days=1))
-    return [{"did": now}, {"did_not": just_before}, {"did": long_before}]
+    in_period = (start, _period(cohort.period, start, 1) - timedelta(days=1))
+    in_last = (_period(cohort.period, start, -1), before)
+    now, just_before = _during(cohort.start, *in_period), _during(cohort.start, *in_last)
+    long_before = _during(cohort.start, None, in_last[0] - timedelta(days=1))
+    clauses: Clauses = {
+        "new": [{"did": now}, {"did_not": _during(cohort.start, None, before)}],
+        "returning": [{"did": now}, {"did": just_before}],
+        "resurrecting": [{"did": now}, {"did_not": just_before}, {"did": long_before}],
+        "dormant": [{"did": just_before}, {"did_not": now}],
+    }[status]
+    if session:
+        clauses.append({"did": _during(cohort.start, *(in_last if status == "dormant" else in_period), session)})
+    return clauses
 
 
 def _during(

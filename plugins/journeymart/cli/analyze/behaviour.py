@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from journeymart.analysis import Result, call
-from journeymart.cli.analyze.request import Request, analysis, require, without
+from journeymart.cli.analyze.request import Request, analysis, require
 from journeymart.cli.common import file
 from journeymart.person import person
 
@@ -23,12 +23,12 @@ def kpi(
     request: Request,
     kpi_id: Annotated[str, typer.Option("--id", help="The key number, as definitions/kpis.yml names it.")],
 ) -> Result:
-    """A key number by day.
+    """A key number by day. --channel, --domain and --device-type: of what happened in such sessions; --segment: of what
+    those did who belong now.
 
     Example: `journeymart analyze kpi --id KP-TRANSFER-DONE --from 2026-03-01`
     """
-    scope = without("kpi", request.scope, "channel", "domain", "device_type", "segment")
-    return call(request.settings, "kpi", {"kpi": kpi_id, **scope})
+    return call(request.settings, "kpi", {"kpi": kpi_id, **request.scope.arguments()})
 
 
 @app.command("sessions")
@@ -38,8 +38,7 @@ def sessions(request: Request) -> Result:
 
     Example: `journeymart analyze sessions --from 2026-03-01 --to 2026-03-31`
     """
-    scope = without("sessions", request.scope, "channel", "domain", "device_type", "segment")
-    return call(request.settings, "session_difference", scope)
+    return call(request.settings, "session_difference", request.scope.arguments())
 
 
 @app.command("journey")

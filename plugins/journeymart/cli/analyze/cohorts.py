@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from journeymart.analysis import AnalysisError, Result, call
-from journeymart.cli.analyze.request import Request, Saving, analysis, listed, require, segment_of, without
+from journeymart.analysis import AnalysisError, Result, Scope, call
+from journeymart.cli.analyze.request import Request, Saving, analysis, listed, require, segment_of
 from journeymart.cli.common import day, file, number
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     if saving is not None and cohort_start is not None:
         from journeymart.definitions import cells
 
-        session = {name: scope[name] for name in ("channel", "domain", "device_type") if scope[name] is not None}
+        session = _of_session(request.scope)
         return _cell_of(
             request, saving, cohort, changed,
             lambda plan: cells.retention(plan, cohort_start, age=age, returned=not away, session=session),
@@ -98,17 +98,22 @@ def lifecycle(
     ] = None,
     saving: Saving | None = None,
 ) -> Result:
-    """Who is new, returning, resurrecting or dormant in each period, by the starts of a cohort.
+    """Who is new, returning, resurrecting or dormant in each period, by the starts of a cohort. --channel, --domain and
+    --device-type: those with a start of the period in such a session; of dormant ones, of the period before.
 
     Example: `journeymart analyze lifecycle --id CH-LOGIN-WEEK --period month`
     """
-    scope = without("lifecycle", request.scope, "channel", "domain", "device_type")
+    scope = request.scope.arguments()
     if (saving, start, status) != (None, None, None):
         if saving is None or start is None or status is None or as_of is not None:
             raise AnalysisError("--save is of one cell as it is now: it takes --start and --status, and no --as-of")
         from journeymart.definitions import cells
 
-        return _cell_of(request, saving, cohort, {"period": period}, lambda plan: cells.lifecycle(plan, start, status))
+        session = _of_session(request.scope)
+        return _cell_of(
+            request, saving, cohort, {"period": period},
+            lambda plan: cells.lifecycle(plan, start, status, session=session),
+        )  # fmt: skip
     return call(request.settings, "lifecycle_cells", {"cohort": cohort, "period": period, "as_of": as_of, **scope})
 
 
@@ -145,12 +150,19 @@ def overlap(
     segments: Annotated[str | None, typer.Option(help="Segments, separated by commas.  [default: all]")] = None,
     as_of: AsOf = None,
 ) -> Result:
-    """How many customers two segments have in common, for each two of them.
+    """How many customers two segments have in common, for each two of them; filters are those of `analyze segment`.
 
     Example: `journeymart analyze overlap --segments SG-AGGRESSIVE,SG-FX-INTEREST`
     """
-    without("overlap", request.scope, "channel", "domain", "device_type", "from_date", "to_date", "segment")
-    return call(request.settings, "segment_overlap", {"segments": listed("--segments", segments), "as_of": as_of})
+    scope = request.scope.arguments()
+    arguments = {"segments": listed("--segments", segments), "as_of": as_of, "also_in": scope.pop("segment")}
+    return call(request.settings, "segment_overlap", {**arguments, **scope})
+
+
+def _of_session(scope: Scope) -> dict[str, str]:
+    """The filters that are fields of a session, those that are given."""
+    fields = {"channel": scope.channel, "domain": scope.domain, "device_type": scope.device_type}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _cell_of(

@@ -16,7 +16,6 @@ from journeymart.cli.analyze.request import (
     require,
     segment_of,
     session_limits,
-    without,
 )
 from journeymart.cli.common import file, number
 
@@ -138,9 +137,8 @@ def channels(
         typer.Option(help="The first session up to the entry, or the last that did not come directly."),
     ] = "last",
 ) -> Result:
-    """Conversion of a funnel by the inflow channel of those who enter it.
+    """Conversion of a funnel by the inflow channel of those who enter it; the filters are those of the funnel.
 
     Example: `journeymart analyze channels --id FN-ACCOUNT-OPEN --touch first`
     """
-    scope = without("channels", request.scope, "channel", "domain", "device_type", "segment")
-    return call(request.settings, "channel_report", {"funnel": funnel_id, "touch": touch, **scope})
+    return call(request.settings, "channel_report", {"funnel": funnel_id, "touch": touch, **request.scope.arguments()})

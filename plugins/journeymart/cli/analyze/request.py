@@ -126,16 +126,6 @@ def require(what: str, identifier: str | None) -> str:
     return identifier
 
 
-def without(name: str, scope: Scope, *filters: str) -> dict[str, Any]:
-    """The filters as arguments, without those that the analysis `name` does not have; refused when given."""
-    arguments = scope.arguments()
-    for filter_name in filters:
-        if arguments.pop(filter_name) is not None:
-            option = filter_name.removesuffix("_date").replace("_", "-")
-            raise typer.BadParameter(f"{name} has no filter --{option}")
-    return arguments
-
-
 def listed(option: str, text: str | None) -> list[str] | None:
     """What stands between commas. Raises typer.BadParameter for nothing between two of them."""
     if text is None:
