@@ -150,6 +150,26 @@ def test_what_changes_is_pulled_again_and_young_rows_wait(core: Core) -> None:
     assert core.pulled() == [*range(1, 41), 3]
 
 
+def test_times_that_python_has_no_value_for_cost_only_their_rows(core: Core) -> None:
+    core.execute("update ledger set at = 'infinity' where \"No\" = 3")
+    core.execute("update ledger set at = '20000-01-01' where \"No\" = 4")
+    core.execute("update ledger set at = '0001-01-01 BC' where \"No\" = 17")
+    result = core.pull()
+    assert (result.rows, result.error, core.pulled()) == (40, None, list(range(1, 41)))
+    landed = land(core.landing, "r", definitions=core.definitions, settings=core.warehouse)
+    assert (sum(file.rows_loaded for file in landed), sum(file.rows_quarantined for file in landed)) == (37, 3)
+    with connect("jm_admin", settings=core.warehouse) as warehouse:
+        reasons = warehouse.execute("select reason from raw.quarantine order by file_id, line_no").fetchall()
+    time = "transaction_time is not a time (ISO 8601 or as declared)"
+    assert [reason for (reason,) in reasons] == [
+        f"{time}: 'infinity'.",
+        "transaction_time is before 1970 or after 2199: '20000-01-01 00:00:00+09'.",
+        f"{time}: '0001-01-01 00:00:00+08:27:52 BC'.",
+    ]
+    core.execute("update ledger set changed = 'infinity' where \"No\" = 40")
+    assert core.pull().error == "pull core: changed is infinity where No is '40': leave it out in a query"
+
+
 def test_a_failing_database_stops_no_other_pull_and_shows_no_password(core: Core) -> None:
     text = (core.definitions / "databases.yml").read_text()
     (core.definitions / "databases.yml").write_text(text + text.partition("\n")[2].replace("core", "other"))

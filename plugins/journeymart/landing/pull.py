@@ -24,9 +24,12 @@ from typing import Any
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 from psycopg import Connection
+from psycopg.abc import Buffer
+from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 from pyarrow import parquet
 
 from journeymart.db import connect
@@ -164,7 +167,14 @@ def _batch(
     if position is not None:
         reached, last = position
         query = query.where(sa.or_(watermark > reached, sa.and_(watermark == reached, key > last)))
-    rows = database.execute(query.order_by(watermark, key).limit(definition.batch_rows)).all()
+    query = query.order_by(watermark, key).limit(definition.batch_rows)
+    try:
+        rows = database.execute(query).all()
+    except (psycopg.DataError, sa.exc.DataError):  # a time that Python has no value for
+        database.rollback()
+        if not _takes_any_time(database):
+            raise
+        rows = database.execute(query).all()
     database.rollback()
     columns = list(rows[0]._fields) if rows else []
     for name in (definition.watermark, definition.key):
@@ -187,7 +197,50 @@ def _is_settled(watermark: Any, definition: Pull, zone: ZoneInfo) -> bool:
 
 
 def _position(row: sa.Row[Any], columns: list[str], definition: Pull) -> Position:
-    return row[columns.index(definition.watermark)], row[columns.index(definition.key)]
+    watermark, key = (row[columns.index(name)] for name in (definition.watermark, definition.key))
+    if isinstance(watermark, _Unreadable):
+        raise PullError(
+            f"{definition.watermark} is {watermark} where {definition.key} is '{key}': leave it out in a query"
+        )
+    return watermark, key
+
+
+class _Unreadable(str):
+    """A time as the database writes it: infinity, or of a year that Python does not count. Landing says what of it."""
+
+    __slots__ = ()
+
+
+class _AnyDate(DateLoader):
+    def load(self, data: Buffer) -> Any:
+        return _loaded(super().load, data)
+
+
+class _AnyTime(TimestampLoader):
+    def load(self, data: Buffer) -> Any:
+        return _loaded(super().load, data)
+
+
+class _AnyTimeWithZone(TimestamptzLoader):
+    def load(self, data: Buffer) -> Any:
+        return _loaded(super().load, data)
+
+
+def _loaded(load: Callable[[Buffer], Any], data: Buffer) -> Any:
+    try:
+        return load(data)
+    except psycopg.DataError:
+        return _Unreadable(bytes(data).decode())
+
+
+def _takes_any_time(database: sa.Connection) -> bool:
+    """Make times that Python has no value for come as text, from PostgreSQL. Slower, so only once one was met."""
+    driver: Any = database.connection.driver_connection
+    if not isinstance(driver, Connection):
+        return False
+    for name, loader in (("date", _AnyDate), ("timestamp", _AnyTime), ("timestamptz", _AnyTimeWithZone)):
+        driver.adapters.register_loader(name, loader)
+    return True
 
 
 # ── how far a pull has come ──
