@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import textwrap
 import types
 import typing
 from collections.abc import Iterable, Iterator
@@ -140,6 +141,12 @@ def load_yaml(kind: str, directory: Path | None = None) -> Document:
         raise DefinitionError([f"{directory}: no such directory of definitions"])
     own = (directory or own_directory()) / f"{kind}.yml"
     return read_document(kind, own if own.exists() else SHIPPED / f"{kind}.yml")
+
+
+def with_item(text: str, item: dict[str, Any]) -> str:
+    """A file that ends with the list of what it defines, with one more item."""
+    dumped = yaml.safe_dump([item], allow_unicode=True, sort_keys=False, width=110)
+    return f"{text.rstrip()}\n{textwrap.indent(dumped, '  ')}"
 
 
 def own_directory() -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from journeymart.definitions.check import require
-from journeymart.definitions.loader import DefinitionError, load_yaml, own_directory
+from journeymart.definitions.loader import DefinitionError, load_yaml, own_directory, with_item
 from journeymart.errors import WrongUsageError
 
 
@@ -49,7 +49,7 @@ def with_audience(content: dict[str, Any], directory: Path | None = None) -> str
         return text
     if any(item.get("id") == content.get("id") for item in listed):
         raise AudienceError(f"{document.path}: {content['id']} is there already; edit it there, or take another name")
-    text = (text if listed else "audiences:").rstrip("\n") + "\n" + _indented(content)
+    text = with_item(text if listed else "audiences:\n", content)
     with tempfile.TemporaryDirectory() as folder:
         tried, target = Path(folder) / "definitions", target_of(directory)
         if target.parent.is_dir():
@@ -61,9 +61,3 @@ def with_audience(content: dict[str, Any], directory: Path | None = None) -> str
         except DefinitionError as error:
             raise AudienceError(str(error).replace(f"{tried}/", f"{target.parent}/")) from error
     return text
-
-
-def _indented(content: dict[str, Any]) -> str:
-    """The definition as an item of the list that ends the file."""
-    dumped = yaml.safe_dump([content], allow_unicode=True, sort_keys=False, width=110)
-    return "".join(f"  {line}\n" for line in dumped.splitlines())

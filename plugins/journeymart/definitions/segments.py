@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 
 from journeymart.definitions.conditions import Condition, row_predicate
 from journeymart.definitions.durations import Duration
-from journeymart.definitions.loader import DefinitionError, DefinitionModel, Label, read_document, suggestion
+from journeymart.definitions.loader import DefinitionError, DefinitionModel, Label, read_document, suggestion, with_item
 from journeymart.errors import WrongUsageError
 
 _ALWAYS = sql.SQL("'{(,)}'::tstzmultirange")
@@ -257,9 +257,8 @@ def append(path: Path, segment: Segment) -> None:
     """
     before = path.read_text(encoding="utf-8") if path.exists() else "segments:\n"
     item = segment.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    text = f"{before.rstrip()}\n  - {json.dumps(item, ensure_ascii=False)}\n"
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(with_item(before, item), encoding="utf-8")
     try:
         found = read_document("segments", part).parse(SegmentsFile).segments
         if [item.id for item in found].count(segment.id) != 1:
