@@ -138,8 +138,12 @@ begin
         where k.customer_id = customer_timeline.customer
     )
 
-    select n.happened_at, n.session_no, n.kind, n.title, n.detail, n.channel, n.amount_krw, n.is_error
+    select
+        n.happened_at, n.session_no, n.kind, coalesce(r.label_ko, n.title), n.detail, n.channel, n.amount_krw,
+        n.is_error
     from numbered as n
+    -- the name of the rule that asked, as in mart.survey_answer
+    left join mart.definition as r on n.kind = 'survey' and r.kind = 'rules' and r.definition_id = n.title
     where
         (
             (

@@ -255,8 +255,8 @@ def test_what_is_empty_says_why(window, platform, assets, locale, screenshots):
     )
     wait_for_charts(watched.page, charts_of_tab(assets, "pain_points", 0))
     title, why, none = {
-        "ko": ("고른 조건에 맞는 데이터가 없습니다", "위의 필터와 기간을 확인해 보세요", "데이터 없음"),
-        "en": ("Nothing fits the chosen filters", "Check the filters and the period above", "No data"),
+        "ko": ("고른 조건에 맞는 데이터가 없습니다", "위의 필터(*는 필수)와 기간을 확인해 보세요", "데이터 없음"),
+        "en": ("Nothing fits the chosen filters", "Check the filters (* is required) and the period above", "No data"),
     }[locale]
     _status, *texts = watched.page.locator(".slice_container:visible").all_inner_texts()
     numbers = [text for text in texts if why not in text]

@@ -21,19 +21,25 @@ select
     timeline.kind,
     timeline.title,
     timeline.detail,
-    case case when timeline.kind = 'behaviour' then split_part(timeline.detail, ' · ', 1) end
-        when 'view' then {{ [view] | where_in }}
-        when 'click' then {{ [click] | where_in }}
-        when 'input' then {{ [input] | where_in }}
-        when 'scroll' then {{ [scroll] | where_in }}
-        when 'popup' then {{ [popup] | where_in }}
-        when 'tab' then {{ [tab] | where_in }}
-        when 'select' then {{ [select] | where_in }}
-        when 'submit' then {{ [submit] | where_in }}
-        when 'exit' then {{ [leave] | where_in }}
-        when 'error' then {{ [failure] | where_in }}
-        else split_part(timeline.detail, ' · ', 1)
-    end || substr(timeline.detail, length(split_part(timeline.detail, ' · ', 1)) + 1) as detail_shown,
+    case
+        when timeline.kind = 'survey' and json_typeof(timeline.detail::json) = 'object' then (
+            select string_agg(a.key || ': ' || a.value, ' · ') from json_each_text(timeline.detail::json) as a
+        )
+        else
+            case case when timeline.kind = 'behaviour' then split_part(timeline.detail, ' · ', 1) end
+                when 'view' then {{ [view] | where_in }}
+                when 'click' then {{ [click] | where_in }}
+                when 'input' then {{ [input] | where_in }}
+                when 'scroll' then {{ [scroll] | where_in }}
+                when 'popup' then {{ [popup] | where_in }}
+                when 'tab' then {{ [tab] | where_in }}
+                when 'select' then {{ [select] | where_in }}
+                when 'submit' then {{ [submit] | where_in }}
+                when 'exit' then {{ [leave] | where_in }}
+                when 'error' then {{ [failure] | where_in }}
+                else split_part(timeline.detail, ' · ', 1)
+            end || substr(timeline.detail, length(split_part(timeline.detail, ' · ', 1)) + 1)
+    end as detail_shown,
     timeline.channel,
     timeline.amount_krw,
     timeline.is_error,
