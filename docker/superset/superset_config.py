@@ -4,6 +4,7 @@ SUPERSET_DB_PASSWORD, SUPERSET_SECRET_KEY and SUPERSET_HOME (state and caches) a
 Everything is served by this host: the content security policy allows no other origin.
 """
 
+import codecs
 import gc
 import json
 import os
@@ -123,7 +124,15 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
             return redirect(_START.get(str(get_locale()), _START["ko"]))
         return None
 
+    def mark(response: Response) -> Response:
+        # The encoding that Superset names for CSV has a mark, but Werkzeug no longer reads it. A Korean spreadsheet
+        # takes UTF-8 without the mark for CP949.
+        if response.mimetype == "text/csv" and not response.is_streamed:
+            response.set_data(codecs.BOM_UTF8 + response.get_data().removeprefix(codecs.BOM_UTF8))
+        return response
+
     app.before_request(respond)
+    app.after_request(mark)
     # Where the browser asks for plugins: Superset has lost its own answer with the list views of Flask AppBuilder.
     script = "/journeymart/clickable.js"
     plugins = [{"key": "journeymart_clickable", "bundle_url": script}]

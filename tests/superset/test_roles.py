@@ -523,8 +523,13 @@ def test_customers_of_a_behaviour_are_those_who_did_it(platform, people, ask, li
 
 
 def test_numbers_leave_only_by_roles_that_may_export(people, ask):
+    """As CSV with a mark, by which a spreadsheet knows that the Korean in it is UTF-8."""
     for role, expected in (("journeymart_executive", 403), ("journeymart_marketer", 200)):
-        assert ask(people[role], "channels", "session", result_format="csv").status_code == expected, role
+        response = ask(people[role], "channels", "session", columns=["inflow_channel"], result_format="csv")
+        assert response.status_code == expected, role
+    first, _, rows = response.content.decode("utf-8").partition("\n")
+    assert first.startswith("\ufeff유입 채널,")
+    assert "직접 유입," in rows
 
 
 def test_rows_behind_a_number_are_those_of_the_department(people, ask):
