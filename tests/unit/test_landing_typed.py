@@ -40,3 +40,23 @@ def test_an_update_changes_the_rows_that_it_finds_in_whatever_order() -> None:
         typed.update({"value": "'none'"}, "typed where small = 99999")
         found = engine.execute("select row_id, value, small from typed").fetchall()
     assert found == [(i + 7, None if i % 5 == 2 else str(i), 1 if i % 5 == 2 else i) for i in range(count)]
+
+
+def test_a_value_is_replaced_wherever_it_is_and_what_is_made_of_it_with_it() -> None:
+    with duckdb.connect() as engine:
+        typed = Typed(engine)
+        typed.fill(
+            "select i as row_id, (i % 3)::varchar as a, case when i % 2 = 1 then (i % 5)::varchar end as b,"
+            " concat_ws('-', a, b) as both from range(49152) t(i)"
+        )
+        assert sorted(typed.distinct("b").to_pylist()) == ["0", "1", "2", "3", "4"]
+        typed.replace(
+            {"a": {"1": "one", "7": "never"}, "b": {"4": "four"}}, {"both": "a || '+' || coalesce(b, 'none')"}
+        )
+        found = engine.execute("select * from typed").fetchall()
+    for row_id, a, b, both in found:
+        old_a, old_b = str(row_id % 3), str(row_id % 5) if row_id % 2 else None
+        assert (a, b) == ("one" if old_a == "1" else old_a, "four" if old_b == "4" else old_b)
+        is_changed = (a, b) != (old_a, old_b)
+        assert both == (f"{a}+{b or 'none'}" if is_changed else "-".join(filter(None, (a, b))))
+    assert [row_id for row_id, *_ in found] == list(range(49152))

@@ -274,10 +274,8 @@ class Encoder:
         self._typed.fill(decoder.sql)
         if decoder.format == "ndjson":
             self._find_extra()
-        self._typed.update(
-            {"properties": WITH_EXTRA},
-            f"typed where {EXTRA} is not null and problem is null",
-        )
+        if len(self._typed.distinct(EXTRA)):
+            self._typed.update({"properties": WITH_EXTRA}, f"typed where {EXTRA} is not null and problem is null")
 
     def _keep_own(self) -> None:
         """Merge the fields that a bank has added to the contract into the properties, typed and masked."""

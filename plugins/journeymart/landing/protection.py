@@ -13,10 +13,11 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from journeymart.definitions.sources import Personal, Source
 from journeymart.landing.decode import UNSHORTENED, name, text
@@ -166,55 +167,45 @@ class Protection:
         if not only_known:
             for column, kind in hidden.items():
                 self._pseudonymise(engine, typed, column, kind)
-        addresses = self.shortened(source)
-        maskers = {
-            key: self.address if key in addresses else {"json": self.json, "key": self.key}.get(item.type, mask)
+        looked_at = [
+            key
             for key, item in source.fields.items()
             if item.type in TEXT_TYPES and item.allowed is None and key not in hidden and (key in known) == only_known
-        }
-        found: dict[str, dict[str, str]] = {key: {} for key in maskers}
-        looking = self._looking_at_known(maskers) if only_known else self._looking(maskers, addresses)
-        for key, value in engine.execute(looking).fetchall():
-            masked = maskers[key](value.removeprefix(UNSHORTENED) if key in addresses else value)
+        ]
+        addresses = self.shortened(source).intersection(looked_at)
+        maskers = {key: {"json": self.json, "key": self.key}.get(source.fields[key].type, mask) for key in looked_at}
+        found: dict[str, dict[str, str]] = {}
+        for key, value in self._suspicious(engine, typed, maskers.keys() - addresses):
+            masked = maskers[key](value)
             if masked != value:
-                found[key][value] = masked
-        changed = {key: values for key, values in found.items() if values}
-        for key, values in changed.items():
-            _register_replacing(engine, values)
-            typed.update({key: "replacing.new"}, f"typed join replacing on typed.{name(key)}::varchar = replacing.old")
-        if changed and derived:
-            rows = " or ".join(f"{name(key)}::varchar in (select unnest(?))" for key in changed)
-            masked_values = [list(values.values()) for values in changed.values()]
-            typed.update(derived, f"typed where {rows}", masked_values)
+                found.setdefault(key, {})[value] = masked
+        for key in addresses:
+            values = typed.distinct(key)
+            unshortened = values.filter(pc.starts_with(values, UNSHORTENED)).to_pylist()
+            if unshortened:
+                found[key] = {value: self.address(value.removeprefix(UNSHORTENED)) for value in unshortened}
+        if found:
+            typed.replace(found, derived)
 
-    def _looking(self, maskers: Iterable[str], addresses: frozenset[str]) -> str:
-        """The query of the values that may be personal, each with its field: first by rows, then by values."""
-        texts = [key for key in maskers if key not in addresses]
+    def _suspicious(
+        self, engine: duckdb.DuckDBPyConnection, typed: Typed, fields: Collection[str]
+    ) -> list[tuple[str, str]]:
+        """The values that may be personal, each once, with their field: what a quick expression says nothing about is
+        not looked at by the close one."""
+        columns = [(key, typed.distinct(key)) for key in fields]
+        tables = [pa.table({"field": pa.repeat(key, len(values)), "value": values}) for key, values in columns]
         items = "|".join(map(re.escape, self._items))
-        of_items = rf'|"(?:{items})"\s*:\s*"[^"*]' if items and "fields" in texts else ""
-        joined = ", ".join(f"{name(key)}::varchar" for key in texts)
-        rows = [f"regexp_matches(concat_ws(chr(31), {joined}), {text(HINT + of_items)})"]
-        rows += [f"starts_with({name(key)}, {text(UNSHORTENED)})" for key in addresses]
-        values = [*(f"{name(key)}::varchar" for key in texts), *map(name, addresses)]
-        shown = [*map(text, texts), *map(text, addresses)]
-        return f"""
-            select distinct field, value
-            from (
-                select unnest([{", ".join(shown)}]) as field, unnest([{", ".join(values)}]) as value
-                from typed where problem is null and ({" or ".join(rows)})
-            )
-            where case when field in ({", ".join([*map(text, addresses), "''"])})
-                then starts_with(value, {text(UNSHORTENED)})
-                else regexp_matches(value, {text(SUSPICIOUS + of_items)}) end"""  # noqa: S608 - names and constants are quoted
-
-    @staticmethod
-    def _looking_at_known(maskers: Iterable[str]) -> str:
-        """The same for fields whose values repeat: each value is looked at once, and by one compiled expression."""
-        values = " union all ".join(
-            f"select {text(key)} as field, {name(key)} as value from typed where problem is null group by all"  # noqa: S608
-            for key in maskers
-        )
-        return f"with known as materialized ({values}) from known where regexp_matches(value, {text(SUSPICIOUS)})"
+        of_items = rf'|"(?:{items})"\s*:\s*"[^"*]' if items and "fields" in fields else ""
+        engine.register("looked_at", pa.concat_tables(tables))
+        rows: list[tuple[str, str]] = engine.execute(
+            f"""
+            select field, value from looked_at
+            where regexp_matches(value, {text(HINT + of_items)})
+                and regexp_matches(value, {text(SUSPICIOUS + of_items)})
+            """  # noqa: S608 - constants
+        ).fetchall()
+        engine.unregister("looked_at")
+        return rows
 
     def is_clean(self, engine: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str]) -> bool:
         """Whether no value of a table is personal."""

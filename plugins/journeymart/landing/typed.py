@@ -49,6 +49,29 @@ class Typed:
             rows = rows.set_column(rows.schema.get_field_index(column), column, new)
         self._hold(rows)
 
+    def distinct(self, column: str) -> pa.Array:
+        """The values of a column of text, each once."""
+        return pc.unique(self._rows.column(column)).drop_null()
+
+    def replace(self, values: Mapping[str, Mapping[str, str]], derived: Mapping[str, str]) -> None:
+        """Replace values of columns by others, and compute `derived` of the rows they are in anew."""
+        rows, changed = self._rows, pa.scalar(False)
+        for column, replaced in values.items():
+            old, new = (pa.array(texts, pa.string()) for texts in (replaced.keys(), replaced.values()))
+            found = pc.index_in(rows.column(column), old)
+            changed = pc.or_(changed, found.is_valid())
+            column_no = rows.schema.get_field_index(column)
+            rows = rows.set_column(
+                column_no,
+                rows.schema.field(column_no),
+                pc.if_else(found.is_valid(), new.take(found), rows.column(column)),
+            )
+        self._hold(rows)
+        if derived:
+            self._engine.register("changed", rows.filter(changed))
+            self.update(derived, "changed as typed")
+            self._engine.unregister("changed")
+
     def clear(self) -> None:
         """Hold no rows, until it is filled again."""
         self._engine.unregister("typed")
