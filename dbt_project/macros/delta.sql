@@ -186,8 +186,12 @@
         group by {{ key | join(', ') }}
     ) as c
     {%- if not full %}
-    left join mart.{{ name }} as m
-        on {% for column in key %}m.{{ column }} = c.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+    {#- one by one: a plain join reads the whole table whenever the changes look many to the planner #}
+    left join lateral (
+        select * from mart.{{ name }} as o
+        where {% for column in key %}o.{{ column }} = c.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+        offset 0
+    ) as m on true
     {%- endif %}
 {%- endmacro %}
 

@@ -1,77 +1,139 @@
--- The months of the dates that change: all four steps around a node have the same sessions, no more than it has visits
--- and none where it has none; those that come from outside right before it are, all together, the sessions.
-with scope as (select * from {batch}),
-
-month as (
-    select distinct date_trunc('month', session_date)::date as path_month
-    from scope
-),
-
-visit as (
-    select
-        date_trunc('month', v.session_date)::date as path_month,
-        v.channel,
-        v.node_id,
-        sum(v.visits) as visits
-    from month as m
-    inner join next.path_move as v
-        on m.path_month <= v.session_date and v.session_date < m.path_month + interval '1 month'
-    group by date_trunc('month', v.session_date)::date, v.channel, v.node_id
-),
-
-step as (
-    select
-        path_month,
-        channel,
-        node_id,
-        sum(sessions) as sessions,
-        coalesce(sum(sessions) filter (where step = -1 and path like ' %'), 0) as beginning
-    from next.path_around
-    where path_month = any(array(select path_month from month))
-    group by path_month, channel, node_id, step
-),
+-- All four steps around a node change by the same sessions, and those that come from outside right before it by as many
+-- as there are sessions, all together. How many that are of a node is counted again from the sessions that change. In a
+-- full run, where that is all of them, it is compared with the moves instead: no more sessions than visits.
+with scope as (select * from {sessions}),
 
 node as (
     select
         path_month,
         channel,
         node_id,
-        count(*) = 4 and min(sessions) = max(sessions) as is_even,
+        min(sessions) = max(sessions) and (count(*) = 4 or max(sessions) = 0) as is_even,
         max(sessions) as sessions,
         sum(beginning) as beginning
-    from step
+    from (
+        select
+            path_month,
+            channel,
+            node_id,
+            sum(sessions) as sessions,
+            coalesce(sum(sessions) filter (where step = -1 and path like ' %'), 0) as beginning
+        from (
+            select
+                path_month,
+                channel,
+                node_id,
+                step,
+                path,
+                sessions
+            from build.path_around
+            where sessions > 0
+            union all
+            select
+                path_month,
+                channel,
+                node_id,
+                step,
+                path,
+                -sessions as sessions
+            from build.path_around_before
+        ) as signed
+        group by path_month, channel, node_id, step
+    ) as step
     group by path_month, channel, node_id
 ),
 
-around as (
+visit as (
     select
-        coalesce(n.path_month, v.path_month) as path_month,
-        coalesce(n.channel, v.channel) as channel,
-        bool_and(coalesce(n.is_even and n.sessions <= v.visits, false)) as is_even,
-        sum(n.beginning) as sessions
-    from node as n
-    full join visit as v on n.path_month = v.path_month and n.channel = v.channel and n.node_id = v.node_id
-    group by coalesce(n.path_month, v.path_month), coalesce(n.channel, v.channel)
+        date_trunc('month', s.session_date)::date as path_month,
+        raw.char_node(c.node) as node_id,
+        sum(s.sign) as visits
+    from scope as s
+    cross join lateral (
+        select distinct substr(s.path, g.step_no, 1) as node
+        from generate_series(1, length(s.path)) as g (step_no)
+    ) as c
+    where not (select is_full from build.run_scope)
+    group by date_trunc('month', s.session_date)::date, c.node
+    union all
+    select
+        date_trunc('month', session_date)::date as path_month,
+        node_id,
+        sum(visits) as visits
+    from build.path_move
+    where (select is_full from build.run_scope)
+    group by date_trunc('month', session_date)::date, node_id
 ),
 
-expected as (
+daily as (
     select
-        date_trunc('month', d.session_date)::date as path_month,
-        d.channel,
-        sum(d.sessions) as sessions
-    from month as m
-    inner join next.session_daily as d
-        on m.path_month <= d.session_date and d.session_date < m.path_month + interval '1 month'
-    group by date_trunc('month', d.session_date)::date, d.channel
+        date_trunc('month', session_date)::date as path_month,
+        channel,
+        sum(sessions) as sessions
+    from (
+        select
+            session_date,
+            channel,
+            sessions
+        from build.session_daily
+        union all
+        select
+            session_date,
+            channel,
+            -sessions as sessions
+        from build.session_daily_before
+    ) as signed
+    group by date_trunc('month', session_date)::date, channel
 )
 
 select
-    coalesce(x.path_month, a.path_month) as path_month,
-    coalesce(x.channel, a.channel) as channel,
-    x.sessions as sessions_expected,
-    a.sessions,
-    a.is_even
-from expected as x
-full join around as a on x.path_month = a.path_month and x.channel = a.channel
-where x.sessions is distinct from a.sessions or not a.is_even
-order by path_month, channel
+    path_month,
+    channel,
+    node_id,
+    'steps' as compared,
+    null::numeric as expected,
+    sessions
+from node
+where not is_even
+union all
+select
+    coalesce(d.path_month, n.path_month) as path_month,
+    coalesce(d.channel, n.channel) as channel,
+    null as node_id,
+    'sessions' as compared,
+    d.sessions as expected,
+    n.sessions
+from daily as d
+full join (
+    select
+        path_month,
+        channel,
+        sum(beginning) as sessions
+    from node
+    group by path_month, channel
+) as n on d.path_month = n.path_month and d.channel = n.channel
+where coalesce(d.sessions, 0) <> coalesce(n.sessions, 0)
+union all
+select
+    coalesce(v.path_month, n.path_month) as path_month,
+    null as channel,
+    coalesce(v.node_id, n.node_id) as node_id,
+    'visits' as compared,
+    v.visits as expected,
+    n.sessions
+from visit as v
+full join (
+    select
+        path_month,
+        node_id,
+        sum(sessions) as sessions
+    from node
+    group by path_month, node_id
+) as n on v.path_month = n.path_month and v.node_id = n.node_id
+where
+    case
+        when (select is_full from build.run_scope)
+            then coalesce(n.sessions, 0) > coalesce(v.visits, 0) or (n.sessions is null and v.visits > 0)
+        else coalesce(v.visits, 0) <> coalesce(n.sessions, 0)
+    end
+order by path_month, channel, node_id

@@ -44,10 +44,7 @@ with touched as (
     where
         p.is_asked
         -- a session that changes is among those above
-        or not exists (
-            select from {{ ref('session_fact') }} as s
-            where s.customer_key = p.person_key and s.started_at <= p.first_at
-        )
+        or coalesce({{ first_of('session_fact', 'started_at', 'm.customer_key = p.person_key') }} > p.first_at, true)
     union
     select
         -- a session that changes hands is among those above

@@ -175,7 +175,7 @@ select
         nullif(u.valid_to, date '9999-12-31')::timestamp at time zone '{{ session_policy().time_zone }}'
     ) as valid
 from {{ ref('int_segment__customer') }} as t
-inner join {{ ref('customer') }} as u on t.customer_key = u.customer_key
+{{ look_up(ref('customer'), 'u', 'u.customer_key = t.customer_key') }}
 where {{ leaf.predicate }}
 union all
 -- everything is null before anything is known of them, as it is of those of whom nothing ever is

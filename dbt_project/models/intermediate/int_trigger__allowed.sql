@@ -53,9 +53,11 @@ timed as (
                 then (l.moment::date + 1 + a.quiet_to) at time zone '{{ zone }}'
             else d.detected_at
         end as show_from
+    {% if is_full() -%}
     from {{ ref('detection') }} as d
-    {%- if not is_full() %}
-    inner join touched as u on d.rule_id = u.rule_id and d.subject_key = u.subject_key
+    {%- else -%}
+    from touched as u
+    {{ look_up(ref('detection'), 'd', 'd.rule_id = u.rule_id and d.subject_key = u.subject_key') }}
     {%- endif %}
     inner join {{ ref('int_trigger__action') }} as a on d.rule_id = a.rule_id
     cross join lateral (select d.detected_at at time zone '{{ zone }}' as moment) as l

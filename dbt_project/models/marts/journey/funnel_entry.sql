@@ -7,7 +7,7 @@
         )",
         is_of_retired('funnels', 'funnel_id'),
     ],
-    indexes=[['funnel_id', 'entry_date']],
+    indexes=[['funnel_id', 'entry_date'], ['status', 'open_until']],
 ) }}
 with attempt as (
     select

@@ -43,8 +43,13 @@ stayed as materialized (
             order by t.seconds
         ) as stays
     from changed as c
-    left join {{ published('path_move') }} as m
-        on c.session_date = m.session_date and c.channel = m.channel and c.path = m.path
+    -- one by one: a plain join would read the whole table
+    left join lateral (
+        select o.stays
+        from {{ published('path_move') }} as o
+        where o.session_date = c.session_date and o.channel = c.channel and o.path = c.path
+        offset 0
+    ) as m on true
         {%- endif %}
 )
 
