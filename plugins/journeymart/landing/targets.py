@@ -244,8 +244,8 @@ TRANSACTIONS = Target(
         VISITOR: _distinct("visitor_id"),
         CUSTOMER: _distinct("customer_id"),
         NODE: f"""
-            select distinct 'transaction' as kind, transaction_code as code, {_node("''", "transaction_code")} as node
-            from typed where problem is null""",
+            select 'transaction' as kind, code, {_node("''", "code")} as node
+            from (select distinct transaction_code as code from typed where problem is null)""",
     },
     tables={
         "transactions": """
