@@ -60,3 +60,32 @@ def test_a_value_is_replaced_wherever_it_is_and_what_is_made_of_it_with_it() -> 
         is_changed = (a, b) != (old_a, old_b)
         assert both == (f"{a}+{b or 'none'}" if is_changed else "-".join(filter(None, (a, b))))
     assert [row_id for row_id, *_ in found] == list(range(49152))
+
+
+def test_rows_that_hold_the_same_have_the_same_number_and_rows_with_a_problem_none() -> None:
+    with duckdb.connect() as engine:
+        typed = Typed(engine)
+        typed.fill(
+            "select i as row_id, case when i % 7 = 1 then 3 end::usmallint as problem,"
+            " nullif((i % 3)::varchar, '0') as a, nullif((i % 4)::varchar, '0') as b,"
+            " i::varchar as c, md5(c) as d, reverse(d) as e, left(d, 16) as f from range(49152) t(i)"
+        )
+        for _ in range(2):  # again, as after masking
+            typed.number(
+                {"pair": ("a", "b"), "wide": ("c", "a", "d", "e", "f")}
+            )  # wide: more combinations than 64 bits
+        pairs = engine.execute("select typed.row_id, typed.a, typed.b, pair.a, pair.b, pair from typed"
+                               " left join pair using (pair) order by row_id").fetchall()  # fmt: skip
+        [(numbers, values)] = engine.execute("select count(distinct pair), count(distinct (a, b)) from pair").fetchall()
+        [wide] = engine.execute(
+            "select count(distinct typed.wide), count(*), max(wide.wide)"
+            " from typed join wide using (wide, a, c, d, e, f)"
+        ).fetchall()
+    assert (numbers, values) == (12, 12)
+    for row_id, a, b, found_a, found_b, _ in pairs:
+        assert (found_a, found_b) == ((None, None) if row_id % 7 == 1 else (a, b))
+    rows = sum(row_id % 7 != 1 for row_id in range(49152))
+    assert [pair[5] is None for pair in pairs] == [row_id % 7 == 1 for row_id in range(49152)]
+    # `using (a)` leaves out what is null
+    without_a = sum(row_id % 7 != 1 and row_id % 3 == 0 for row_id in range(49152))
+    assert wide == (rows - without_a, rows - without_a, rows - 1)

@@ -259,6 +259,8 @@ class Encoder:
     def _look_up(self, checked: bool) -> bool:
         """Fill the dictionaries; False, and some of them not filled, if one would take up a personal value."""
         target = self._target
+        if target.numbered:
+            self._typed.number(target.numbered)
         for statement in target.prepare(self._rules.pages):
             self._engine.execute(statement)
         if target.names and not checked:

@@ -7,7 +7,7 @@ All SQL here is DuckDB's, over the relation `typed` that decode.py makes; rows w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from journeymart.definitions.pages import Pages
 from journeymart.landing.decode import KEY_LENGTH, LINE_NO_MASK, text
@@ -53,6 +53,7 @@ class Target:
     dictionaries: dict[Dictionary, str]  # with the query of the values that occur, distinct
     tables: dict[str, str]
     derived: Callable[[Pages], dict[str, str]] = lambda _pages: {}  # further columns of `typed`
+    numbered: dict[str, tuple[str, ...]] = field(default_factory=dict)  # numbers in `typed`, each of these columns
     prepare: Callable[[Pages], list[str]] = lambda _pages: []  # tables made before the dictionaries are filled
     names: str | None = None  # query of (node_id, name, last_at)
     numbers: tuple[str, ...] = ()  # fields that are summed for the ledger
@@ -75,18 +76,6 @@ def _fingerprint(columns: tuple[str, ...]) -> str:
     """md5 of the values, each with its length, so that no two different rows can look alike."""
     parts = ", ".join(f"coalesce(strlen({column}) || ':' || {column}, '-')" for column in columns)
     return f"md5(concat_ws(',', {parts}))::uuid::varchar"
-
-
-def _fingerprinted(columns: tuple[str, ...], rows: str) -> str:
-    """Distinct values of several columns with their fingerprint."""
-    listed = ", ".join(columns)
-    return f"select {_fingerprint(columns)} as fingerprint, * from (select distinct {listed} from {rows})"
-
-
-def _keys_of_rows(table: str, columns: tuple[str, ...], rows: str) -> str:
-    """The key of a dictionary by row_id, for the few rows that have one."""
-    same = " and ".join(f"rows.{column} is not distinct from {table}.{column}" for column in columns)
-    return f"(select rows.row_id, {table}.key from {rows} as rows join {table} on {same})"
 
 
 def _host(url: str) -> str:
@@ -138,47 +127,41 @@ def _derived(pages: Pages) -> dict[str, str]:
 
 
 def _lookups(pages: Pages) -> list[str]:
-    """What has to be worked out once for each address, however many events have it."""
+    """What has to be worked out once for each number, however many events have it."""
     parts = f"split_part(place, {_APART}, 1) as prefix, substr(place, strpos(place, {_APART}) + 1) as page"
     return [
         f"""
         create or replace temp table places as
-        select kind, place, prefix,
+        select place_no, kind, prefix,
             case when starts_with(page, '/') and kind = 'url' then {clean_path("page", pages)} else page end as code
-        from (
-            select kind, place, {parts if pages.domains else "'' as prefix, place as page"}
-            from (select distinct kind, place from typed where problem is null)
-        )""",
+        from (select place_no, kind, {parts if pages.domains else "'' as prefix, place as page"} from place_no)""",
+        f"""
+        create or replace temp table agents as
+        select agent_no, {_fingerprint(AGENT_COLUMNS)} as fingerprint, {", ".join(AGENT_COLUMNS)}
+        from (select * rename (site as domain) from agent_no)""",
         # Few events say where they came from: their own site is no referrer.
         f"""
         create or replace temp table inflows as
-        with referrers as (
-            select referrer_url, {_host("referrer_url")} as host
-            from (select distinct referrer_url from typed where problem is null)
-        ),
-        known as (
-            select * exclude (host, site), case
+        select inflow_no, {_fingerprint(INFLOW_COLUMNS)} as fingerprint, {", ".join(INFLOW_COLUMNS)}
+        from (
+            select *, case
                 when {_without_www("host")} is distinct from {_without_www("site")} then host end as referrer_domain
-            from (
-                select row_id, site, host, {", ".join(_UTM_COLUMNS)}
-                from typed left join referrers using (referrer_url)
-                where problem is null and (host is not null or coalesce({", ".join(_UTM_COLUMNS)}) is not null)
-            )
+            from (select *, {_host("referrer_url")} as host from inflow_no)
         )
-        from known where coalesce({", ".join(INFLOW_COLUMNS)}) is not null""",
+        where coalesce({", ".join(INFLOW_COLUMNS)}) is not null""",
         f"""
         create or replace temp table errors as
-        select row_id, {", ".join(ERROR_COLUMNS)}
-        from typed where problem is null and coalesce({", ".join(ERROR_COLUMNS)}) is not null""",
+        select error_no, {_fingerprint(ERROR_COLUMNS)} as fingerprint, {", ".join(ERROR_COLUMNS)}
+        from error_no where coalesce({", ".join(ERROR_COLUMNS)}) is not null""",
     ]
 
 
+def _keys(table: str) -> str:
+    """The key of a dictionary by number."""
+    return f"(select {table}_no, key from {table}s join {table}_keys using (fingerprint))"
+
+
 _UTM_COLUMNS = tuple(column for column in INFLOW_COLUMNS if column != "referrer_domain")
-_AGENTS = "(select * replace (site as domain) from typed where problem is null)"
-_SAME_AGENT = " and ".join(
-    f"typed.{'site' if column == 'domain' else column} is not distinct from agent_keys.{column}"
-    for column in AGENT_COLUMNS
-)
 # What an event says about its site comes from the page's address where the tag does not say it. It is part of keys, and
 # no address that works has a longer one.
 _SITE = f"case when domain is not null then lower(domain) else left({_host('page_url')}, {KEY_LENGTH}) end"
@@ -186,7 +169,7 @@ _APART = "chr(31)"  # between the name of a domain and the page
 _REPORT_WORDS, _MARKED = r"^(유입|이탈|기타)\**$", r"\0*"
 _PATH = r"regexp_replace(page_url, '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*|[?#].*$', '', 'gs')"
 _NODES = f"""(
-    select places.kind, places.place, node_keys.key
+    select places.place_no, node_keys.key
     from places
     join node_keys on node_keys.kind = places.kind and node_keys.code = places.code
         and node_keys.node = {_node("places.prefix", "places.code")}
@@ -196,27 +179,33 @@ CLICKSTREAM = Target(
     time="event_time",
     line_hash=f"xor(xor(event_hash, epoch_us(event_time)), row_id & {LINE_NO_MASK})",
     derived=_derived,
+    numbered={
+        "place_no": ("kind", "place"),
+        "agent_no": tuple("site" if column == "domain" else column for column in AGENT_COLUMNS),
+        "inflow_no": ("site", "referrer_url", *_UTM_COLUMNS),
+        "error_no": ERROR_COLUMNS,
+    },
     prepare=_lookups,
     dictionaries={
         VISITOR: _distinct("visitor_id"),
         CUSTOMER: _distinct("customer_id"),
         NODE: f"select distinct kind, code, {_node('prefix', 'code')} as node from places",
-        AGENT: _fingerprinted(AGENT_COLUMNS, _AGENTS),
-        INFLOW: _fingerprinted(INFLOW_COLUMNS, "inflows"),
-        ERROR: _fingerprinted(ERROR_COLUMNS, "errors"),
+        AGENT: "select distinct * exclude (agent_no) from agents",
+        INFLOW: "select distinct * exclude (inflow_no) from inflows",
+        ERROR: "select distinct * exclude (error_no) from errors",
     },
     tables={
         "event": f"""
             select row_id, event_time as event_at, event_hash,
                 visitor_keys.key as visitor_key, customer_keys.key as customer_key, nodes.key as node_id,
-                agent_keys.key as agent_key, inflows.key as inflow_key, errors.key as error_key, actions.action_id
+                agents.key as agent_key, inflows.key as inflow_key, errors.key as error_key, actions.action_id
             from typed
             join visitor_keys using (visitor_id)
             left join customer_keys using (customer_id)
-            join {_NODES} as nodes on nodes.kind = typed.kind and nodes.place = typed.place
-            join agent_keys on {_SAME_AGENT}
-            left join {_keys_of_rows("inflow_keys", INFLOW_COLUMNS, "inflows")} as inflows using (row_id)
-            left join {_keys_of_rows("error_keys", ERROR_COLUMNS, "errors")} as errors using (row_id)
+            join {_NODES} as nodes using (place_no)
+            join {_keys("agent")} as agents using (agent_no)
+            left join {_keys("inflow")} as inflows using (inflow_no)
+            left join {_keys("error")} as errors using (error_no)
             join actions using (action_type)
             where problem is null
             order by row_id""",
@@ -229,10 +218,10 @@ CLICKSTREAM = Target(
     names=f"""
         select nodes.key as node_id, left(page_name, {NODE_CODE_LENGTH}) as name, max(last_at) as last_at
         from (
-            select kind, place, page_name, max(event_time) as last_at
+            select place_no, page_name, max(event_time) as last_at
             from typed where page_name is not null and problem is null group by all
         ) as named
-        join {_NODES} as nodes on nodes.kind = named.kind and nodes.place = named.place
+        join {_NODES} as nodes using (place_no)
         group by all""",
 )
 

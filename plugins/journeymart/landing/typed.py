@@ -6,9 +6,10 @@ of a second, and read again through them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # So much of an Arrow table does one of DuckDB's threads take at a time; each time has its price.
 THREAD_ROWS = 16384
+MAX_CODE = 2**40  # times the rows of a batch it still is an integer of 64 bits
 
 
 class Typed:
@@ -71,6 +73,33 @@ class Typed:
             self._engine.register("changed", rows.filter(changed))
             self.update(derived, "changed as typed")
             self._engine.unregister("changed")
+
+    def number(self, columns: Mapping[str, Sequence[str]]) -> None:
+        """Make columns that number the rows without a problem by what other columns hold, and for each a relation of
+        its name, of these numbers and what stands behind them.
+
+        Text is grouped here and once, so that SQL need not do it again for every row.
+        """
+        rows = self._rows
+        loaded = rows.column("problem").is_null().combine_chunks()
+        for column, of in columns.items():
+            codes, size = np.zeros(rows.num_rows, dtype=np.int64), 1
+            for each in of:
+                encoded = pc.dictionary_encode(rows.column(each), null_encoding="encode").combine_chunks()
+                if size > MAX_CODE:
+                    codes, size = np.unique(codes, return_inverse=True)[1], rows.num_rows
+                codes *= len(encoded.dictionary)
+                codes += encoded.indices.to_numpy()
+                size *= len(encoded.dictionary)
+            numbers = pc.if_else(loaded, codes, None).dictionary_encode()
+            found, places = numbers.dictionary, numbers.indices.cast(pa.int64())
+            examples = np.empty(len(found), dtype=np.int64)
+            examples[places.drop_null().to_numpy()] = np.flatnonzero(loaded)
+            values = rows.select(list(of)).take(pa.array(examples))
+            self._engine.register(column, values.append_column(column, pa.array(np.arange(len(found)))))
+            rows = rows.drop_columns(column) if column in rows.column_names else rows
+            rows = rows.append_column(column, places)
+        self._hold(rows)
 
     def clear(self) -> None:
         """Hold no rows, until it is filled again."""
