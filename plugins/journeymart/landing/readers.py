@@ -186,8 +186,7 @@ class _Blocks:
         with pa.OSFile(str(self.path)) as raw, _decompressed(raw, self.compression) as stream:
             is_last = False
             while not is_last:
-                # Arrow uses memory again; what numpy takes is new each time, and the kernel clears it first.
-                data = np.frombuffer(pa.allocate_buffer(len(self._carry) + CHUNK_BYTES + 1), dtype=np.uint8)
+                data = np.empty(len(self._carry) + CHUNK_BYTES + 1, dtype=np.uint8)
                 data[: len(self._carry)] = self._carry
                 try:
                     added = stream.readinto(data[len(self._carry) : -1].data)
