@@ -23,6 +23,8 @@ definition as (
         and d.retired_at is null
         and d.content ->> 'count_by' in ('person', 'attempt')
         and d.content ->> 'order' <> 'any'
+        -- what somebody did is compared with the funnels that the run computes, not with all that ask for it
+        and d.definition_id in (select t.funnel_id from build.int_funnel__subject as t)
 ),
 
 subject as (
