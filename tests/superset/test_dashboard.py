@@ -186,8 +186,12 @@ def visible_filters(page: Page, labels: set[str]) -> set[str]:
     if is_folded:
         rest.click()
         expect(page.locator("[data-test=dropdown-content]")).to_be_visible()
-        page.wait_for_load_state("networkidle")  # those in it are drawn one after the other, with their values
-    visible = {label for label in labels if page.get_by_text(label, exact=True).first.is_visible()}
+    visible: set[str] = set()
+    for _ in range(12):  # they are drawn one after the other, with their values
+        visible = {label for label in labels if page.get_by_text(label, exact=True).first.is_visible()}
+        if visible == labels:
+            break
+        page.wait_for_timeout(250)
     if is_folded:
         page.keyboard.press("Escape")
     return visible
