@@ -251,6 +251,36 @@ def test_times_that_a_clock_skips_in_a_format_of_their_own(zone: Zone):
     ]
 
 
+IMPOSSIBLE = [
+    "2025-06-01T09:00:00+99:00", "2025-06-01 09:00-16", "20250601T090000.5+1600", "2025-06-01T09:00:00+09:60",
+    "2025-06-01T09+99", " 2025-06-01T09:00:00-09:00:75 ",
+]  # fmt: skip
+POSSIBLE = ["2025-06-30", "20250630", "2025-06-01T09:00:00+15:59", "2025-06-01 09:00-1559", "2025-06-01T09:00:00.99Z"]
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "parquet"])
+def test_an_offset_that_there_is_not_makes_no_time(zone: Zone, kind: str):
+    rows = [event(number, event_time=written) for number, written in enumerate([*POSSIBLE, *IMPOSSIBLE])]
+    file = zone.put(f"clickstream/a.{kind}", rows)
+    if kind == "csv":
+        file.write_text(csv_text(rows, ["event_id", "event_time", "visitor_id", "page_code"]))
+    elif kind == "parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    [result] = zone.land()
+    assert (result.rows_loaded, result.rows_quarantined) == (len(POSSIBLE), len(IMPOSSIBLE))
+    reason = "event_time is not a time (ISO 8601 or as declared): "
+    assert [found for _, _, found in zone.quarantine()] == [f"{reason}'{written}'." for written in IMPOSSIBLE]
+
+
+def test_an_offset_that_there_is_not_in_other_formats(zone: Zone):
+    own = zone.define("sources: {clickstream: {fields: {received_time: {time: '%m-%d-%Y (%z) %H:%M'}}}}")
+    written = ["01-30-2025 (+0900) 09:00", "01-30-2025 (+99:00) 09:00", "01-30-2025 (-1600) 09:00"]
+    zone.put("clickstream/a.ndjson", [event(number, received_time=each) for number, each in enumerate(written)])
+    zone.put("transactions/b.ndjson", [transaction(1, transaction_time="2025-06-01T09:00:00+99:00")])
+    found = {result.path: (result.rows_loaded, result.rows_quarantined) for result in zone.land(definitions=own)}
+    assert found == {"clickstream/a.ndjson": (1, 2), "transactions/b.ndjson": (0, 1)}
+
+
 def test_a_time_that_a_clock_skips_waits_for_the_right_zone(zone: Zone):
     zone.put(
         "clickstream/a.ndjson", [event(1, event_time="2025-03-09T02:30:00"), event(2, event_time="2025-03-09T03:30")]

@@ -911,11 +911,19 @@ def test_access_log_lines_that_are_none_go_to_quarantine(zone: Zone):
         '10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET /b HTTP/1.1" 200 - "-" "Mozilla (cut',
         '10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "\\x16\\x03" 400 0 "-" "-"',
         "nonsense",
+        '10.0.0.1 - - [10/Oct/2000:13:55:36 -9900] "GET /b HTTP/1.1" 200 - "-" "-"',
     ]
     zone.put("clickstream/access.log", "\n".join(lines))
     [result] = zone.land(definitions=DEFINITIONS / "semicomplete_apache_2015")
-    assert (result.rows_loaded, result.rows_quarantined) == (3, 1)
-    assert zone.quarantine() == [(4, None, "The line is not in the combined log format.")]
+    assert (result.rows_loaded, result.rows_quarantined) == (3, 2)
+    assert zone.quarantine() == [
+        (4, None, "The line is not in the combined log format."),
+        (
+            5,
+            "event_time",
+            "event_time is not a time (ISO 8601 or as declared): '10/Oct/2000:13:55:36 -9900'.",
+        ),
+    ]
     found = zone.query(
         "select code, user_agent from raw.event join raw.node using (node_id) join raw.agent using (agent_key)"
         " order by row_id"

@@ -224,6 +224,12 @@ def test_delimited_and_json_bodies_lie_beside_fixed_ones(tmp_path: Path, bodies:
         (b'JS0000000{"session": {"a": 1}}', "session", "session is not one value: '{\"a\":1}'."),
         (b'JS0000000{"session": "\\ud800"}', "session", "session is not a text: '\\ud800'."),
         (b'JS0000000{"bsGb": 3}', "side", "side is not one of 1, 2: '3'."),
+        (
+            b'JS0000000{"at": "2026-06-01T09:00:00+09:75"}',
+            "at",
+            "at is not a time: '2026-06-01T09:00:00+09:75'.",
+        ),
+        (b'JS0000000{"at": "2026-06-01 09+16"}', "at", "at is not a time: '2026-06-01 09+16'."),
         (b'JS0000000{"held": [1]}', "held", "held is not a list of objects."),
         (
             b'JS0000000{"held": [{}, {}, {}]}',

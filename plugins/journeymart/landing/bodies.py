@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from journeymart.definitions.transactions import Group, Item, Transaction
+from journeymart.landing.clocks import ISO_NO_OFFSET
 
 SHOWN_CHARACTERS = 80
 NUMBER = re.compile(r"[+-]?\d{1,22}(?:\.\d{1,16})?", re.ASCII)
@@ -191,6 +192,8 @@ def _number(text: str) -> str:
 def _time(text: str) -> datetime:
     packed = PACKED_TIME.fullmatch(text)
     if packed is None:
+        if re.search(ISO_NO_OFFSET, text):
+            raise ValueError(text)
         return datetime.fromisoformat(text)
     day, clock, milliseconds = packed.groups()
     return datetime.fromisoformat(f"{day}T{clock or '000000'}" + (f".{milliseconds}" if milliseconds else ""))

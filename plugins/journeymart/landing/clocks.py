@@ -1,4 +1,6 @@
-"""Clocks that are put forward: the times that they skip exist nowhere, and senders write them all the same."""
+"""Times that no clock shows and senders write all the same: those that are skipped when clocks are put forward, and those
+with an offset from UTC that no place has.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,9 @@ from zoneinfo import ZoneInfo
 
 WEEK = 7 * 86_400  # no zone has put its clocks forward and back within one since 1970
 END = int(datetime.fromisoformat("2200-01-01T00:00Z").timestamp())
+# Beyond -15:59 to +15:59, which is all that PostgreSQL reads, where the same text may be cast later.
+NO_OFFSET = "[-+](?:1[6-9]|[2-9]|[0-9]{2}(?::?[0-9]{2})?:?[6-9])[0-9:]*"
+ISO_NO_OFFSET = rf"[T: ][^-+]*{NO_OFFSET}\s*$"  # a date alone may end as if it had one
 
 
 @functools.cache

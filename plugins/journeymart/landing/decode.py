@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from journeymart.definitions.sources import COMBINED_LOG_COLUMNS, COMBINED_LOG_TIME, EPOCHS, DatePlus, Field, Source
-from journeymart.landing.clocks import skips
+from journeymart.landing.clocks import ISO_NO_OFFSET, NO_OFFSET, skips
 from journeymart.landing.personal import mask_line
 from journeymart.landing.readers import LINE, FileRejectedError
 
@@ -312,6 +312,7 @@ class Decoder:
                 f"({raw} < '0' or {raw} >= ':') and not regexp_matches({raw}, '^\\s*[0-9]')",
                 f"{key} is not {_KINDS[item.type]}: {{}}.",
             )
+            checks += self._offset(key, item, raw)
         if item.type == "time":
             check(
                 f"{column} < timestamptz '{FIRST_TIME} 00:00Z' or {column} >= timestamptz '{END_TIME} 00:00Z'",
@@ -337,6 +338,12 @@ class Decoder:
         if self.careful:
             check(f"contains({raw}::varchar, chr(0))", f"{key} contains a NUL character.")
         return checks
+
+    def _offset(self, key: str, item: Field, raw: str) -> list[tuple[Problem, str, str]]:
+        """What finds times with an offset from UTC that there is not; DuckDB reads them."""
+        pattern = _no_offset(item, self.format)
+        reason = f"{key} is not {_KINDS[item.type]}: {{}}."
+        return [(Problem(key, reason), f"regexp_matches({raw}, {text(pattern)})", raw)] if pattern else []
 
     def _skipped(self, key: str, item: Field, raw: str) -> list[tuple[Problem, str, str]]:
         """What finds times that do not exist because a clock skips them. It reads no more than they are read as: times
@@ -439,6 +446,21 @@ def _time(item: Field, raw: str, file_format: str) -> str:
     if item.time == "iso":  # coalesce looks at its second value where it has no first one
         return f"coalesce(try_cast({raw} as timestamptz), try_cast({_extended(raw)} as timestamptz))"
     return f"try_cast(try_strptime({raw}, {text(item.time)}) as timestamptz)"
+
+
+def _no_offset(item: Field, file_format: str) -> str | None:
+    """What such times match; None if they cannot have an offset."""
+    if isinstance(item.time, DatePlus) or item.time in EPOCHS:
+        return None
+    if item.time == "iso" and file_format != "combined_log":
+        return ISO_NO_OFFSET
+    written = COMBINED_LOG_TIME if item.time == "iso" else item.time
+    if "%z" not in written:
+        return None
+    parts = re.split("(%-?.)", written)  # codes are every second one
+    parts[::2] = map(re.escape, parts[::2])
+    parts[1::2] = (NO_OFFSET if code == "%z" else ".*" for code in parts[1::2])
+    return "".join(parts) + r"\s*$"
 
 
 def _written_time(item: Field, raw: str, file_format: str) -> str | None:
