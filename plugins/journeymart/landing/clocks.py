@@ -1,5 +1,5 @@
-"""Times that no clock shows and senders write all the same: those that are skipped when clocks are put forward, and those
-with an offset from UTC that no place has.
+"""Times that no clock shows and senders write all the same: those that are skipped when clocks are put forward, and
+those with an offset from UTC that no place has.
 """
 
 from __future__ import annotations
