@@ -10,9 +10,30 @@ import psycopg
 from journeymart.errors import JourneymartError
 from journeymart.settings import Settings
 
+# What PostgreSQL says when something is asked for that the database does not have, or has for other roles only.
+LACKING = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.InvalidColumnReference,
+    psycopg.errors.InsufficientPrivilege,
+)
+
 
 class DatabaseUnreachableError(JourneymartError):
     """No connection to PostgreSQL; the message carries the server's reason, never the password."""
+
+
+class DatabaseOutdatedError(JourneymartError):
+    """The database is that of an older version of the code. `error` is one of LACKING."""
+
+    def __init__(self, error: psycopg.Error) -> None:
+        super().__init__(
+            f"the database is not as this version needs it ({error.diag.message_primary}): `journeymart up` brings it"
+            " up to date, then `journeymart run` what is published"
+        )
 
 
 def connect(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,6 +100,27 @@ def test_decisions_about_a_device_are_told_to_machines(home):
     again = home.run("identity", "link", *device)
     assert (again.returncode, again.stdout) == (1, ""), "there is no decision to take back"
     assert "the device of visitor 'kiosk' is not unlinked" in again.stderr
+
+
+def test_code_that_is_newer_than_the_database_says_what_to_do(home):
+    landing = home.path / "landing/clickstream"
+    landing.mkdir(parents=True)
+    (landing / "a.ndjson").write_text("{}")
+    with connect("jm_admin", settings=home.settings) as connection:
+        connection.execute("alter table raw.file rename column plan_hash to other")
+        connection.execute("alter table ops.access_log rename to old_log")
+    try:
+        for command in (["land"], ["run"], ["quarantine", "list", "--unmasked"]):
+            result = home.run(*command)
+            [line] = result.stderr.splitlines()
+            assert (result.returncode, result.stdout) == (1, "")
+            assert line.startswith("journeymart: the database is not as this version needs it (")
+            assert "does not exist): `journeymart up` brings it up to date" in line
+    finally:
+        with connect("jm_admin", settings=home.settings) as connection:
+            connection.execute("alter table raw.file rename column other to plan_hash")
+            connection.execute("alter table ops.old_log rename to access_log")
+        shutil.rmtree(landing.parent)
 
 
 @pytest.mark.parametrize("role", WAREHOUSE_ROLES)

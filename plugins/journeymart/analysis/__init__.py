@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from journeymart.db import connect
+from journeymart.db import LACKING, DatabaseOutdatedError, connect
 from journeymart.errors import JourneymartError, NotPublishedError, WrongUsageError
 from journeymart.settings import Settings
 
@@ -75,6 +75,8 @@ def call(settings: Settings, function: str, arguments: Mapping[str, Any], role: 
             raise NotPublishedError(
                 "what is published here does not know this analysis; `journeymart run` renews it"
             ) from error
+        except LACKING as error:
+            raise DatabaseOutdatedError(error) from error
         except psycopg.ProgrammingError as error:
             raise JourneymartError(_words(error)) from error
         except psycopg.DataError as error:

@@ -9,6 +9,7 @@ import sys
 import psycopg
 
 from journeymart.cli import build_app
+from journeymart.db import LACKING, DatabaseOutdatedError
 from journeymart.errors import JourneymartError, WrongUsageError
 
 
@@ -24,6 +25,9 @@ def main() -> None:
         sys.exit(2)
     except JourneymartError as error:
         print(f"journeymart: {error}", file=sys.stderr)
+        sys.exit(1)
+    except LACKING as error:
+        print(f"journeymart: {DatabaseOutdatedError(error)}", file=sys.stderr)
         sys.exit(1)
     except (psycopg.OperationalError, OSError) as error:  # a server that went away, a disk that is full
         print(f"journeymart: {' '.join(str(error).split())}", file=sys.stderr)

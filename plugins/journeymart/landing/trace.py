@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from journeymart.db import connect
+from journeymart.db import connect, exists
 from journeymart.definitions.sources import load_sources
 from journeymart.errors import JourneymartError
 from journeymart.landing.archive import Archive, Entry
@@ -189,6 +189,8 @@ class Tracer:
                 parameters,
             )
         except psycopg.errors.UndefinedTable:
+            if exists(self._warehouse, "mart.definition"):
+                raise
             raise TraceError("nothing has been published yet") from None
         if not found:
             raise TraceError(f"there is no {what}")
