@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,7 +31,8 @@ class Question:
     name: str
     lines: list[dict[str, Any]]
     holds: Callable[[Ask], bool]
-    segment: dict[str, Any] | None = None
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    cohorts: list[dict[str, Any]] = field(default_factory=list)
     kpis: list[dict[str, Any]] = field(default_factory=list)
     funnels: list[dict[str, Any]] = field(default_factory=list)
     customers: list[dict[str, Any]] = field(default_factory=list)
@@ -53,10 +54,7 @@ def questions(shared_data: Path, file: str, express: Callable[..., Question], re
 
 PATH_GROUPS = ["/bar/*/foo"]  # the wildcards that pages.yml can say, for one question
 NOT_OF_PATHS = {
-    "properties": "a filter on properties of the event or of a group of persons",
     "end_point": "steps counted from the beginning of what leads to a page; here back from it",
-    "edge_limit": "only so many edges; here so many nodes",
-    "start_point": "steps counted from a page on, with only so many edges",
 }
 
 
@@ -73,7 +71,7 @@ def path_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Que
         raise ReasonError("rules that keep a mark of the query string, which is no part of a page here")
     groups = parameters.get("path_groupings")
     if groups and groups != PATH_GROUPS:
-        raise ReasonError("wildcards that group pages for one question; here pages.yml does for all")
+        raise ReasonError("wildcards of one question that are none of pages, as `.*`; here pages.yml has them for all")
     lines = [
         {"visitor_id": f"{name}-{event['person']}", "event_time": event["timestamp"], "page_code": node, "domain": name}
         for event in case["events"]
@@ -81,6 +79,7 @@ def path_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Que
     ]
     if groups:  # by an address, for pages.yml cleans no page codes
         lines = [line | {"page_code": None, "page_url": f"https://{name}{line['page_code']}"} for line in lines]
+    start = parameters.get("start_point")
     dates = {"from_date": parameters.get("date_from", "2012-01-01")[:10], "to_date": parameters.get("date_to")}
     depth = int(parameters.get("step_limit", 5))
     if query["method"] == "get_actors":
@@ -96,10 +95,22 @@ def path_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Que
         return Question(name, lines, people)
 
     def edges(ask: Ask) -> bool:
-        rows = ask("paths_main", depth=depth - 1, domain=name, **dates)
-        return _are_expected(Counter({row[:3]: row[3] for row in rows if row[2] != EXIT}), query)
+        if start:
+            around = ask("paths_around", node=start, before=0, after=depth - 1, domain=name, **dates)
+            rows = [(step + 1, *row) for step, *row in around]
+        else:
+            rows = ask("paths_main", depth=depth - 1, domain=name, **dates)
+        found = Counter({row[:3]: row[3] for row in rows if row[2] != EXIT})
+        return _are_expected(_limited(found, int(parameters.get("edge_limit", len(found)))), query)
 
     return Question(name, lines, edges)
+
+
+def _limited(edges: Counter[tuple[int, str, str]], limit: int) -> Counter[tuple[int, str, str]]:
+    """The most frequent edges, without those to which none of them leads any more."""
+    kept = Counter(dict(sorted(edges.items(), key=lambda item: (-item[1], item[0]))[:limit]))
+    reached = {(step + 1, target) for step, _, target in kept}
+    return Counter({edge: n for edge, n in kept.items() if edge[0] == 1 or edge[:2] in reached})
 
 
 def _are_expected(edges: Counter[tuple[int, str, str]], query: dict[str, Any]) -> bool:
@@ -162,7 +173,7 @@ def funnel_path_question(case: dict[str, Any], query: dict[str, Any], name: str)
                         found[step, *move] += sessions
         return _are_expected(found, query)
 
-    return Question(name, lines, edges, segment, funnels=[funnel])
+    return Question(name, lines, edges, [segment], funnels=[funnel])
 
 
 def _node(event: dict[str, Any]) -> str:
@@ -178,14 +189,17 @@ def _is_wanted(event: dict[str, Any], node: str, parameters: dict[str, Any]) -> 
     named = parameters.get("include_custom_events") or []
     if node in (parameters.get("exclude_events") or []):
         return False
+    for item in parameters.get("properties") or []:
+        if item["type"] == "group":
+            raise ReasonError("a filter on groups (companies), whose properties the recording does not say")
+        if (event.get("properties") or {}).get(item["key"]) != item["value"]:
+            return False
     return kinds is None or kind in kinds or event["event"] in named
 
 
 # ── groups of persons ──
 
 NOT_OF_GROUPS = {
-    "performed_event_first_time": "for the first time ever within so many days",
-    "performed_event_regularly": "regularly: in so many of so many periods",
     "restarted_performing_event": "again after a pause; here the life cycle of a cohort",
 }
 
@@ -211,7 +225,7 @@ def group_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Qu
         own = [row[0].removeprefix(f"{name}-") for row in rows if row[0].startswith(f"{name}-")]  # of this case
         return [f"person:{person}" for person in own] == sorted(wanted)
 
-    return Question(name, lines, holds, segment, funnels=asking.funnels, customers=_customers(case, name))
+    return Question(name, lines, holds, [segment], funnels=asking.funnels, customers=_customers(case, name))
 
 
 def _customers(case: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -250,7 +264,39 @@ class _Asking:
             return {"any_of": [self.clause(_group(part["properties"])) for part in parts]}
         if group["value"] in NOT_OF_GROUPS:
             raise ReasonError(NOT_OF_GROUPS[group["value"]])
+        if group["value"] == "performed_event_first_time":
+            before = {"date": {"lt": self.date_before(int(group["time_value"]), group["time_interval"])}}
+            earlier = {"source": "screen", "where": {"page_code": f"{self.name}:{group['key']}", **before}}
+            return {"all_of": [_did(group, self.name), {"did_not": earlier}]}
+        if group["value"] == "performed_event_regularly":
+            return self.regularly(group)
         return self.sequence(group) if group["value"] == "performed_event_sequence" else _did(group, self.name)
+
+    def date_before(self, number: int, unit: str) -> str:
+        """The date so long before now."""
+        return (self.now - timedelta(days=number * DAYS[unit])).date().isoformat()
+
+    def regularly(self, group: dict[str, Any]) -> dict[str, Any]:
+        """In at least so many of the last periods: in all those of one of the choices."""
+        length, unit = int(group["time_value"]), group["time_interval"]
+        periods = [
+            {
+                "date": {
+                    "gt": self.date_before((place + 1) * length, unit),
+                    "lte": self.date_before(place * length, unit),
+                }
+            }
+            for place in range(group["total_periods"])
+        ]
+        times = {"gte": group["operator_value"]}
+        did = [
+            {
+                "did": {"source": "screen", "where": {"page_code": f"{self.name}:{group['key']}", **dates}},
+                "times": times,
+            }
+            for dates in periods
+        ]
+        return {"any_of": [{"all_of": [*choice]} for choice in combinations(did, group["min_periods"])]}
 
     def sequence(self, group: dict[str, Any]) -> dict[str, Any]:
         """One event, and so many days after it another."""
@@ -286,29 +332,32 @@ def _did(group: dict[str, Any], name: str) -> dict[str, Any]:
     return clause
 
 
+DAYS = {"day": 1, "week": 7, "month": 30}
+
+
 def _days(number: Any, unit: str) -> str:
-    return f"{int(number) * {'day': 1, 'week': 7, 'month': 30}[unit]}d"
+    return f"{int(number) * DAYS[unit]}d"
 
 
 # ── trends ──
 
-PEOPLE = "how many people did something by day, or a statistic of a property; key numbers count how often"
+OTHERS_LINE = "has an event of another team, and the recording does not say which"
+NOT_OF_TRENDS = {
+    "test_trends_per_day": OTHERS_LINE,
+    "test_trends_per_day_cumulative": OTHERS_LINE,
+    "test_breakdown_filtering_bar_chart_by_value": OTHERS_LINE,
+    "test_interval_filtering_breakdown": OTHERS_LINE,
+    "test_combine_all_cohort_and_icontains": "a breakdown by cohorts and all, of which none does it",
+}
 
 
 def trend_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Question:
-    """How often something happened by day, week or month: a key number, added up by the periods of the answer."""
+    """How often something happened by day, week or month: a key number, added up by the periods of the answer. How many
+    people did it: who starts in a cohort of the day; on any of the dates, who is in a segment. Each value of a
+    breakdown is a definition of its own."""
     parameters, flags = query["parameters"][0], case.get("team_flags", {})
     series = [*parameters.get("events", ()), *parameters.get("actions", ())]
-    if any("math" in item for item in series):
-        raise ReasonError(PEOPLE)
-    if "breakdown" in parameters or any("breakdown" in item for item in series):
-        raise ReasonError("how often something happened by day, by value of a property (breakdown)")
-    if parameters.get("interval") == "hour" or str(parameters.get("date_from")).endswith("h"):
-        raise ReasonError("how often something happened within hours; key numbers are of days")
-    if "display" in parameters:
-        raise ReasonError("how often something had happened up to a day (cumulative)")
-    if case["case"].endswith(".test_trends_per_day"):
-        raise ReasonError("has an event of another team, and the recording does not say which")
+    _refuse_trend(case, query, series)
     zone = ZoneInfo(flags.get("team.timezone", "UTC"))
     lines = [
         {"visitor_id": f"{name}-{event['person']}", "customer_id": f"{name}-{event['person']}",
@@ -319,27 +368,100 @@ def trend_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Qu
     ]  # fmt: skip
     actions = {action["id"]: action for action in query.get("actions") or ()}
     real = flags.get("team.test_account_filters", ()) if "filter_test_accounts" in parameters else ()
-    kpis = [
-        {"id": f"KP-{name.upper()}-{place}", "label": LABEL, "owner": "tests",
-         "count": {"source": "screen", "where": _counted(item, actions, parameters, name) | _real(real)}}
+    question = Question(name, lines, lambda _: False, customers=_customers(case, name))
+    now = datetime.fromisoformat(query["now"]).astimezone(zone)
+    first, last = _date(parameters.get("date_from", "-7d"), now), _date(parameters.get("date_to"), now) or now.date()
+    if parameters.get("interval", "day") != "day" and "display" not in parameters:
+        first = None  # longer periods count as a whole
+    asked = [
+        _counting(
+            question,
+            item,
+            place,
+            _counted(item, actions, parameters, name) | _real(real) | group,
+            first,
+            last,
+            is_total="display" in parameters,
+        )
         for place, item in enumerate(series)
-    ]  # fmt: skip
-
-    first, last = _date(parameters.get("date_from")), _date(parameters.get("date_to"))
-    scope = {
-        "from_date": first if parameters.get("interval", "day") == "day" else None,  # longer periods count as a whole
-        "to_date": last or _date(query["now"]),
-    }
+        for group in _groups_of(parameters, case)
+    ]
 
     def holds(ask: Ask) -> bool:
-        days = [{row[0]: row[1] for row in ask("kpi", kpi=kpi["id"], **scope)} for kpi in kpis]
-        wanted = {item["at"]: item["value"] for item in query["expected"]}
+        days = sorted((count(ask) for count in asked), key=lambda each: -sum(each.values()))
+        wanted = {item["at"]: item["value"] for item in reversed(query["expected"])}
         if wanted == {"": []}:
             return not any(days)
-        told = {at: _told(at, days[0], wanted) for at in wanted if _COUNTED.fullmatch(at)}
+        told = {at: _told(at, days, wanted, (first, last)) for at in wanted if _COUNTED.fullmatch(at)}
         return told != {} and told == {at: wanted[at] for at in told}
 
-    return Question(name, lines, holds, kpis=kpis, customers=_customers(case, name))
+    question.holds = holds
+    return question
+
+
+def _refuse_trend(case: dict[str, Any], query: dict[str, Any], series: list[dict[str, Any]]) -> None:
+    """Raise why a question cannot be put."""
+    parameters = query["parameters"][0]
+    reason = NOT_OF_TRENDS.get(case["case"].split(".")[-1])
+    maths = {item["math"] for item in series if item.get("math")}
+    if any(item["assert"].startswith("raises") for item in query["expected"]):
+        reason = "is refused there"
+    elif "weekly_active" in maths:
+        reason = "how many people within a week: there nobody on dates without an event; here a segment by date"
+    elif maths - {"dau"}:
+        reason = "a statistic of a property, or of how long sessions last; key numbers count how often"
+    elif str(parameters.get("breakdown")) == "email":
+        reason = "by e-mail addresses of persons, which are masked here"
+    elif parameters.get("interval") == "hour" or str(parameters.get("date_from")).endswith("h"):
+        reason = "how often something happened within hours; key numbers are of days"
+    elif case["case"].endswith("_limit"):
+        reason = "how many values of a breakdown a chart shows"
+    if reason:
+        raise ReasonError(reason)
+
+
+def _groups_of(parameters: dict[str, Any], case: dict[str, Any]) -> list[dict[str, Any]]:
+    """The condition of each value of a breakdown."""
+    name = parameters.get("breakdown")
+    if name is None:
+        return [{}]
+    of_person = parameters.get("breakdown_type") == "person"
+    owners = case["persons" if of_person else "events"]
+    values = {(owner.get("properties") or {}).get(name) for owner in owners}
+    prefix = "customer.attributes" if of_person else "properties"
+    return [
+        {f"{prefix}.{name.lstrip('$')}": {"is_null": True} if value is None else {"eq": value}}
+        for value in sorted(values, key=str)
+    ]
+
+
+def _counting(
+    question: Question,
+    item: dict[str, Any],
+    place: int,
+    where: dict[str, Any],
+    first: date | None,
+    last: date,
+    *,
+    is_total: bool,
+) -> Callable[[Ask], dict[date, int]]:
+    """How often by day, or how many people; adds the definition that says it."""
+    condition, math = {"source": "screen", "where": where}, item.get("math")
+    number = f"{question.name.upper()}-{place}-{len(question.kpis) + len(question.cohorts) + len(question.segments)}"
+    common = {"label": LABEL, "owner": "tests"}
+    if math is None:
+        question.kpis.append({"id": f"KP-{number}", **common, "count": condition})
+        return lambda ask: {row[0]: row[1] for row in ask("kpi", kpi=f"KP-{number}", from_date=first, to_date=last)}
+    if is_total:
+        where = where | {"date": {"between": [f"{first}", f"{last}"]}}
+        question.segments.append({"id": f"SG-{number}", **common, "all_of": [{"did": condition | {"where": where}}]})
+        return lambda ask: {last: len(ask("segment_members", segment=f"SG-{number}"))}
+    question.cohorts.append({"id": f"CH-{number}", **common, "period": "day", "ages": 1, "start": condition})
+    return lambda ask: {
+        row[0]: row[2]
+        for row in ask("retention_cells", cohort=f"CH-{number}", as_of=last)
+        if row[1] == 0 and (first is None or row[0] >= first)
+    }
 
 
 def _real(filters: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -349,23 +471,31 @@ def _real(filters: Iterable[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _date(limit: str | None) -> date | None:
-    """The date of a limit; none if it is in relation to now."""
+def _date(limit: str | None, now: datetime) -> date | None:
+    """The date of a limit, which may be so many days ago."""
+    if limit and re.fullmatch(r"-\d+d", limit):
+        return now.date() - timedelta(days=int(limit[1:-1]))
     return date.fromisoformat(limit[:10]) if limit and re.match(r"\d{4}-\d\d-\d\d", limit) else None
 
 
-_COUNTED = re.compile(r"""\[0]\["(data|count)"](?:\[(\d+)])?""")
+_COUNTED = re.compile(r"""\[(\d+)]\["(data|count|aggregated_value)"](?:\[(\d+)])?|\|len""")
 
 
-def _told(at: str, days: dict[date, int], wanted: dict[str, Any]) -> Any:
+def _told(at: str, series: list[dict[date, int]], wanted: dict[str, Any], dates: tuple[date | None, date]) -> Any:
     """What our key number says at a place of the answer: how often up to where the next label begins."""
-    [(what, place)] = _COUNTED.findall(at)
-    label = wanted.get(f'[0]["labels"][{place}]') if place else None
+    if at == "|len":
+        return sum(1 for days in series if days)
+    [(number, what, place)] = _COUNTED.findall(at)
+    days = series[int(number)]
+    label = wanted.get(f'[{number}]["labels"][{place}]') if place else None
     if label:
         return days.get(datetime.strptime(label, "%d-%b-%Y").date(), 0)
-    labels = wanted.get('[0]["labels"]')
+    labels = wanted.get(f'[{number}]["labels"]')
     if labels is None:
-        return sum(days.values()) if what == "count" else list(days.values())
+        first, last = dates
+        if what != "data" or first is None:
+            return sum(days.values())
+        return [days.get(first + timedelta(days=day), 0) for day in range((last - first).days + 1)]
     starts = [datetime.strptime(each, "%d-%b-%Y").date() for each in labels]
     ends = [*starts[1:], date.max]
     found = [sum(n for day, n in days.items() if start <= day < end) for start, end in zip(starts, ends, strict=True)]
@@ -380,11 +510,22 @@ def _counted(
     where: dict[str, Any] = {"page_code": f"{name}:{step['event']}"}
     if "url" in step:
         where["properties.current_url"] = {"contains": step["url"]}
-    for wanted in (*item.get("properties", ()), *(step.get("properties") or ()), *parameters.get("properties", ())):
-        if wanted.get("type") == "person":
-            where[f"customer.attributes.{wanted['key'].lstrip('$')}"] = wanted["value"]
+    given = step.get("properties") or ()
+    if isinstance(given, dict):
+        given = [{"key": key, "value": value} for key, value in given.items()]
+    for wanted in (*(item.get("properties") or ()), *given, *(parameters.get("properties") or ())):
+        of = "customer.attributes" if wanted.get("type") == "person" else "properties"
+        name_of, value, operator = f"{of}.{wanted['key'].lstrip('$')}", wanted["value"], wanted.get("operator", "exact")
+        if operator == "not_icontains":
+            where["none_of"] = [{name_of: {"contains": value}}]
             continue
-        where[f"properties.{wanted['key'].lstrip('$')}"] = wanted["value"]
+        told: dict[str, Any] = (
+            {"contains": value} if operator == "icontains" else {"in": value if isinstance(value, list) else [value]}
+        )
+        if name_of in where:
+            where["any_of"] = [{name_of: told}]
+        else:
+            where[name_of] = told
     return where
 
 

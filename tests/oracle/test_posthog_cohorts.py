@@ -137,12 +137,22 @@ def asked(
         for group in posthog.PATH_GROUPS
     ]
     for name, content in (
-        ("cohorts.yml", json.dumps({"cohorts": [case.definition() for case in expressible]})),
+        (
+            "cohorts.yml",
+            json.dumps(
+                {
+                    "cohorts": [
+                        *(case.definition() for case in expressible),
+                        *(each for question in more for each in question.cohorts),
+                    ]
+                }
+            ),
+        ),
         ("sessions.yml", "sessions: {timeout: 30m, time_zone: UTC}"),
         ("funnels.yml", json.dumps({"funnels": [funnel for question in more for funnel in question.funnels]})),
         ("kpis.yml", json.dumps({"kpis": [kpi for question in more for kpi in question.kpis]})),
         ("pages.yml", json.dumps({"path_rules": groups})),
-        ("segments.yml", json.dumps({"segments": [question.segment for question in more if question.segment]})),
+        ("segments.yml", json.dumps({"segments": [each for question in more for each in question.segments]})),
     ):
         (directory / name).write_text(content, encoding="utf-8")
     (directory / "landing" / "clickstream").mkdir(parents=True)
