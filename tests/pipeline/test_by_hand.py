@@ -285,7 +285,7 @@ def asked(bank: Zone, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[di
     ("limit", "wanted"),
     [
         (["--channel", "web"], 1),
-        (["--domain", "bank", "--from", "2026-03-02", "--to", "2026-03-02"], 1),
+        (["--domain", "Bank", "--from", "2026-03-02", "--to", "2026-03-02"], 1),
         (["--channel", "app"], 0),
         (["--from", "2026-03-03"], 0),
         (["--channel", "web", "--to", "2026-03-01"], 0),

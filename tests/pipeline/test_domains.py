@@ -111,6 +111,26 @@ def test_pages_are_of_every_domain_until_it_is_declared(bank: Zone) -> None:
     assert bank.query(members) == [("SG-OWN", "c")]
 
 
+def test_the_page_of_an_error_is_one_of_its_domain(zone: Zone) -> None:
+    """As nodes are: the page that the tag names is told apart and found by the name that it is shown with."""
+    hosts = ("www.bank.example", "invest.bank.example", "www.bank.example")
+    zone.put("clickstream/a.ndjson", [
+        {"event_id": f"e{number}", "event_time": f"2026-03-02T10:0{number}:00+09:00", "visitor_id": "v",
+         "page_url": f"https://{host}/", "page_code": "FX010", "page_name": "환전",
+         **({"action_type": "error", "error_code": "E1", "error_page": "FX010"} if number else {})}
+        for number, host in enumerate(hosts)
+    ])  # fmt: skip
+    zone.define("cohorts: []", "cohorts")
+    pipeline.run(zone.settings, zone.directory, definitions=pages(zone, DOMAINS))
+    errors = zone.query(
+        "select e.error_page, n.label from mart.error_page as e join mart.node as n on e.error_page = n.node"
+    )
+    assert sorted(errors) == [("FX010", "환전"), ("투자:FX010", "투자:환전")]
+    around = {"node": "투자:FX010", "kind": "error", "before": 1, "after": 0}
+    found = call(zone.settings, "paths_around", around).records()
+    assert [(row["from_node"], row["to_node"]) for row in found] == [("FX010", "투자:FX010")]
+
+
 def test_a_plan_without_domains_is_the_plan_it_was(bank: Zone) -> None:
     """So that nobody is asked to land everything again for what they do not use."""
     hashes = []

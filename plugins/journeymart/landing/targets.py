@@ -121,6 +121,8 @@ def _derived(pages: Pages) -> dict[str, str]:
     return {
         "kind": "case when page_code is null then 'url' else 'page' end",
         "place": f"{_prefix(pages)} || {_APART} || {place}" if pages.domains else place,
+        # The page of an error is a page of the domain on which it was shown.
+        "error_place": f"{_prefix(pages)} || error_page" if pages.domains else "error_page",
         "site": _SITE,
         "event_hash": EVENT_HASH,
     }
@@ -152,7 +154,8 @@ def _lookups(pages: Pages) -> list[str]:
         f"""
         create or replace temp table errors as
         select error_no, {_fingerprint(ERROR_COLUMNS)} as fingerprint, {", ".join(ERROR_COLUMNS)}
-        from error_no where coalesce({", ".join(ERROR_COLUMNS)}) is not null""",
+        from (select * rename (error_place as error_page) from error_no)
+        where coalesce({", ".join(ERROR_COLUMNS)}) is not null""",
     ]
 
 
@@ -183,7 +186,7 @@ CLICKSTREAM = Target(
         "place_no": ("kind", "place"),
         "agent_no": tuple("site" if column == "domain" else column for column in AGENT_COLUMNS),
         "inflow_no": ("site", "referrer_url", *_UTM_COLUMNS),
-        "error_no": ERROR_COLUMNS,
+        "error_no": tuple("error_place" if column == "error_page" else column for column in ERROR_COLUMNS),
     },
     prepare=_lookups,
     dictionaries={

@@ -41,7 +41,7 @@ def _shared(
     """The options that all analyses share."""
     if from_date and to_date and from_date > to_date:
         raise typer.BadParameter("--from lies after --to")
-    scope = Scope(from_date, to_date, channel, domain, segment, device_type)
+    scope = Scope(from_date, to_date, channel, domain and domain.lower(), segment, device_type)  # as hosts are landed
     return Request(Settings.load(), scope, definitions)
 
 
