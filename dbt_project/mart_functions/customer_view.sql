@@ -438,9 +438,7 @@ begin
             )
         union all
         select s.customer_key, s.ended_at
-        from mart.session_selected(
-            behaviour_customers.from_date, behaviour_customers.to_date, null, null, null, null
-        ) as s
+        from mart.session_selected(behaviour_customers.from_date, behaviour_customers.to_date, null, null) as s
         inner join raw.node as n on n.node_id = raw.char_node(right(s.path, 1))
         inner join raw.agent as a on a.agent_key = s.agent_key
         where
@@ -453,9 +451,7 @@ begin
             and (behaviour_customers.device_types is null or a.device_type = any(behaviour_customers.device_types))
         union all
         select s.customer_key, e.event_at
-        from mart.session_selected(
-            behaviour_customers.from_date, behaviour_customers.to_date, null, null, null, null
-        ) as s
+        from mart.session_selected(behaviour_customers.from_date, behaviour_customers.to_date, null, null) as s
         inner join mart.session_event as e
             on
                 e.visitor_key = s.visitor_key

@@ -25,10 +25,14 @@ as $$
             )
             or exists (
                 select
-                from mart.session_selected(
-                    null, null, funnel_selected.channel, funnel_selected.domain, null, funnel_selected.device_type
-                ) as s
-                where s.visitor_key = e.visitor_key and s.started_at = e.started_at
+                from mart.session_fact as s
+                inner join raw.agent as a on a.agent_key = s.agent_key
+                where
+                    s.visitor_key = e.visitor_key
+                    and s.started_at = e.started_at
+                    and (funnel_selected.channel is null or a.channel = funnel_selected.channel)
+                    and (funnel_selected.domain is null or a.domain = funnel_selected.domain)
+                    and (funnel_selected.device_type is null or a.device_type = funnel_selected.device_type)
             )
         )
         and (

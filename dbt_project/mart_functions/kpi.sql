@@ -16,6 +16,8 @@ declare
         inner join config.definition as d using (kind, definition_id, version)
         where p.kind = 'kpis' and p.definition_id = kpi.kpi
     );
+    agents constant integer[] := mart.agent_keys(kpi.channel, kpi.domain, kpi.device_type);
+    customers constant integer[] := mart.segment_keys(kpi.segment);
     is_limited constant boolean := coalesce(kpi.channel, kpi.domain, kpi.segment, kpi.device_type) is not null;
 begin
     if content is null then
@@ -41,18 +43,13 @@ begin
             is_limited
             and m.condition_id in (content ->> 'count', content ->> 'per')
             and (
-                coalesce(kpi.channel, kpi.domain, kpi.device_type) is null
+                agents is null
                 or (m.visitor_key, m.started_at) in (
                     select s.visitor_key, s.started_at
-                    from mart.session_selected(null, null, kpi.channel, kpi.domain, null, kpi.device_type) as s
+                    from mart.session_selected(null, null, agents, null) as s
                 )
             )
-            and (
-                kpi.segment is null
-                or m.person_key in (
-                    select c.customer_key from mart.segment_customers(kpi.segment) as c (customer_key)
-                )
-            )
+            and (customers is null or m.person_key = any(customers))
         group by 1
     ) as n
     where

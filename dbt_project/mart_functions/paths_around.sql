@@ -16,6 +16,8 @@ set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64M
 as $$
 #variable_conflict use_column
 declare
+    agents constant integer[] := mart.agent_keys(paths_around.channel, paths_around.domain, paths_around.device_type);
+    customers constant integer[] := mart.segment_keys(paths_around.segment);
     chars constant text := mart.path_chars(paths_around.node, coalesce(paths_around.kind, ''));
     error constant text := case when paths_around.kind = 'error' then paths_around.node end;
     back constant integer := mart.path_steps('before', paths_around.before);
@@ -39,8 +41,7 @@ begin
         from mart.session_anchored(
             chars, error, chosen,
             -- the plan for dates that never come starts no second process
-            case when is_kept then 'infinity' else paths_around.from_date end, paths_around.to_date,
-            paths_around.channel, paths_around.domain, paths_around.segment, paths_around.device_type
+            case when is_kept then 'infinity' else paths_around.from_date end, paths_around.to_date, agents, customers
         ) as a
         where not is_kept
         group by 1

@@ -14,6 +14,10 @@ set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64M
 as $$
 #variable_conflict use_column
 declare
+    agents constant integer[] := mart.agent_keys(
+        paths_between.channel, paths_between.domain, paths_between.device_type
+    );
+    customers constant integer[] := mart.segment_keys(paths_between.segment);
     starts constant text := mart.path_chars("start", null);
     ends constant text := mart.path_chars("end", null);
 begin
@@ -28,8 +32,7 @@ begin
             s.step_no,
             strpos(mart.path_unified(substr(s.path, s.step_no + 1), ends), left(ends, 1)) as steps
         from mart.session_anchored(
-            starts, null, 'first', paths_between.from_date, paths_between.to_date,
-            paths_between.channel, paths_between.domain, paths_between.segment, paths_between.device_type
+            starts, null, 'first', paths_between.from_date, paths_between.to_date, agents, customers
         ) as s
     ),
 

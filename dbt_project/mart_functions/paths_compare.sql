@@ -14,6 +14,13 @@ language plpgsql stable security definer rows 500
 set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 #variable_conflict use_column
+declare
+    agents constant integer[] := mart.agent_keys(paths_compare.channel, paths_compare.domain, paths_compare.device_type);
+    customers_a constant integer[] := mart.segment_keys(paths_compare.segment_a);
+    customers_b constant integer[] := mart.segment_keys(paths_compare.segment_b);
+    customers constant integer[] := case -- everyone, if one of the two sides is
+        when customers_a is not null and customers_b is not null then customers_a || customers_b
+    end;
 begin
     if paths_compare.depth is null or paths_compare.depth not between 1 and 100 then
         raise exception 'depth must be between 1 and 100, not %', paths_compare.depth using errcode = '22023';
@@ -22,22 +29,9 @@ begin
     with beginning as materialized (
         select
             left(s.path, paths_compare.depth + 1) as path,
-            count(*) filter (where m.is_a) as sessions_a,
-            count(*) filter (where m.is_b) as sessions_b
-        from mart.session_selected(
-            paths_compare.from_date, paths_compare.to_date,
-            paths_compare.channel, paths_compare.domain, null, paths_compare.device_type
-        ) as s
-        cross join lateral (
-            select
-                paths_compare.segment_a is null or s.customer_key in (
-                    select c.customer_key from mart.segment_customers(paths_compare.segment_a) as c (customer_key)
-                ) as is_a,
-                paths_compare.segment_b is null or s.customer_key in (
-                    select c.customer_key from mart.segment_customers(paths_compare.segment_b) as c (customer_key)
-                ) as is_b
-        ) as m
-        where m.is_a or m.is_b
+            count(*) filter (where customers_a is null or s.customer_key = any(customers_a)) as sessions_a,
+            count(*) filter (where customers_b is null or s.customer_key = any(customers_b)) as sessions_b
+        from mart.session_selected(paths_compare.from_date, paths_compare.to_date, agents, customers) as s
         group by 1
     ),
 
@@ -69,8 +63,9 @@ begin
         select m.*, t.total_a, t.total_b
         from moved as m
         cross join (
-            select sum(b.sessions_a)::bigint as total_a, sum(b.sessions_b)::bigint as total_b
-            from beginning as b
+            select sum(f.sessions_a)::bigint as total_a, sum(f.sessions_b)::bigint as total_b
+            from moved as f
+            where f.step_no = 1
         ) as t
     )
 

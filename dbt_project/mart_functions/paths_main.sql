@@ -15,6 +15,8 @@ set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64M
 as $$
 #variable_conflict use_column
 declare
+    agents constant integer[] := mart.agent_keys(paths_main.channel, paths_main.domain, paths_main.device_type);
+    customers constant integer[] := mart.segment_keys(paths_main.segment);
     is_kept constant boolean := paths_main.domain is null and paths_main.segment is null
         and paths_main.device_type is null
         and paths_main.depth <= coalesce(mart.path_depth(), paths_main.depth);
@@ -37,8 +39,7 @@ begin
         select left(s.path, paths_main.depth + 1) as path, count(*) as sessions
         from mart.session_selected(
             -- the plan for dates that never come starts no second process
-            case when is_kept then 'infinity' else paths_main.from_date end, paths_main.to_date,
-            paths_main.channel, paths_main.domain, paths_main.segment, paths_main.device_type
+            case when is_kept then 'infinity' else paths_main.from_date end, paths_main.to_date, agents, customers
         ) as s
         where not is_kept
         group by 1
@@ -71,7 +72,7 @@ begin
                 substr(b.path, g.step_no, 2) as pair,
                 sum(b.sessions) as sessions
             from beginning as b
-            cross join lateral generate_series(1, least(length(b.path), paths_main.depth)) as g (step_no)
+            inner join generate_series(1, paths_main.depth) as g (step_no) on g.step_no <= length(b.path)
             group by 1, 2
         ) as l
         inner join raw.node as f on f.node_id = raw.char_node(left(l.pair, 1))

@@ -7,9 +7,15 @@ create or replace function mart.paths_moves(
     device_type text default null
 )
 returns table (from_node text, to_node text, moves bigint)
-language sql stable security definer rows 41
-set search_path = '' set work_mem = '64MB'
+language plpgsql stable security definer rows 41
+set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
+#variable_conflict use_column
+declare
+    agents constant integer[] := mart.agent_keys(paths_moves.channel, paths_moves.domain, paths_moves.device_type);
+    customers constant integer[] := mart.segment_keys(paths_moves.segment);
+begin
+    return query
     with moved as (
         select m.path as pair, sum(m.visits) as moves
         from mart.path_move as m
@@ -22,10 +28,7 @@ as $$
         group by 1
         union all
         select substr(s.path, g.step_no, 2), count(*)
-        from mart.session_selected(
-            paths_moves.from_date, paths_moves.to_date,
-            paths_moves.channel, paths_moves.domain, paths_moves.segment, paths_moves.device_type
-        ) as s
+        from mart.session_selected(paths_moves.from_date, paths_moves.to_date, agents, customers) as s
         cross join lateral generate_series(1, length(s.path) - 1) as g (step_no)
         where paths_moves.domain is not null or paths_moves.segment is not null or paths_moves.device_type is not null
         group by 1
@@ -52,7 +55,8 @@ as $$
     union all
     select '기타', '기타', (select sum(n.moves) from named as n)::bigint - sum(m.moves)::bigint
     from most as m
-    having (select count(*) from named) > count(*)
+    having (select count(*) from named) > count(*);
+end
 $$;
 revoke execute on function mart.paths_moves(integer, date, date, text, text, text, text) from public;
 grant execute on function mart.paths_moves(integer, date, date, text, text, text, text) to jm_dashboard;

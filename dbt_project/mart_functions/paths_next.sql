@@ -13,6 +13,8 @@ set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64M
 as $$
 #variable_conflict use_column
 declare
+    agents constant integer[] := mart.agent_keys(paths_next.channel, paths_next.domain, paths_next.device_type);
+    customers constant integer[] := mart.segment_keys(paths_next.segment);
     chars constant text := mart.path_chars(paths_next.node, coalesce(paths_next.kind, ''));
     nodes constant integer[] := array(
         select raw.char_node(c.node_char) from string_to_table(chars, null) as c (node_char)
@@ -43,8 +45,7 @@ begin
                 )
             )
         from mart.session_anchored(
-            chars, null, 'all', paths_next.from_date, paths_next.to_date,
-            paths_next.channel, paths_next.domain, paths_next.segment, paths_next.device_type
+            chars, null, 'all', paths_next.from_date, paths_next.to_date, agents, customers
         ) as s
         where not is_kept
         group by 1

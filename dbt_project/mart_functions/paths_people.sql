@@ -14,6 +14,8 @@ set search_path = '' set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare
+    agents constant integer[] := mart.agent_keys(paths_people.channel, paths_people.domain, paths_people.device_type);
+    customers constant integer[] := mart.segment_keys(paths_people.segment);
     chars constant text := case when paths_people.node is not null
         then mart.path_chars(paths_people.node, coalesce(paths_people.kind, '')) end;
     error constant text := case when paths_people.kind = 'error' then paths_people.node end;
@@ -57,16 +59,12 @@ begin
     from (
         select a.session_id, a.visitor_key, a.customer_key, a.started_at, a.path, a.step_no + paths_people.step as at
         from mart.session_anchored(
-            chars, error, chosen, paths_people.from_date, paths_people.to_date,
-            paths_people.channel, paths_people.domain, paths_people.segment, paths_people.device_type
+            chars, error, chosen, paths_people.from_date, paths_people.to_date, agents, customers
         ) as a
         where paths_people.node is not null
         union all
         select s.session_id, s.visitor_key, s.customer_key, s.started_at, s.path, paths_people.step
-        from mart.session_selected(
-            paths_people.from_date, paths_people.to_date,
-            paths_people.channel, paths_people.domain, paths_people.segment, paths_people.device_type
-        ) as s
+        from mart.session_selected(paths_people.from_date, paths_people.to_date, agents, customers) as s
         where paths_people.node is null
     ) as f
     inner join raw.visitor as v on v.visitor_key = f.visitor_key

@@ -19,6 +19,8 @@ declare
     patterns text[];
     doubles text;
     singles text;
+    agents constant integer[] := mart.agent_keys(paths_steps.channel, paths_steps.domain, paths_steps.device_type);
+    customers integer[];
     group_name text;
 begin
     if coalesce(cardinality(paths_steps.nodes), 0) not between 1 and 32 then
@@ -39,15 +41,13 @@ begin
         from unnest(chars) with ordinality as u (chars, step_no)
     ) as w;
     foreach group_name in array paths_steps.segments loop
+        customers := mart.segment_keys(nullif(group_name, 'all'));
         return query
         with walked as (
             select t.step_no, count(*)::bigint as reached
             from (
                 select case when doubles = '' then a.path else translate(a.path, doubles, singles) end as path
-                from mart.session_selected(
-                    paths_steps.from_date, paths_steps.to_date, paths_steps.channel, paths_steps.domain,
-                    nullif(group_name, 'all'), paths_steps.device_type
-                ) as a
+                from mart.session_selected(paths_steps.from_date, paths_steps.to_date, agents, customers) as a
             ) as s
             inner join unnest(patterns) with ordinality as t (pattern, step_no) on s.path like t.pattern
             where strpos(s.path, left(chars[1], 1)) > 0

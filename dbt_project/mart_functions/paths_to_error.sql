@@ -18,6 +18,10 @@ set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64M
 as $$
 #variable_conflict use_column
 declare
+    agents constant integer[] := mart.agent_keys(
+        paths_to_error.channel, paths_to_error.domain, paths_to_error.device_type
+    );
+    customers constant integer[] := mart.segment_keys(paths_to_error.segment);
     -- raises what is no error
     chars constant text := mart.path_chars(paths_to_error.error, 'error');
     nodes constant integer := mart.path_steps('steps', paths_to_error.steps) + 1;
@@ -31,17 +35,14 @@ begin
         select right(' ' || left(a.path, a.step_no), nodes) as way, count(*) as sessions
         from mart.session_anchored(
             chars, paths_to_error.error, 'first', paths_to_error.from_date, paths_to_error.to_date,
-            paths_to_error.channel, paths_to_error.domain, paths_to_error.segment, paths_to_error.device_type
+            agents, customers
         ) as a
         group by 1
     ),
 
     walked as materialized (
         select s.path, count(*) as sessions
-        from mart.session_selected(
-            paths_to_error.from_date, paths_to_error.to_date,
-            paths_to_error.channel, paths_to_error.domain, paths_to_error.segment, paths_to_error.device_type
-        ) as s
+        from mart.session_selected(paths_to_error.from_date, paths_to_error.to_date, agents, customers) as s
         group by 1
     ),
 

@@ -7,9 +7,15 @@ create or replace function mart.paths_top(
     device_type text default null
 )
 returns table (nodes text[], sessions bigint)
-language sql stable security definer rows 51
-set search_path = '' set work_mem = '64MB'
+language plpgsql stable security definer rows 51
+set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
+#variable_conflict use_column
+declare
+    agents constant integer[] := mart.agent_keys(paths_top.channel, paths_top.domain, paths_top.device_type);
+    customers constant integer[] := mart.segment_keys(paths_top.segment);
+begin
+    return query
     -- nodes of several kinds that share a code have one name: the first stands for them
     with same as (
         select
@@ -32,10 +38,7 @@ as $$
             and (paths_top.channel is null or p.channel = paths_top.channel)
         union all
         select left(l.path, 10), 1
-        from mart.session_selected(
-            paths_top.from_date, paths_top.to_date,
-            paths_top.channel, paths_top.domain, paths_top.segment, paths_top.device_type
-        ) as l
+        from mart.session_selected(paths_top.from_date, paths_top.to_date, agents, customers) as l
         where paths_top.domain is not null or paths_top.segment is not null or paths_top.device_type is not null
     ),
 
@@ -65,7 +68,8 @@ as $$
     union all
     select null, (select sum(c.sessions) from counted as c)::bigint - sum(m.sessions)::bigint
     from most as m
-    having (select count(*) from counted) > count(*)
+    having (select count(*) from counted) > count(*);
+end
 $$;
 revoke execute on function mart.paths_top(integer, date, date, text, text, text, text) from public;
 grant execute on function mart.paths_top(integer, date, date, text, text, text, text) to jm_dashboard;

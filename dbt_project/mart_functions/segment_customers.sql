@@ -35,3 +35,15 @@ end
 $$;
 revoke execute on function mart.segment_customers(text, date) from public;
 grant execute on function mart.segment_customers(text, date) to jm_builder, jm_dashboard;
+
+-- The same now, as mart.session_selected takes them; null where no segment is asked for: no limit.
+create or replace function mart.segment_keys(segment text)
+returns integer[]
+language sql stable parallel safe security definer set search_path = ''
+as $$
+    select case
+        when segment_keys.segment is not null
+            then array(select c.customer_key from mart.segment_customers(segment_keys.segment) as c (customer_key))
+    end
+$$;
+revoke execute on function mart.segment_keys(text) from public;

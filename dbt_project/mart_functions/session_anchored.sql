@@ -3,7 +3,7 @@
 -- when it was shown. A plain SQL function: only the branch that is asked for remains in the query that calls it.
 create or replace function mart.session_anchored(
     chars text, error text, occurrence text,
-    from_date date, to_date date, channel text, domain text, segment text, device_type text
+    from_date date, to_date date, agents integer[], customers integer[]
 )
 returns table (
     session_id uuid, visitor_key integer, started_at timestamptz, ended_at timestamptz, customer_key integer,
@@ -21,8 +21,7 @@ as $$
             )
         end
     from mart.session_selected(
-        session_anchored.from_date, session_anchored.to_date,
-        session_anchored.channel, session_anchored.domain, session_anchored.segment, session_anchored.device_type
+        session_anchored.from_date, session_anchored.to_date, session_anchored.agents, session_anchored.customers
     ) as s
     where
         session_anchored.chars is not null
@@ -34,8 +33,7 @@ as $$
         s.path_times,
         g.step_no::integer
     from mart.session_selected(
-        session_anchored.from_date, session_anchored.to_date,
-        session_anchored.channel, session_anchored.domain, session_anchored.segment, session_anchored.device_type
+        session_anchored.from_date, session_anchored.to_date, session_anchored.agents, session_anchored.customers
     ) as s
     cross join lateral string_to_table(s.path, null) with ordinality as g (node_char, step_no)
     where
@@ -49,8 +47,7 @@ as $$
         s.path_times,
         w.step_no
     from mart.session_selected(
-        session_anchored.from_date, session_anchored.to_date,
-        session_anchored.channel, session_anchored.domain, session_anchored.segment, session_anchored.device_type
+        session_anchored.from_date, session_anchored.to_date, session_anchored.agents, session_anchored.customers
     ) as s
     cross join lateral (
         select
@@ -76,4 +73,4 @@ as $$
         )
         and case session_anchored.occurrence when 'first' then w.from_first when 'last' then w.from_last else 1 end = 1
 $$;
-revoke execute on function mart.session_anchored(text, text, text, date, date, text, text, text, text) from public;
+revoke execute on function mart.session_anchored(text, text, text, date, date, integer[], integer[]) from public;

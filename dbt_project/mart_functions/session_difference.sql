@@ -11,9 +11,17 @@ returns table (
     session_date date, sessions bigint, source_sessions bigint, same bigint, split bigint, joined bigint,
     events_without_source bigint
 )
-language sql stable security definer rows 100
-set search_path = '' set work_mem = '64MB'
+language plpgsql stable security definer rows 100
+set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
+#variable_conflict use_column
+declare
+    agents constant integer[] := mart.agent_keys(
+        session_difference.channel, session_difference.domain, session_difference.device_type
+    );
+    customers constant integer[] := mart.segment_keys(session_difference.segment);
+begin
+    return query
     with part as materialized (
         select
             s.session_date,
@@ -22,8 +30,7 @@ as $$
             c.tag_session_id as source_session_id,
             count(*) as events
         from mart.session_selected(
-            session_difference.from_date, session_difference.to_date, session_difference.channel,
-            session_difference.domain, session_difference.segment, session_difference.device_type
+            session_difference.from_date, session_difference.to_date, agents, customers
         ) as s
         inner join mart.session_event as e on s.visitor_key = e.visitor_key and s.started_at = e.started_at
         inner join raw.clickstream as c on e.row_id = c.row_id
@@ -57,7 +64,8 @@ as $$
         from marked
     ) as m
     group by m.session_date
-    order by m.session_date
+    order by m.session_date;
+end
 $$;
 revoke execute on function mart.session_difference(date, date, text, text, text, text) from public;
 grant execute on function mart.session_difference(date, date, text, text, text, text) to jm_dashboard;

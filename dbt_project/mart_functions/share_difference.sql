@@ -3,7 +3,7 @@
 -- the groups as independent samples: compare groups that do not overlap. Null where a group has nobody.
 -- A plain SQL function, so that it becomes part of the query that calls it.
 create or replace function mart.share_difference(
-    part_a bigint, total_a numeric, part_b bigint, total_b numeric
+    part_a bigint, total_a bigint, part_b bigint, total_b bigint
 )
 returns table (
     share_a double precision, share_b double precision, difference double precision, difference_low double precision,
@@ -25,4 +25,4 @@ as $$
     cross join lateral mart.wilson_interval(part_a, nullif(total_a, 0)::double precision) as wa
     cross join lateral mart.wilson_interval(part_b, nullif(total_b, 0)::double precision) as wb
 $$;
-revoke execute on function mart.share_difference(bigint, numeric, bigint, numeric) from public;
+revoke execute on function mart.share_difference(bigint, bigint, bigint, bigint) from public;

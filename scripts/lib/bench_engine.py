@@ -102,11 +102,14 @@ Answered = tuple[Question, list[float], Any]  # with its seconds, and its answer
 
 def questions(connection: psycopg.Connection) -> tuple[list[Question], str]:
     """All of them, and the page that is visited most."""
-    page, customer, error = (
+    page, customer, busiest, error = (
         _one(connection, query)
         for query in (
             "select n.code from mart.session_event as e inner join raw.node as n using (node_id)"
             " where e.is_move group by 1 order by count(*) desc limit 1",
+            "select n.customer_id from (select c.customer_id, percent_rank() over (order by count(*), c.customer_id)"
+            " as place from mart.session_fact as s inner join raw.customer as c using (customer_key) group by 1) as n"
+            " where n.place >= 0.95 order by n.place limit 1",
             "select c.customer_id from mart.session_fact as s inner join raw.customer as c using (customer_key)"
             " group by 1 order by count(*) desc limit 1",
             "select r.error_code from mart.session_event as e inner join raw.error as r using (error_key)"
@@ -145,9 +148,14 @@ def questions(connection: psycopg.Connection) -> tuple[list[Question], str]:
         Question("the same by month, unbounded", AD_HOC,
                  "select * from mart.retention_cells('CH-LOGIN-WEEK', 'month', 'unbounded')", {}),
         Question("key numbers by day", KEPT, "select * from mart.session_daily", {}),
-        Question("one customer's timeline", KEPT,
-                 "select * from mart.timeline where customer_id = %(customer)s order by happened_at",
-                 {"customer": customer}),
+        *(
+            Question(title, KEPT, "select * from mart.timeline where customer_id = %(customer)s order by happened_at",
+                     {"customer": who})
+            for title, who in (
+                ("the timeline of a customer with more sessions than 95 of 100", customer),
+                ("that of the customer with the most", busiest),
+            )
+        ),
     ]  # fmt: skip
     return known, page
 
