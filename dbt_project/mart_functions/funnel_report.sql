@@ -29,7 +29,7 @@ begin
         with step as (
             select
                 s.step_no::integer as step_no,
-                case $1 ->> 'order' when 'any' then s.step_no || '개 단계' else s.step ->> 'name' end as name,
+                raw.funnel_step_name($1, s.step_no) as name,
                 (s.step ->> 'optional')::boolean as is_optional,
                 (s.step ->> 'has_amount')::boolean or $1 ->> 'order' = 'any' as has_amount,
                 min(s.step_no) filter (where not (s.step ->> 'optional')::boolean) over (

@@ -57,6 +57,10 @@ FUNNELS = [
      "steps": [{"name": page, **screen(page)} for page in "IK"], "exclusions": [screen("J")]}
     for name, window in (("MONTH", "30d"), ("EVER", None))
 ] + [
+    {"id": f"FN-ANY-{name}", **HEAD, "window": "1h", "order": "any",
+     "steps": [{"name": {"EN": page, "KO": f"{page} 화면"}[name], **screen(page)} for page in "AB"]}
+    for name in ("EN", "KO")
+] + [
     {"id": "FN-OPTIONAL", **HEAD, "window": "1h", "step_windows": [None, None, "10m"],
      "steps": [{"name": page, **screen(page), "optional": page == "O2"} for page in ("O1", "O2", "O3")]},
 ]  # fmt: skip
@@ -370,6 +374,16 @@ def test_what_a_tie_has_decided_is_counted(bank: Zone, count_by: str) -> None:
     columns = ("step_no", "entered", "tie_decided")
     assert rows(bank, "funnel", *columns, **funnel) == [(1, 5, 2), (2, 4, 1)]
     assert rows(bank, "funnel", *columns, **funnel, channel="web") == [(1, 5, 2), (2, 4, 1)]
+
+
+@pytest.mark.parametrize(("name", "steps"), [("EN", ["1 step", "2 steps"]), ("KO", ["1개 단계", "2개 단계"])])
+def test_steps_in_any_order_are_counted_in_the_language_of_their_names(
+    bank: Zone, monkeypatch: pytest.MonkeyPatch, name: str, steps: list[str]
+) -> None:
+    shown = asked(bank, monkeypatch, "funnel", "--id", f"FN-ANY-{name}")
+    assert [row["name"] for row in shown] == steps
+    kept = bank.query("select distinct step_name from mart.funnel_step where funnel_id like 'FN-ANY-%' order by 1")
+    assert {*steps} < {step for (step,) in kept}
 
 
 @pytest.mark.parametrize("funnel_id", ["FN-ENDED-MONTH", "FN-ENDED-EVER"])

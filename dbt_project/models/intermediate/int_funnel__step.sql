@@ -3,7 +3,7 @@ with step as (
     select
         d.definition_id as funnel_id,
         s.step_no::integer as step_no,
-        case d.content ->> 'order' when 'any' then s.step_no || '개 단계' else s.step ->> 'name' end as step_name,
+        raw.funnel_step_name(d.content, s.step_no) as step_name,
         (s.step ->> 'optional')::boolean as is_optional,
         (s.step ->> 'has_amount')::boolean or d.content ->> 'order' = 'any' as has_amount
     from {{ source('config', 'definition') }} as d

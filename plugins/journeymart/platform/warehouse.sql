@@ -376,6 +376,17 @@ create table if not exists raw.consents (
 );
 create index if not exists consents_customer on raw.consents (customer_key, purpose, effective_at);
 
+-- What reports call a step of a funnel: its name; in any order, how many steps were taken, in the language in which the
+-- funnel names its steps.
+create or replace function raw.funnel_step_name(content jsonb, step_no bigint) returns text
+    language sql immutable parallel safe
+    return case
+        when content ->> 'order' <> 'any' then content #>> array['steps', (step_no - 1)::text, 'name']
+        when jsonb_path_query_array(content, '$.steps[*].name')::text ~ '[가-힣]' then step_no || '개 단계'
+        when step_no = 1 then '1 step'
+        else step_no || ' steps'
+    end;
+
 -- Periods of cohorts: where the period of a date begins, and its number, so that ages are differences. Floating point,
 -- because numeric takes several times as long, for every day of everyone.
 create or replace function raw.period_start(period text, day date) returns date

@@ -16,7 +16,7 @@ select
     array(
         select
             case d.content ->> 'order'
-                when 'any' then s.step_no || ' steps'
+                when 'any' then s.step_no || case s.step_no when 1 then ' step' else ' steps' end
                 else coalesce(s.step ->> 'name_en', s.step ->> 'name')
             end
         from jsonb_array_elements(d.content -> 'steps') with ordinality as s (step, step_no)
