@@ -4,13 +4,10 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 HERE = Path(__file__).parent
 REPO = HERE.parents[1]
 
 
-@pytest.mark.airflow
 def test_in_airflow(tmp_path: Path) -> None:
     """All cases of all check_*.py pass; one process, because importing Airflow takes seconds."""
     subprocess.run([REPO / "scripts/lib/venvs", "airflow"], check=True)

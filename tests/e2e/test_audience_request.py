@@ -16,7 +16,7 @@ from journeymart.db import connect
 from journeymart.definitions import load_yaml
 from journeymart.settings import REPO, Settings
 
-pytestmark = [pytest.mark.platform, pytest.mark.browser]
+pytestmark = pytest.mark.platform
 
 HOSTILE = "재이용 <img src=x onerror=alert(1)> '; drop table mart.event; --"
 

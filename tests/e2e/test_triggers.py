@@ -15,7 +15,7 @@ from tests.browser import CHROMIUM, FLAGS
 from journeymart.db import connect
 from journeymart.settings import REPO, Settings
 
-pytestmark = [pytest.mark.platform, pytest.mark.browser]
+pytestmark = pytest.mark.platform
 
 REQUESTS = 40
 MILLISECONDS = 50

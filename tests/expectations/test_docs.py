@@ -16,8 +16,6 @@ from journeymart.settings import Settings
 
 from .conftest import RUN
 
-pytestmark = pytest.mark.postgres
-
 
 class Links(HTMLParser):
     """Everything a page loads or leads to, and its text."""

@@ -15,8 +15,6 @@ from journeymart.settings import Settings
 
 from .conftest import RUN, at, microseconds
 
-pytestmark = pytest.mark.postgres
-
 # a run of changes counts the sessions themselves instead of the moves
 MOVES_LOST = ("DQ-NEXT-PATH-MOVE DQ-NEXT-PATH-AROUND", "delete from build.path_move where channel = 'app'")
 # (the rule, or rules, that must notice, the damage); F1 is line 1 of file 1 (clickstream), T1 of file 2 (transactions)

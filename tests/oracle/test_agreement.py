@@ -19,8 +19,6 @@ from journeymart.cli import build_app
 from journeymart.definitions.loader import load_yaml
 from journeymart.definitions.segments import SegmentsFile
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 
 def test_who_enters_a_funnel_is_in_the_segment_of_its_first_step(bank: Bank) -> None:
     members = {row[0] for row in bank.call("segment_members", None, segment="SG-B")}

@@ -7,15 +7,12 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
 from tests.conftest import Warehouses
 from tests.oracle import logs
 from tests.oracle.conftest import define
 from tests.pipeline.comparison import differences, mart_tables
 
 from journeymart import pipeline
-
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # four runs
 
 PARTS = 3
 STRAY = 0.2  # lines that do not arrive with the others of their device

@@ -31,8 +31,6 @@ from journeymart.definitions.loader import load_yaml, read_document
 from journeymart.definitions.segments import SegmentsFile
 from journeymart.settings import Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 DEFINITIONS = Path(__file__).parent / "definitions"
 DEFINED = {
     "CH-DAY": Report("day", "exact", "every", 9),

@@ -19,8 +19,6 @@ from tests.oracle.funnels import Entry
 from journeymart.analysis import Scope, adhoc, call
 from journeymart.db import connect
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 
 def test_everyone_in_a_funnel_is_where_the_reference_says(bank: Bank) -> None:
     found: dict[str, list[Any]] = defaultdict(list)

@@ -13,8 +13,6 @@ from tests.oracle import logs, paths
 from tests.oracle.bank import Bank
 from tests.oracle.logs import Session
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 KINDS = {"page": logs.PAGES, "transaction": logs.TRANSACTIONS, "error": ("X1", "X2", "A")}
 
 

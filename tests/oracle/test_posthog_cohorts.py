@@ -24,8 +24,6 @@ from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.settings import Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 NOT_EXPRESSIBLE = {
     "test_hour_interval": "asks for hours; periods are days, weeks and months",
     "test_filter_test_accounts": "leaves test accounts out, and the recording does not say which",

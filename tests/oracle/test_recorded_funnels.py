@@ -28,8 +28,6 @@ from journeymart.definitions.funnels import Funnel
 from journeymart.definitions.loader import read_document
 from journeymart.settings import Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 OPERATORS = {"exact": "in", "icontains": "contains", "is_not": "not_in", "is_set": "is_null"}
 Asked = dict[str, tuple[str, str, Any]]  # tool, case and recorded counts by name of the funnel
 

@@ -23,8 +23,6 @@ from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.settings import Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 START, END = "path_start", "path_end"
 LABEL = {"ko": "시험", "en": "Test"}
 NOTHING: dict[str, Any] = {}

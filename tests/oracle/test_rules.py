@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-import pytest
 from tests.oracle import rules
 from tests.oracle.bank import Bank
-
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 def test_every_hit_is_one_of_the_reference(bank: Bank) -> None:

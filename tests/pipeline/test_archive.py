@@ -21,8 +21,6 @@ from journeymart.landing.files import LandingFile
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.readers import FileRejectedError
 
-pytestmark = pytest.mark.postgres
-
 
 def kept(zone: Zone) -> dict[str, Path]:
     """Files of the archive by the path they were landed under."""

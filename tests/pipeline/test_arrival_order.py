@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import pyarrow as pa
-import pytest
 from tests.pipeline.comparison import differences, mart_by_name, mart_tables
 
 from journeymart import pipeline
@@ -20,8 +19,6 @@ from journeymart.definitions.transactions import length, placed
 from journeymart.sample.generate import Spec, generate
 from journeymart.sample.messages import Messages
 from journeymart.settings import Settings
-
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # four runs
 
 FILES = {"clickstream": 16, "transactions": 4}  # how many files the lines of a source are split into
 MESSAGE_FILES = 3

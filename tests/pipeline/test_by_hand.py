@@ -23,8 +23,6 @@ from journeymart.definitions.segments import parse
 from journeymart.settings import Settings
 from journeymart.superset.specs import read_assets
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
 
 

@@ -20,8 +20,6 @@ from journeymart.definitions.channels import DIRECT, ChannelsFile
 from journeymart.definitions.loader import load_yaml
 from journeymart.settings import Settings
 
-pytestmark = pytest.mark.postgres
-
 MARKS = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer_domain")
 PAID = "^(.*cp.*|ppc|retargeting|paid.*)$"
 

@@ -29,8 +29,6 @@ from journeymart.person import person
 from journeymart.settings import Settings
 from journeymart.transform.build import build
 
-pytestmark = pytest.mark.postgres
-
 # Dictionaries keep what they have once seen, also what only a superseded file had.
 DICTIONARIES = {"node", "inflow", "bot_agent"}
 REPEATED_LINES = 0.15
@@ -181,7 +179,6 @@ def test_a_file_that_is_nowhere_any_more_stays_as_it_was(zone: Zone):
     assert zone.query("select status from raw.file") == [("loaded",)]
 
 
-@pytest.mark.slow
 def test_what_only_a_superseded_file_had_goes_with_it(new_warehouse: Callable[[], Settings], tmp_path: Path):
     """A time far ahead, and all that is known of a customer, who leaves their segments."""
     zone = Zone(tmp_path / "landing", new_warehouse())
@@ -205,7 +202,6 @@ def test_what_only_a_superseded_file_had_goes_with_it(new_warehouse: Callable[[]
     assert zone.query("select customer_id from mart.segment_member") == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3])
 def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     new_warehouse: Callable[[], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int

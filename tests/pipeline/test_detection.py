@@ -23,8 +23,6 @@ from journeymart.publish.access import access_digest, grant_access
 from journeymart.publish.drop import drop
 from journeymart.settings import REPO, Settings
 
-pytestmark = pytest.mark.postgres
-
 NINE = datetime(2026, 6, 1, 9, tzinfo=UTC)
 RULES = """
 rules:

@@ -14,8 +14,6 @@ from journeymart.definitions.loader import SHIPPED
 from journeymart.landing.again import land_again
 from journeymart.landing.load import Loader
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 HEAD = "label: {ko: 가, en: x}, owner: tests"
 DOMAINS = """
 domains:

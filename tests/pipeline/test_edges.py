@@ -25,8 +25,6 @@ from journeymart.definitions.loader import SHIPPED
 from journeymart.settings import Settings
 from journeymart.superset.specs import read_assets
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
 
 

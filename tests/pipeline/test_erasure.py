@@ -27,8 +27,6 @@ from journeymart.landing.archive import Archive
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import Tracer
 
-pytestmark = pytest.mark.postgres
-
 CUSTOMER = "C-77"
 CSV = """transaction_id,transaction_time,customer_id,transaction_code,amount
 t1,2025-06-01,C-77,FX,10.50

@@ -35,8 +35,6 @@ from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.readers import CHUNK_BYTES, Chunk
 from journeymart.settings import REPO, Settings
 
-pytestmark = pytest.mark.postgres
-
 GOOD = json.dumps(event(1))
 
 
@@ -673,7 +671,6 @@ assert result.status == "loaded", result
 """
 
 
-@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(zone: Zone, server: Settings, monkeypatch: pytest.MonkeyPatch):
     """Files of twelve and of twenty-four chunks need as much, of us and of PostgreSQL: no more than seven
     are on their way through the threads at a time. Measured as scripts/bench does."""

@@ -7,13 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.pipeline.zone import Zone
 
 from journeymart import pipeline
 from journeymart.settings import Settings
-
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # three runs
 
 FUNNEL = {
     "id": "FN-AB", "label": {"ko": "시험", "en": "Test"}, "owner": "tests", "window": "10m", "entry": "best",

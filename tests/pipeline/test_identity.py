@@ -16,8 +16,6 @@ from journeymart.errors import WrongUsageError
 from journeymart.identity import IdentityError, link, unlink
 from journeymart.settings import Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 # own: only A logs in. kiosk: A, later B. late: A, but longer ago than 30 days. both: A and B in one session.
 ANONYMOUS = [("own", 10), ("kiosk", 10), ("late", 10), ("both", 10)]
 LOGINS = [("own", 12, "A"), ("kiosk", 12, "A"), ("late", 41, "A"), ("both", 12, "A"), ("both", 12, "B")]

@@ -31,8 +31,6 @@ from journeymart.sample.generate import Spec, generate
 from journeymart.settings import REPO, Settings
 from journeymart.transform.build import build
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # three runs, and 10 processes that are killed
-
 DAYS = 8
 DAYS_BEFORE = 6  # published before the last ones arrive
 KILLS = 4

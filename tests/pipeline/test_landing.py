@@ -28,8 +28,6 @@ from journeymart.landing import FileResult, LandingFile, discover, indexes, land
 from journeymart.landing import load as loading
 from journeymart.settings import REPO
 
-pytestmark = pytest.mark.postgres
-
 DEFINITIONS = Path(__file__).parent / "definitions"
 
 
@@ -816,7 +814,6 @@ land(Path(sys.argv[1]), "killed", settings=Settings.load())
 """
 
 
-@pytest.mark.slow
 def test_kill_at_any_moment_loses_and_doubles_nothing(zone: Zone):
     for number in range(4):
         zone.put(f"clickstream/{number}.ndjson.gz", [event(number * 20_000 + row) for row in range(20_000)])

@@ -13,8 +13,6 @@ from tests.pipeline.zone import Zone, event, transaction
 from journeymart import pipeline
 from journeymart.settings import Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 DEFINITIONS = {
     "segments": """
 segments:

@@ -12,8 +12,6 @@ from tests.pipeline.zone import Zone
 
 from journeymart.definitions.sources import load_sources
 
-pytestmark = pytest.mark.postgres
-
 GA4 = {
     "event_timestamp": 1780272000123456,
     "event_name": "page_view",

@@ -22,8 +22,6 @@ from journeymart.analysis.peers import peers
 from journeymart.cli import build_app
 from journeymart.cli.analyze.funnels import Peer
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 DAY = ("--from", "2026-03-02", "--to", "2026-03-02")
 X = [{"source": "screen", "where": {"page_code": "X"}}]
 # peer, what is not as by default here, options, journeys, and (policy, entered by step) row by row

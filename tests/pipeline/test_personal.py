@@ -22,8 +22,6 @@ from journeymart.db import connect
 from journeymart.definitions.sources import Field, load_sources
 from journeymart.settings import Settings
 
-pytestmark = pytest.mark.postgres
-
 # What must not be found, whatever stands between its digits.
 SECRETS = {
     "hong.gildong@bank.example": ("hong.gildong@bank.example", "hong.gildong%40bank.example"),

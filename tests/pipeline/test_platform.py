@@ -16,8 +16,6 @@ from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.platform.postgres import Postgres
 from journeymart.settings import METADATA_ROLES, REPO, WAREHOUSE_ROLES, Settings
 
-pytestmark = pytest.mark.postgres
-
 
 class Home:
     """A platform home of its own, driven through the command line as a user would."""

@@ -26,8 +26,6 @@ from journeymart.landing import land
 from journeymart.landing.pull import PullResult, connection_url, pull
 from journeymart.settings import REPO, Settings
 
-pytestmark = pytest.mark.postgres
-
 TABLE: LiteralString = """
 create table ledger (
     "No" integer primary key, id text not null, at timestamptz, customer text, code text, amount numeric(20, 4),

@@ -13,8 +13,6 @@ from tests.pipeline.zone import Zone, event, transaction
 from journeymart.db import connect
 from journeymart.landing.quarantine import Filter, ReplayError, quarantined, replay
 
-pytestmark = pytest.mark.postgres
-
 HOVER = "sources: {clickstream: {fields: {action_type: {values: {hover: click}}}}}"
 
 

@@ -25,8 +25,6 @@ from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.settings import Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]  # every data set is a whole run
-
 DEFINITIONS = Path(__file__).parent / "definitions"
 EXIT, END, START = "이탈", "__end__", "path_start"
 

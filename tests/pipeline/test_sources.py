@@ -14,8 +14,6 @@ from journeymart.db import connect
 from journeymart.landing.again import land_again
 from journeymart.settings import Settings
 
-pytestmark = pytest.mark.postgres
-
 HEADER = "DT0000000000001WITHDRAW    2026060109301512302C1        0000   +000000005000000"
 FIRST: dict[str, list[dict[str, Any]]] = {
     "transactions": [

@@ -16,8 +16,6 @@ from journeymart.definitions.funnels import FunnelsFile
 from journeymart.definitions.loader import load_yaml
 from journeymart.settings import Settings
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
-
 AT = "2026-03-02T09:{:02}:00+09:00"
 # condition → ids of what fulfils it
 STEPS: dict[str, list[str]] = {

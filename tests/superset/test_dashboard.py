@@ -30,7 +30,7 @@ from journeymart.superset.manifest import current_models
 from journeymart.superset.pull import Pulled, pull
 from journeymart.superset.specs import ASSETS, LOCALES, Assets
 
-pytestmark = [pytest.mark.platform, pytest.mark.browser]
+pytestmark = pytest.mark.platform
 
 WIDTHS = {"ko": 1440, "en": 1024}
 HEIGHT = 3000  # high enough that every chart is in view: others are not drawn

@@ -117,7 +117,6 @@ def test_mistakes_are_explained(source: str, where: dict[str, object], message: 
         predicate(source, **where)
 
 
-@pytest.mark.postgres
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     value=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
@@ -167,7 +166,6 @@ def test_a_hostile_name_is_refused(source: str, name: str, operator: str) -> Non
         assert literal in each.predicate or name in known_fields(source)
 
 
-@pytest.mark.postgres
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pattern=st.text(st.sampled_from("ab1(|)[]{},*+?.^$-\\dwsDWS:=!<>\n"), max_size=16))
 def test_a_regular_expression_that_is_accepted_is_one_for_the_database(server: Settings, pattern: str) -> None:
@@ -179,7 +177,6 @@ def test_a_regular_expression_that_is_accepted_is_one_for_the_database(server: S
         connection.execute(sql.SQL(f"select {compiled} from (select 'ab1 '::text as click_text) as d"))  # noqa: S608
 
 
-@pytest.mark.postgres
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -195,7 +192,6 @@ def test_nested_repeats_cost_nothing_because_no_way_is_tried_twice(server: Setti
         connection.execute(sql.SQL(f"select {compiled} from (select repeat('ab', 5000) || '!' as click_text) as d"))  # noqa: S608
 
 
-@pytest.mark.postgres
 @pytest.mark.parametrize(
     "pattern", [r"(\w*\s*\d*\W*){50}$", r"(\w*\s*\d*){66}$", "^(((a?){6}){6}){5}$", "((a?){2}){100}"]
 )

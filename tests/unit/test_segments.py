@@ -89,7 +89,6 @@ def asked(draw: st.DrawFn) -> tuple[Walk, list[str]]:
     return walk, draw(st.lists(st.sampled_from(known), min_size=1, max_size=5))
 
 
-@pytest.mark.postgres
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(question=asked())
 def test_a_hostile_path_is_only_ever_compared(database: psycopg.Connection, question: tuple[Walk, list[str]]) -> None:
@@ -115,7 +114,6 @@ def test_a_hostile_path_is_only_ever_compared(database: psycopg.Connection, ques
         assert cursor.fetchall() == [(takes(walk, path),)]
 
 
-@pytest.mark.postgres
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limited=limits, breakdown=codes, kind=st.sampled_from(["path", "funnel"]))
 def test_hostile_filters_of_a_cell_are_only_ever_compared(
