@@ -19,6 +19,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -30,7 +31,9 @@ from tests.pipeline.zone import Zone, event, transaction
 from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.landing import archive, discover
 from journeymart.landing import load as loading
+from journeymart.landing.encode import Batch, Encoded, Encoder
 from journeymart.landing.files import LandingFile
+from journeymart.landing.personal import mask_line
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.readers import CHUNK_BYTES, Chunk
 from journeymart.settings import REPO, Settings
@@ -360,6 +363,34 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
     reasons = zone.query(f"select reason, kind, reason_ko from ({model}) as reasons")  # noqa: S608
     assert len(reasons) > 20
     assert [row for row in reasons if not re.search("[가-힣]", row[2])] == []
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv"])
+def test_a_file_of_broken_lines_is_taken_in_parts(zone: Zone, monkeypatch: pytest.MonkeyPatch, kind: str):
+    """However large it is: what cannot be taken apart takes memory, too. And no more of Python's time than others."""
+    monkeypatch.setattr(loading, "BATCH_BYTES", 5_000)
+    monkeypatch.setattr("journeymart.landing.readers.CHUNK_BYTES", 5_000)
+    masked = mock.Mock(wraps=mask_line)
+    monkeypatch.setattr("journeymart.landing.protection.mask_line", masked)
+    broken = '{"event_id": "e%d", "event_time": "2025-06-01T09:00:00+09:00", "ip": "10.0.0.1" 1'
+    lines = [broken % number if number % 3 else json.dumps(event(number)) for number in range(1000)]
+    lines[500] = broken % 500 + " 010-1234-5678"
+    zone.put(f"clickstream/a.{kind}", "\n".join(["event_id,event_time,visitor_id"] * (kind == "csv") + lines))
+    encoded: list[int] = []
+    encode = Encoder.encode
+
+    def counted(encoder: Encoder, batch: Batch) -> Encoded:
+        encoded.append(batch.lines)
+        return encode(encoder, batch)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    [result] = zone.land()
+    loaded = 334 if kind == "ndjson" else 0
+    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (1000, loaded, 1000 - loaded)
+    assert (sum(encoded), max(encoded) < 150) == (1000, True)
+    masked.assert_called_once_with(lines[500])
+    [(line,)] = zone.query("select line from raw.quarantine where line like '%phone%'")
+    assert line == broken.replace("10.0.0.1", "10.0.0.0") % 500 + " *phone*"
 
 
 def test_a_file_that_grows_while_it_is_read(zone: Zone, monkeypatch: pytest.MonkeyPatch):

@@ -115,6 +115,14 @@ def test_rows_with_personal_values_are_found_by_the_database_expression() -> Non
         assert missed == []
 
 
+def test_a_rejected_line_is_suspect_where_the_rules_find_something() -> None:
+    lines = [json.dumps({"ip": "10.0.0.1", "memo": value}, ensure_ascii=False)[:-1] for value in (*FOUND, *LEFT)]
+    suspects = PROTECTION.suspects(duckdb.connect(), lines)
+    for line, is_suspect in zip(lines, suspects, strict=True):
+        assert PROTECTION.line(line, (), is_suspect) == PROTECTION.line(line, ())
+    assert sum(suspects) < len(lines)
+
+
 @pytest.mark.parametrize("value", [value for value in FOUND if "\\" not in value])
 def test_personal_values_are_masked_in_any_encoding(value: str) -> None:
     json_text = json.dumps(value, ensure_ascii=value != "홍길동@은행.kr")[1:-1]  # which ends at its escapes

@@ -5,10 +5,11 @@ An encoder has an engine of its own; a loader has several, which work at the sam
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -26,6 +27,7 @@ from journeymart.definitions.transactions import Transactions, length
 from journeymart.landing.decode import (
     EXTRA,
     HASH_OF_KEYS,
+    HASH_OF_TESTED_KEYS,
     KEYS_HASH,
     LINE_NO_MASK,
     ROW_ID,
@@ -37,13 +39,22 @@ from journeymart.landing.decode import (
 from journeymart.landing.decode import name as quoted
 from journeymart.landing.dictionaries import DICTIONARIES
 from journeymart.landing.personal import mask_line
-from journeymart.landing.protection import Protection
+from journeymart.landing.protection import Protection, suspicion
 from journeymart.landing.readers import LINE, FileRejectedError, Reject
 from journeymart.landing.spill import spill_directory
 from journeymart.landing.targets import TARGETS
 from journeymart.landing.typed import Typed, shared_out
 
 CACHED_KEY_SETS = 100_000
+MANY_BROKEN = 0.05  # of the lines of a batch
+QUARANTINE = pa.schema(
+    [
+        ("file_id", pa.int32()), ("line_no", pa.int64()), ("source", pa.string()), ("field", pa.string()),
+        ("reason", pa.string()), ("line", pa.string()),
+    ]
+)  # fmt: skip
+Quarantined = tuple[int, int, str, str | None, str, str | None]  # a row of it
+QUARANTINE_ROWS = 10_000  # that are in Python's hands at a time, where text takes up to four times its room
 CONTENT_ID_LENGTH = 16
 # The properties of a row as an object, whatever they are.
 PROPERTIES_OBJECT = """case
@@ -107,11 +118,15 @@ class Batch:
     rejects: list[tuple[int, Reject]]
     bytes: int
 
-    def with_more(self, table: pa.Table, rejects: list[tuple[int, Reject]]) -> Batch:
-        """This batch and a chunk behind it."""
-        return Batch(
-            self.format, pa.concat_tables([self.table, table]), self.rejects + rejects, self.bytes + table.nbytes
-        )
+    @property
+    def lines(self) -> int:
+        """How many lines it is made of."""
+        return self.table.num_rows + len(self.rejects)
+
+    def joined(self, other: Batch) -> Batch:
+        """This batch and another behind it."""
+        table = pa.concat_tables([self.table, other.table])
+        return Batch(self.format, table, self.rejects + other.rejects, self.bytes + other.bytes)
 
 
 @dataclass(frozen=True)
@@ -178,6 +193,7 @@ class Encoder:
         self._dictionaries = dictionaries
         self._careful = careful
         self._decoder: Decoder | None = None
+        self._is_broken = False  # the batch before had many lines that are not JSON
         self._engine.execute(f"set timezone = '{self._source.time_zone}'")
         contents = pa.array([sha256[:CONTENT_ID_LENGTH] for sha256 in hashes.values()], pa.string())
         self._engine.register("new", pa.table({"_file_id": pa.array(hashes, pa.int32()), "_content_id": contents}))
@@ -309,9 +325,11 @@ class Encoder:
         self._engine.register("chunk", shared_out(self._chunk))
         if batch.format != "ndjson":
             return frozenset()
+        keys_hash = HASH_OF_TESTED_KEYS if self._is_broken else HASH_OF_KEYS
         found = self._engine.sql(
-            f"select {ROW_ID}, {HASH_OF_KEYS} as {KEYS_HASH} from chunk"  # noqa: S608 - constants
+            f"select {ROW_ID}, {keys_hash} as {KEYS_HASH} from chunk"  # noqa: S608 - constants
         ).to_arrow_table()
+        self._is_broken = found.column(KEYS_HASH).null_count > MANY_BROKEN * found.num_rows
         if found.column(ROW_ID) != batch.table.column(ROW_ID):
             raise AssertionError("DuckDB has changed the order of the lines")
         self._chunk = batch.table.append_column(KEYS_HASH, found.column(KEYS_HASH))
@@ -402,41 +420,58 @@ class Encoder:
         return counted
 
     def _quarantine(self, decoder: Decoder, batch: Batch) -> pa.Table:
-        hidden = self._rules.protection.hidden(self._source)
-        raw = "".join(f", {quoted(key)}" for key in hidden)
-        found = []
-        bad = self._engine.sql("select row_id from typed where problem is not null").to_arrow_table().column(0)
-        if len(bad):
-            self._engine.register("chunk", self._chunk.filter(pc.is_in(self._chunk.column(ROW_ID), bad)))
-            found = self._engine.execute(
-                f"select row_id, bad.problem, bad_value, bad_line{raw} from ({decoder.bad_sql}) as bad"  # noqa: S608
-                " join typed using (row_id)"
-            ).fetchall()
-        rows = []
-        for file_id, reject in batch.rejects:
-            # Nobody can say which part of a line that could not be taken apart has to be hidden.
-            kept = None if hidden else self._masked(batch.format, reject.line, ())
-            rows.append((file_id, reject.line_no, reject.field, mask_line(reject.reason), kept))
-        for row_id, number, value, line, *rest in found:
-            problem = decoder.problems[number]
-            shown = f"*{hidden[problem.field]}*" if problem.field in hidden and value else mask_line(value or "")
-            values = zip(hidden.values(), rest, strict=True)
-            kept = None if hidden and problem.field is None else self._masked(batch.format, line, values)
-            rows.append((row_id >> 32, row_id & LINE_NO_MASK, problem.field, problem.sentence(shown), kept))
-        columns = list(zip(*rows, strict=True)) or [()] * 5
-        file_ids, line_nos, fields, reasons, texts = columns
-        return pa.table(
-            {
-                "file_id": pa.array(file_ids, pa.int32()),
-                "line_no": pa.array(line_nos, pa.int64()),
-                "source": pa.array([self._name] * len(rows), pa.string()),
-                "field": pa.array(fields, pa.string()),
-                "reason": pa.array([reason.replace("\0", "\\x00") for reason in reasons], pa.string()),
-                "line": pa.array([line and line.replace("\0", "\\x00") for line in texts], pa.string()),
-            }
+        rows = itertools.chain(self._rejected(batch), self._found_bad(decoder, batch.format))
+        parts = iter(lambda: list(itertools.islice(rows, QUARANTINE_ROWS)), [])
+        names = QUARANTINE.names
+        return pa.concat_tables(
+            [
+                QUARANTINE.empty_table(),
+                *(pa.table(dict(zip(names, zip(*part, strict=True), strict=True)), QUARANTINE) for part in parts),
+            ]
         )
 
-    def _masked(self, file_format: str, line: str | None, values: Iterable[tuple[str, str | None]]) -> str | None:
+    def _rejected(self, batch: Batch) -> Iterator[Quarantined]:
+        """Lines that could not be taken apart. Nobody can say which part of one has to be hidden."""
+        if not batch.rejects:
+            return
+        is_kept = not self._rules.protection.hidden(self._source)
+        suspects = self._rules.protection.suspects(self._engine, (reject.line for _, reject in batch.rejects))
+        for (file_id, reject), is_suspect in zip(batch.rejects, suspects, strict=True):
+            kept = self._masked(batch.format, reject.line, (), is_suspect) if is_kept else None
+            yield self._quarantined(file_id, reject.line_no, reject.field, mask_line(reject.reason), kept)
+
+    def _found_bad(self, decoder: Decoder, file_format: str) -> Iterator[Quarantined]:
+        """The rows of `typed` that have a problem."""
+        bad = self._engine.sql("select row_id from typed where problem is not null").to_arrow_table().column(0)
+        if not len(bad):
+            return
+        hidden = self._rules.protection.hidden(self._source)
+        raw = "".join(f", {quoted(key)}" for key in hidden)
+        self._engine.register("chunk", self._chunk.filter(pc.is_in(self._chunk.column(ROW_ID), bad)))
+        found = self._engine.execute(
+            f"select row_id, bad.problem, bad_value, bad_line, {suspicion('bad_line')}{raw}"  # noqa: S608
+            f" from ({decoder.bad_sql}) as bad join typed using (row_id)"
+        )
+        while rows := found.fetchmany(QUARANTINE_ROWS):
+            for row_id, number, value, line, is_suspected, *rest in rows:
+                problem = decoder.problems[number]
+                shown = f"*{hidden[problem.field]}*" if problem.field in hidden and value else mask_line(value or "")
+                values = zip(hidden.values(), rest, strict=True)
+                kept = None
+                if problem.field is not None or not hidden:
+                    kept = self._masked(file_format, line, values, is_suspected)
+                yield self._quarantined(
+                    row_id >> 32, row_id & LINE_NO_MASK, problem.field, problem.sentence(shown), kept
+                )
+
+    def _quarantined(self, file_id: int, line_no: int, key: str | None, reason: str, line: str | None) -> Quarantined:
+        return (
+            file_id, line_no, self._name, key, reason.replace("\0", "\\x00"), line and line.replace("\0", "\\x00")
+        )  # fmt: skip
+
+    def _masked(
+        self, file_format: str, line: str | None, values: Iterable[tuple[str, str | None]], is_suspect: bool
+    ) -> str | None:
         """A rejected line as it may be kept. Behind a message's header numbers touch each other: none of them is."""
         if line is None:
             return None
@@ -445,7 +480,8 @@ class Encoder:
             width = length(self._rules.transactions.file.header)
             header = line.encode(encoding, "replace")[:width].decode(encoding, "ignore")
             line = header + re.sub("[0-9]", "#", line[len(header) :])
-        return self._rules.protection.line(line, values)
+            is_suspect = True
+        return self._rules.protection.line(line, values, is_suspect)
 
     def _collect_names(self, query: str) -> None:
         self._engine.execute(

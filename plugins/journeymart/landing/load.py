@@ -410,16 +410,18 @@ class Loader:
                 row_ids = (np.int64(file_id) << 32) + chunk.table.column(LINE_NO).to_numpy()
                 table = chunk.table.drop_columns(LINE_NO).add_column(0, ROW_ID, pa.array(row_ids, pa.int64()))
                 rejects = [(file_id, reject) for reject in chunk.rejects]
+                size = table.nbytes + sum(len(reject.line) for reject in chunk.rejects)
+                more = Batch(file.format, table, rejects, size)
                 if batch and (
                     batch.table.schema != table.schema
                     or batch.format != file.format
-                    or batch.bytes + table.nbytes > BATCH_BYTES
-                    or batch.table.num_rows + table.num_rows
-                    > min(fitting_rows(batch.bytes, batch.table.num_rows), fitting_rows(table.nbytes, table.num_rows))
+                    or batch.bytes + size > BATCH_BYTES
+                    or batch.lines + more.lines
+                    > min(fitting_rows(batch.bytes, batch.lines), fitting_rows(size, more.lines))
                 ):
                     yield batch
                     batch = None
-                batch = batch.with_more(table, rejects) if batch else Batch(file.format, table, rejects, table.nbytes)
+                batch = batch.joined(more) if batch else more
             if not file.is_unchanged():
                 raise FileChangedError
         if batch:

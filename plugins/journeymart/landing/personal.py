@@ -7,6 +7,7 @@ nothing. SUSPICIOUS is an expression for DuckDB that finds every text in which t
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import re
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 IP4_PREFIX, IP6_PREFIX = 24, 48
+IP4_DOTS, IP6_COLONS = 3, 7
+CACHED_ADDRESSES = 10_000
 ACCOUNT_DIGITS = range(10, 17)
 
 _GAP = "[-. +)]"  # between groups of digits; other dashes and spaces become these first
@@ -180,7 +183,12 @@ def mask(value: str) -> str:
 
 def mask_line(line: str) -> str:
     """A line or a message about it without personal values; of IP addresses the last part is gone."""
-    return _ADDRESS.sub(lambda found: shortened(found.group()) or found.group(), mask(line))
+    return shorten_addresses(mask(line))
+
+
+def shorten_addresses(text: str) -> str:
+    """A text whose IP addresses are without their last part."""
+    return _ADDRESS.sub(lambda found: shortened(found.group()) or found.group(), text)
 
 
 def replaced(value: str, replace: Callable[[str, str], str]) -> str:
@@ -207,8 +215,11 @@ def _decoded(match: re.Match[str]) -> str:
     return found if found in _SIGNS or (found and ord(found[0]) in _PLAIN) else match.group()
 
 
+@functools.lru_cache(CACHED_ADDRESSES)
 def shortened(value: str) -> str | None:
     """The network of an IP address; None if it is none."""
+    if value.count(".") != IP4_DOTS and "::" not in value and value.count(":") != IP6_COLONS:
+        return None  # as most times, which would else cost an exception
     try:
         address = ipaddress.ip_address(value)
     except ValueError:

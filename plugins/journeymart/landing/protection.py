@@ -31,6 +31,7 @@ from journeymart.landing.personal import (
     mask_line,
     plain,
     replaced,
+    shorten_addresses,
     shortened,
 )
 from journeymart.settings import SettingsError
@@ -133,13 +134,24 @@ class Protection:
             if place.startswith("$")
         }
 
-    def line(self, line: str, values: Iterable[tuple[str, str | None]]) -> str:
-        """A rejected line without personal values; `values` are those of its fields that are hidden, with class."""
+    def line(self, line: str, values: Iterable[tuple[str, str | None]], is_suspect: bool = True) -> str:
+        """A rejected line without personal values; `values` are those of its fields that are hidden, with class.
+
+        `is_suspect`: what `suspects` says of it.
+        """
         for kind, value in values:
             if value:
                 pattern = rf"(?<![0-9A-Za-z]){re.escape(value)}(?![0-9A-Za-z])"
                 line = re.sub(pattern, self.pseudonym(kind, value), line)
-        return mask_line(line)
+        return mask_line(line) if is_suspect else shorten_addresses(line)
+
+    @staticmethod
+    def suspects(engine: duckdb.DuckDBPyConnection, lines: Iterable[str]) -> list[bool]:
+        """Of each line, whether a personal value may be in it: a look at hundreds takes as long as the rules at one."""
+        engine.register("looked_at", pa.table({"line": pa.array(lines, pa.string())}))
+        found = engine.sql(f"select {suspicion('line')} from looked_at").to_arrow_table()  # noqa: S608 - constants
+        engine.unregister("looked_at")
+        return list(found.column(0).to_pylist())
 
     # ── rows ──
 
@@ -254,6 +266,11 @@ class Protection:
             f"typed join pseudonyms on pseudonyms.value = typed.{name(column)}"
             f" where problem is null and pseudonyms.kind = {text(kind)}",
         )
+
+
+def suspicion(value: str) -> str:
+    """SQL that says whether a personal value may be in a text."""
+    return f"regexp_matches({value}, {text(HINT)}) and regexp_matches({value}, {text(SUSPICIOUS)})"
 
 
 def _masked(value: str) -> tuple[str, list[str]]:
