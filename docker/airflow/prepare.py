@@ -36,7 +36,8 @@ def main() -> None:
     """Migrate, then create the administrator; an existing one keeps its password."""
     run("db", "migrate")
     run(
-        "users", "create", "--username", "admin", "--password", os.environ["AIRFLOW_ADMIN_PASSWORD"],
+        "users", "create", "--username", "admin",
+        f"--password={os.environ['AIRFLOW_ADMIN_PASSWORD']}",  # one that begins with - would be an option otherwise
         "--firstname", "Admin", "--lastname", "journeymart", "--role", "Admin",
         "--email", "admin@localhost.localdomain",
     )  # fmt: skip

@@ -12,7 +12,7 @@ def test_in_airflow(tmp_path: Path) -> None:
     """All cases of all check_*.py pass; one process, because importing Airflow takes seconds."""
     subprocess.run([REPO / "scripts/lib/venvs", "airflow"], check=True)
     checks = sorted((HERE / "in_airflow").glob("check_*.py"))
-    assert [check.stem for check in checks] == ["check_dags", "check_plugin", "check_steps"]
+    assert [check.stem for check in checks] == ["check_dags", "check_plugin", "check_prepare", "check_steps"]
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
