@@ -26,8 +26,8 @@ function addressOf(mark, rows, { source, target, links: [fromSource, fromTarget]
     return addressIn(leaving?.[fromSource]) ?? (arriving.length === 1 ? addressIn(arriving[0][fromTarget]) : undefined);
 }
 
-// What lets the names in a picture be read: room for them around the ring, where they are shortened if that is not
-// enough, and between the bars.
+// What lets a picture be read: room for the names around the ring, where they are shortened if that is not enough, and
+// between the bars.
 const READABLE = { graph_chart: { zoom: 0.55, label: { width: 125 } }, sankey_v2: { nodeGap: 12 } };
 
 function makeReadable(type, options) {
@@ -35,8 +35,19 @@ function makeReadable(type, options) {
         ...one,
         ...READABLE[type],
         label: { ...one.label, ...READABLE[type].label },
+        data: type === 'sankey_v2' ? inColorOfPage(one.data) : one.data,
     }));
     return { ...options, series };
+}
+
+// A page has the same colour at every step: that of its first bar. A bar is named `2 · page`.
+function inColorOfPage(bars) {
+    const colors = new Map();
+    return bars.map(bar => {
+        const page = bar.name.replace(/^[-+]?\d+ · /, '');
+        if (!colors.has(page)) colors.set(page, bar.itemStyle);
+        return { ...bar, itemStyle: colors.get(page) };
+    });
 }
 
 // Superset warns of a name that is taken.

@@ -41,7 +41,7 @@ FEATURE_FLAGS = {
     # Would let a role read a dataset through a dashboard, around the dataset's own permissions.
     "DASHBOARD_RBAC": False,
     "EMBEDDED_SUPERSET": False,
-    # Lets the browser load clickable.js.
+    # Lets the browser load _SCRIPTS.
     "DYNAMIC_PLUGINS": True,
 }
 ROW_LIMIT = 10_000
@@ -56,6 +56,8 @@ APP_NAME = "journeymart"
 LOGO_TARGET_PATH = "/superset/welcome/"
 # As many English texts may mean the same; more than these are a guess of the catalogue's tools.
 _MEANINGS = 3
+# What the browser loads as plugins: name of a file beside this one.
+_SCRIPTS = ("clickable", "plain")
 _START = {"ko": "/superset/dashboard/start/", "en": "/superset/dashboard/start-en/"}
 
 
@@ -134,10 +136,10 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     app.before_request(respond)
     app.after_request(mark)
     # Where the browser asks for plugins: Superset has lost its own answer with the list views of Flask AppBuilder.
-    script = "/journeymart/clickable.js"
-    plugins = [{"key": "journeymart_clickable", "bundle_url": script}]
+    plugins = [{"key": f"journeymart_{name}", "bundle_url": f"/journeymart/{name}.js"} for name in _SCRIPTS]
     app.add_url_rule("/dynamic-plugins/api/read", "plugins", lambda: jsonify(result=plugins))
-    app.add_url_rule(script, "clickable", lambda: send_file(Path(__file__).with_name("clickable.js")))
+    rule = f"/journeymart/<any({', '.join(_SCRIPTS)}):name>.js"
+    app.add_url_rule(rule, "script", lambda name: send_file(Path(__file__).with_name(f"{name}.js")))
 
 
 # Truncating a date gives the database a time with a zone, whose day is the one before in UTC, which charts count in.

@@ -244,6 +244,20 @@ def test_a_visitor_counts_once_in_every_cell(client, charts, platform, assets):
     assert sum(counted.values()) > total[0]["방문자"] > 0
 
 
+def test_a_value_is_chosen_by_its_name(client, charts, platform):
+    """As the filter offers it (sources.yml)."""
+    with connect_database("jm_dashboard", settings=platform) as connection:
+        query = "select channel, sum(sessions) from mart.session_daily group by 1"
+        sessions: dict[str, int] = dict(connection.execute(query).fetchall())
+    names = {"앱": sessions["app"], "웹": sessions["web"]}
+    (listed,) = ask(client, by(charts["journey_overview.kpi_sessions_ko"], "channel"))
+    assert {row["channel"]: row["세션"] for row in listed} == names
+    for chart in ("journey_overview.kpi_sessions_ko", "channels.channel_table_ko"):
+        for name, number in names.items():
+            (rows,) = ask(client, charts[chart], channel=[name])
+            assert sum(row["세션 (건)" if "세션 (건)" in row else "세션"] for row in rows) == number
+
+
 def test_people_who_stopped_are_all_who_did_not_go_on(client, charts):
     (steps,) = ask(client, by(charts["pack_remittance.funnel_steps_ko"], "step"))
     (onward,) = ask(client, charts["pack_remittance.funnel_next_ko"])

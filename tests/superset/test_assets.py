@@ -67,7 +67,7 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "dashboards/journey_overview.yml: tabs: there is no chart 'man_paths'"),
         ("dashboards/journey_overview.yml", "column: device_type", "column: gadget",
          "dashboards/journey_overview.yml: filters.device: there is no column 'session_daily.gadget'"),
-        ("dashboards/around_paths.yml", "sort_by: visits", "sort_by: fame",
+        ("dashboards/around_paths.yml", "sort_by: standing", "sort_by: fame",
          "dashboards/around_paths.yml: filters.anchor: dataset anchor has no metric 'fame'"),
         ("datasets/funnel.yml", "funnel_step.entry_date", "funnel_step.entered_on",
          "datasets/funnel.yml:  'entered_on' is not in the dbt manifest"),
@@ -77,7 +77,7 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "datasets/session_daily.yml: time: 'channel' is not a date column"),
         ("datasets/session_daily.yml", "SUM(error_sessions)", "SUM(misses)",
          "datasets/session_daily.yml: metrics.error_sessions: the expression uses no column of the dataset"),
-        ("datasets/_scope.sql", "filter_values('channel')", "filter_values('chanel')",
+        ("datasets/_filters.sql", "filter_values('channel'", "filter_values('chanel'",
          "datasets/main_path.yml: main_path.sql: filters by 'chanel', which is not a column of the dataset"),
         ("datasets/step_choice.sql", "mart.node", "raw.node",
          "datasets/step_choice.yml: step_choice.sql: reads raw.node: dashboards read schema mart only"),
@@ -265,11 +265,15 @@ def test_columns_are_labelled_by_dbt(bundle, models):
 
 
 def test_what_is_defined_has_its_name_in_the_language_of_the_dashboard(bundle):
-    for locale, source, channel in (("ko", "행동 로그", "직접 유입"), ("en", "Clickstream", "Direct")):
+    for locale, source, channel, app in (
+        ("ko", "행동 로그", "직접 유입", "앱"),
+        ("en", "Clickstream", "Direct", "App"),
+    ):
         values = bundle[f"datasets/journeymart/landing.arrival_{locale}.yaml"]["template_params"]
         assert ["clickstream", source] in values["source_names"]
         values = bundle[f"datasets/journeymart/channels.session_{locale}.yaml"]["template_params"]
         assert ["direct", channel] in values["channel_names"]
+        assert ["app", app] in values["channel_words"]
 
 
 OPEN_ENDED = {  # columns with as many values as the data has, where no query puts the rest into one row
@@ -304,10 +308,10 @@ def test_help_explains_every_number_and_chart_with_its_origin(assets, bundle):
                 metrics = [assets.datasets[chart.dataset].metrics[metric] for metric in metrics_of(chart)]
                 assert (chart.description and f"**{title}**" in text) or metrics, (name, key)
                 for metric in metrics:
-                    assert f"| **{metric.label.get(locale)}** | {metric.description.get(locale)} | `mart." in text, (
-                        name,
-                        key,
-                    )
+                    start = f"| **{metric.label.get(locale)}** | {metric.description.get(locale)} | "
+                    rows = [line.removeprefix(start) for line in text.splitlines() if line.startswith(start)]
+                    shown = [row.partition(" | `mart.") for row in rows]
+                    assert any(title in titles and origin for titles, origin, _ in shown), (name, key)
     overview = bundle["dashboards/journey_overview_ko.yaml"]["position"]["MARKDOWN-2"]["meta"]["code"]
     assert "`mart.session` `mart.session_daily` · 세션 수, 전환 세션" in overview
 

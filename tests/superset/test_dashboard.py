@@ -313,10 +313,9 @@ def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, asset
     """As the customer service: a step of a funnel or path in a channel, its customers there, the single view of one."""
     watched = window("journeymart_customer_service")
     page = watched.page
-    channel = "app"
-    dashboard, people, chosen = {
-        "ko": ("main_paths", "behaviour-people", "behaviour"),
-        "en": ("funnels", "funnel-people", "step"),
+    dashboard, people, chosen, channel = {
+        "ko": ("main_paths", "behaviour-people", "behaviour", "앱"),
+        "en": ("funnels", "funnel-people", "step", "App"),
     }[locale]
     in_channel = (
         f"NATIVE_FILTER-channel:(extraFormData:(filters:!((col:channel,op:IN,val:!('{channel}')))),"

@@ -79,6 +79,7 @@ class Field(DefinitionModel):
     hash: list[str] | None = ModelField(default=None, min_length=1)  # md5 of several columns together
     file_line: bool = False
     values: dict[str, str] | None = None  # what the values of a file stand for; "*" for every other one
+    names: dict[str, Label] | None = ModelField(default=None, min_length=1)  # what people read in place of a value
     # How a time is written: `iso` (ISO 8601), an epoch, a strptime format, or two columns.
     time: str | DatePlus = "iso"
 
@@ -208,6 +209,17 @@ def load_sources(directory: Path | None = None) -> Sources:
         return shipped.parse(Sources)
     own.parse(_Overlay)
     return _merge(shipped, own).parse(Sources)
+
+
+def field_labels(sources: dict[str, Source]) -> dict[str, dict[str, Label]]:
+    """What fields are called, as `fields`, and their values, as `values.<field>`; of two names the first source's."""
+    found: dict[str, dict[str, Label]] = {"fields": {}}
+    for source in sources.values():
+        for name, field in source.fields.items():
+            found["fields"].setdefault(name, field.label)
+            for value, label in (field.names or {}).items():
+                found.setdefault(f"values.{name}", {}).setdefault(value, label)
+    return found
 
 
 def _merge(shipped: Document, own: Document) -> Document:

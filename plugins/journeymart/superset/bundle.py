@@ -19,7 +19,7 @@ import yaml
 from journeymart.superset.help import help_markdown
 from journeymart.superset.lint import METRIC_FIELDS, columns_of, is_date
 from journeymart.superset.manifest import Models
-from journeymart.superset.specs import LOCALES, SCHEMA, Assets, Dashboard, Database, Dataset, Filter, localize
+from journeymart.superset.specs import LOCALES, SCHEMA, Assets, Dashboard, Database, Dataset, Filter, Text, localize
 
 NAMESPACE = uuid.UUID("5d2f4c1e-8f0b-5b7e-9a51-3c6e0d7f2a90")
 UUID_VERSION = 5
@@ -39,10 +39,17 @@ CSS = (
     " [data-test=slice-header] .header-title * { font-size: 14px; }"
     # With a filter beside it, a title of these would be one letter wide, and the number gone.
     " @media (max-width: 1300px) { [data-test-viz-type=big_number_total] .filter-counts { display: none; } }"
-    # The help: Korean breaks between words, and columns have room between them.
+    # The help: Korean breaks between words, columns have room between them, where a number comes from stands back.
     " .dashboard-markdown { word-break: keep-all; }"
-    " .dashboard-markdown :is(td, th) { padding: 2px 16px 2px 0; text-align: left; vertical-align: top; }"
+    " .dashboard-markdown h3 { margin-top: 24px; }"
+    " .dashboard-markdown :is(td, th)"
+    " { padding: 4px 16px 4px 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e8ebf0; }"
+    " .dashboard-markdown th { font-weight: 600; }"
+    " .dashboard-markdown code { font-size: 85%; opacity: 0.7; }"
+    # A cell without a value says N/A, in English, whatever the language.
+    " td.dt-is-null { font-size: 0; } td.dt-is-null::after { content: '–'; font-size: 12px; }"
 )
+NOTHING_FITS = Text(ko="맞는 값이 없습니다", en="Nothing fits")
 GREY = "#B8BEC6"
 GREY_WORDS = ("entry", "exit", "other")
 # Contents by path in a bundle.
@@ -261,7 +268,7 @@ def _dashboard(name: str, dashboard: Dashboard, assets: Assets, models: Models, 
         "description": dashboard.description.get(locale),
         "slug": slug_of(dashboard, locale),
         "published": True,
-        "css": CSS,
+        "css": _css(dashboard, locale),
         "position": _position(name, dashboard, assets, models, locale, numbers),
         "metadata": {
             "native_filter_configuration": [
@@ -285,6 +292,21 @@ def _dashboard(name: str, dashboard: Dashboard, assets: Assets, models: Models, 
         "certified_by": CERTIFIED_BY,
         **_common("dashboards", name, locale),
     }
+
+
+def _css(dashboard: Dashboard, locale: str) -> str:
+    """With what filters say that have nothing to offer: Superset says that there is no data, and in English."""
+
+    def say(place: str, text: str) -> str:
+        return f" {place} {{ font-size: 0; }} {place}::after {{ content: '{text}'; font-size: 14px; }}"
+
+    css = CSS + say(".ant-select-dropdown .ant-empty-description", NOTHING_FITS.get(locale))
+    for key, item in dashboard.filters.items():
+        if item.hint:
+            box = f"[data-test=NATIVE_FILTER-{key}]"
+            css += say(f"{box} .ant-select-selection-placeholder", item.hint.get(locale))
+            css += say(f"body:has({box}.ant-select-open) .ant-empty-description", item.hint.get(locale))
+    return css
 
 
 def _reach(charts: list[str], numbers: Mapping[str, int]) -> dict[str, Any]:
@@ -388,10 +410,11 @@ def _filter(
         "controlValues": {"enableEmptyFilter": item.is_required},
     }
     if item.default:
-        values = [item.default.get(locale)]
+        value = item.default.get(locale)
+        chosen = {"filters": [{"col": item.column, "op": "IN", "val": [value]}]}
         rendered["defaultDataMask"] = {
-            "extraFormData": {"filters": [{"col": item.column, "op": "IN", "val": values}]},
-            "filterState": {"value": values},
+            "extraFormData": {"time_range": value} if item.type == "time" else chosen,
+            "filterState": {"value": value if item.type == "time" else [value]},
             "ownState": {},
         }
     if item.dataset:
@@ -409,5 +432,7 @@ def _filter(
             "inverseSelection": False,
         }
         if item.sort_by:
+            # Superset takes it for chosen at once; otherwise it would wait to be applied, and the button would say so.
+            rendered["requiredFirst"] = True
             rendered["sortMetric"] = metrics[item.sort_by].label.get(locale)
     return rendered

@@ -13,16 +13,18 @@ from journeymart.superset.manifest import Models
 from journeymart.superset.specs import SCHEMA, Assets, Chart, Dashboard, Dataset, Text
 
 WORDS = {
-    "charts": Text(ko="차트", en="Charts"),
+    "charts": Text(ko="차트에서 보는 것", en="What the charts show"),
     "chart": Text(ko="차트", en="Chart"),
     "shows": Text(ko="보는 것", en="What it shows"),
-    "numbers": Text(ko="숫자", en="Numbers"),
+    "numbers": Text(ko="숫자의 뜻", en="What the numbers mean"),
     "number": Text(ko="숫자", en="Number"),
     "meaning": Text(ko="뜻", en="Meaning"),
     "origin": Text(ko="출처", en="Origin"),
 }
 # What queries take names, members of a chosen segment and links from: no number comes from it.
 NAMING = ("dashboard_link", "node", "segment", "segment_customers")
+# Nor from where a filter's values are looked up.
+CHOICE = re.compile(rf"distinct \w+ from {SCHEMA}\.\w+ where \w+ in")
 
 
 def help_markdown(intro: Text, dashboard: Dashboard, assets: Assets, models: Models, locale: str) -> str:
@@ -33,25 +35,28 @@ def help_markdown(intro: Text, dashboard: Dashboard, assets: Assets, models: Mod
 
     charts = [assets.charts[name] for name in dashboard.charts]
     described = [(f"**{c.title.get(locale)}**", c.description.get(locale)) for c in charts if c.description]
-    numbers: dict[tuple[str, str], tuple[str, str, str]] = {}
+    shown_in: dict[tuple[str, str], list[str]] = {}
     for chart in charts:
-        dataset = assets.datasets[chart.dataset]
         for key in metrics_of(chart):
-            metric = dataset.metrics[key]
-            numbers.setdefault(
-                (chart.dataset, key),
-                (
-                    f"**{metric.label.get(locale)}**",
-                    metric.description.get(locale),
-                    _origin(dataset, metric.sql(locale), assets, models, locale),
-                ),
+            shown_in.setdefault((chart.dataset, key), []).append(chart.title.get(locale))
+    numbers = []
+    for (name, key), titles in shown_in.items():
+        dataset = assets.datasets[name]
+        metric = dataset.metrics[key]
+        numbers.append(
+            (
+                f"**{metric.label.get(locale)}**",
+                metric.description.get(locale),
+                ", ".join(titles),
+                _origin(dataset, metric.sql(locale), assets, models, locale),
             )
+        )
     parts = [
         intro.get(locale).strip(),
-        f"### {word('numbers')}",
-        _table((word("number"), word("meaning"), word("origin")), list(numbers.values())),
         f"### {word('charts')}",
         _table((word("chart"), word("shows")), described),
+        f"### {word('numbers')}",
+        _table((word("number"), word("meaning"), word("chart"), word("origin")), numbers),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -67,7 +72,7 @@ def _origin(dataset: Dataset, expression: str, assets: Assets, models: Models, l
     if dataset.model:
         tables = [f"{SCHEMA}.{dataset.model}"]
     else:
-        sql = assets.queries[dataset.query or ""]
+        sql = CHOICE.sub("", assets.queries[dataset.query or ""])
         tables = sorted(set(re.findall(rf"\b{SCHEMA}\.[a-z_]+", sql)))
         tables = [table for table in tables if table.removeprefix(f"{SCHEMA}.") not in NAMING] or tables
     columns = columns_of(dataset, models)

@@ -35,7 +35,7 @@ DATE_TYPES = ("date", "timestamp")
 # A template may print dates that Superset has parsed and values that where_in has quoted; nothing else.
 _PRINTED = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _SAFE_PRINT = re.compile(r"^\s*(\w+\.(from_expr|to_expr)|[\w\[\]]+\s*\|\s*where_in)\s*$")
-_FILTER_CALLS = re.compile(r"(?:filter_values|get_time_filter)\('(\w+)'\)")
+_FILTER_CALLS = re.compile(r"(?:filter_values|get_time_filter)\('(\w+)'(?:, remove_filter=True)?\)")
 # Read from the request or the session, these reach the SQL unescaped or miss the cache key.
 _REFUSED = re.compile(
     r"\b(url_param|current_user\w*|cache_key_wrapper|get_filters|get_user_attribute|safe|dataset|metric)\b"

@@ -6,6 +6,7 @@ What a pack looks at is handed to its datasets as template values (`pins`): thei
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from journeymart.definitions.packs import Pack
 from journeymart.superset.specs import AssetError, Dashboard, Filter, Row, Tab, Text
@@ -39,9 +40,7 @@ def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
         tabs += [_funnel_tab(), _stops_tab()]
     if pack.anchors:
         pins["only_anchors"] = [f"{anchor.kind}:{anchor.code}" for anchor in pack.anchors]
-        # Shown is the first anchor of the pack, not the first of a ranking.
-        anchor = shared["anchor"].model_copy(update={"sort_by": None})
-        filters |= {"anchor": anchor, "occurrence": shared["occurrence"]}
+        filters |= {name: shared[name] for name in ("anchor", "occurrence")}
         tabs.append(_around_tab())
     if pack.between:
         pins |= {"only_starts": [pack.between.start.code], "only_ends": [pack.between.end.code]}
@@ -54,7 +53,7 @@ def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
         title=Text(ko=pack.label.ko, en=pack.label.en),
         description=Text(ko=pack.description.ko, en=pack.description.en),
         filters=filters | {name: shared[name] for name in ("period", "segment", "channel", "domain", "device")},
-        tabs=[*tabs, _help_tab(pack)],
+        tabs=[*tabs, _help_tab(pack, dashboards)],
         pins=pins,
         clicks=dashboards["funnels"].clicks if pack.funnel and "funnels" in dashboards else {},
         owner=pack.owner,
@@ -97,20 +96,14 @@ def _between_tab() -> Tab:
     )
 
 
-def _help_tab(pack: Pack) -> Tab:
-    """The pack in words: what it looks at and who answers for it."""
-    lines: list[tuple[str, str]] = [(f"담당: {pack.owner}", f"Owner: {pack.owner}")]
-    if pack.funnel:
-        lines.append((f"퍼널: {pack.funnel}", f"Funnel: {pack.funnel}"))
-    if pack.anchors:
-        codes = ", ".join(anchor.code for anchor in pack.anchors)
-        lines.append((f"전후 경로의 기준: {codes}", f"Anchors of before and after: {codes}"))
-    if pack.between:
-        ways = f"{pack.between.start.code} → {pack.between.end.code}"
-        lines.append((f"사이 경로: {ways}", f"Paths between: {ways}"))
-    source = f"definitions/packs.yml, {pack.id}"
-    lines.append((f"정의: {source}", f"Defined in {source}"))
-    korean, english = (f"## {label}\n" + "\n".join(f"- {line}" for line in column) for label, column in (
-        (pack.label.ko, [line[0] for line in lines]), (pack.label.en, [line[1] for line in lines])
-    ))  # fmt: skip
-    return Tab(title=Text(ko="도움말", en="Help"), help=Text(ko=korean, en=english))
+def _help_tab(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Tab:
+    """The pack in words: what it looks at, how that is read, and who answers for it."""
+    used = {"funnels": pack.funnel, "around_paths": pack.anchors, "between_paths": pack.between}
+    shared = [tab.help for name, part in used.items() if part and name in dashboards for tab in dashboards[name].tabs]
+
+    def text(locale: Literal["ko", "en"], owner: str) -> str:
+        title, description = (getattr(of, locale) for of in (pack.label, pack.description))
+        last = f"{owner}: {pack.owner} · definitions/packs.yml, {pack.id}"
+        return "\n\n".join([f"## {title}\n{description}", *(part.get(locale).strip() for part in shared if part), last])
+
+    return Tab(title=Text(ko="도움말", en="Help"), help=Text(ko=text("ko", "담당 부서"), en=text("en", "Owner")))

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from journeymart.definitions.channels import channel_labels
 from journeymart.definitions.packs import load_packs
-from journeymart.definitions.sources import load_sources
+from journeymart.definitions.sources import field_labels, load_sources
 from journeymart.errors import JourneymartError
 from journeymart.settings import REPO
 
@@ -86,7 +86,8 @@ class Dataset(Spec):
     `is_logged`: reading writes down who asked, so the query may name the user, and results are never cached.
     `is_menu`: its query is given menu.yml as JSON, an item for every role and dashboard that the role may open.
     `links`: a word and the dashboard whose slug it becomes; <word>_roles are the roles that may open it.
-    `names`: a word and the kind of definition of which it becomes all [id, label].
+    `names`: a word and what it becomes all [id, label] of: inflow channels, sources, fields of sources, or the values
+    of a field that have names.
     """
 
     model: str | None = None
@@ -98,7 +99,9 @@ class Dataset(Spec):
     is_menu: bool = False
     links: dict[str, str] = Field(default_factory=dict)
     words: dict[str, Text] = Field(default_factory=dict)
-    names: dict[str, Literal["channels", "sources"]] = Field(default_factory=dict)
+    names: dict[str, Annotated[str, Field(pattern=r"^(channels|sources|fields|values\.\w+)$")]] = Field(
+        default_factory=dict
+    )
     colors: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, Column | str] = Field(default_factory=dict)
     metrics: dict[str, Metric]
@@ -140,8 +143,10 @@ class Filter(Spec):
     is_required: bool = False
     # Whether a value that is not on the list may be typed.
     is_open: bool = False
-    # What is chosen until somebody chooses.
+    # What is chosen until somebody chooses; of a time, one of Superset's periods.
     default: Text | None = None
+    # What an open filter without a list says until something is typed.
+    hint: Text | None = None
 
     @model_validator(mode="after")
     def _has_target(self) -> Filter:
@@ -322,6 +327,7 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> As
     packs = pack_dashboards(load_packs(definitions), dashboards)
     if repeated := dashboards.keys() & packs.keys():
         raise AssetError(f"dashboards: {', '.join(sorted(repeated))}: a pack has this name")
+    sources = load_sources(definitions).sources
     return Assets(
         databases=databases,
         menu=menu,
@@ -334,7 +340,8 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> As
             kind: {key: Text(ko=label.ko, en=label.en) for key, label in labels.items()}
             for kind, labels in {
                 "channels": channel_labels(definitions),
-                "sources": {key: source.label for key, source in load_sources(definitions).sources.items()},
+                "sources": {key: source.label for key, source in sources.items()},
+                **field_labels(sources),
             }.items()
         },
     )
@@ -348,7 +355,7 @@ def _read_queries(directory: Path, problems: list[str]) -> dict[str, str]:
         if found[1] not in texts:
             problems.append(f"datasets: there is no file {found[1]} to include")
             return ""
-        return texts[found[1]].rstrip("\n")
+        return INCLUDE.sub(part, texts[found[1]].rstrip("\n"))
 
     return {name: INCLUDE.sub(part, text) for name, text in texts.items() if not name.startswith("_")}
 

@@ -1,9 +1,7 @@
 -- The filters as arguments of the functions: dates come parsed from get_time_filter (`period` and, where it acts,
 -- `segments` are set by whoever includes this), every other value goes through where_in, which quotes it, and has to be
 -- one that is known. The result carries the columns of `scope` past the filter that Superset itself puts around the query.
-{% set channels = filter_values('channel') -%}
-{% set domains = filter_values('domain') -%}
-{% set devices = filter_values('device_type') -%}
+{% include '_filters.sql' %}
 with scope as (
     select
         period.from_date,

@@ -18,7 +18,14 @@ known as (
     group by 1, 2
 )
 
-select anchor, sum(visits) as visits
+{% if only_anchors -%}
+-- In the order in which a pack names them: the first is shown until another is chosen.
+select known.anchor, max(-listed.place) as standing
 from known
-{% if only_anchors %}where code in {{ only_anchors | where_in }}{% endif %}
-group by anchor
+inner join jsonb_array_elements_text(jsonb_build_array{{ only_anchors | where_in }}) with ordinality as listed (code, place)
+    on known.code = listed.code
+{%- else -%}
+select known.anchor, sum(known.visits) as standing
+from known
+{%- endif %}
+group by known.anchor

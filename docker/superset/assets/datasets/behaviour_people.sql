@@ -3,9 +3,7 @@
 {% set behaviours = filter_values('behaviour') -%}
 {% set purposes = filter_values('purpose') -%}
 {% set period = get_time_filter('last_at', remove_filter=True) -%}
-{% set channels = filter_values('channel', remove_filter=True) -%}
-{% set domains = filter_values('domain', remove_filter=True) -%}
-{% set devices = filter_values('device_type', remove_filter=True) -%}
+{% include '_filters.sql' %}
 {% set segments = filter_values('segment', remove_filter=True) -%}
 with {% include '_behaviour.sql' %},
 

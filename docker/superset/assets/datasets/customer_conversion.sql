@@ -26,7 +26,7 @@ select
             else flow.inflow_channel
         end
     ) as what,
-    flow.channel,
+    case flow.channel {% for value, name in channel_words %}when {{ [value] | where_in }} then {{ [name] | where_in }} {% endfor %}else flow.channel end as channel,
     flow.sessions,
     flow.pages,
     {% if customers %}{{ [customers[0]] | where_in }}{% else %}null::text{% endif %} as customer_id,

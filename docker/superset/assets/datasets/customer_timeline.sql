@@ -40,7 +40,7 @@ select
                 else split_part(timeline.detail, ' · ', 1)
             end || substr(timeline.detail, length(split_part(timeline.detail, ' · ', 1)) + 1)
     end as detail_shown,
-    timeline.channel,
+    case timeline.channel {% for value, name in channel_words %}when {{ [value] | where_in }} then {{ [name] | where_in }} {% endfor %}else timeline.channel end as channel,
     timeline.amount_krw,
     timeline.is_error,
     {% if customers %}{{ [customers[0]] | where_in }}{% else %}null::text{% endif %} as customer_id,

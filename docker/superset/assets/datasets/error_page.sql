@@ -1,7 +1,5 @@
 -- The daily numbers know channels only; with a domain, device or segment, the errors themselves are counted.
-{% set channels = filter_values('channel') -%}
-{% set domains = filter_values('domain') -%}
-{% set devices = filter_values('device_type') -%}
+{% include '_filters.sql' %}
 {% set own_roles = current_user_roles() -%}
 {% set period = get_time_filter('session_date') -%}
 {% include '_members.sql' %},
@@ -22,7 +20,11 @@ error as (
     inner join mart.session as session
         on event.visitor_key = session.visitor_key and event.started_at = session.started_at
     {% if segments %}inner join member on session.customer_key = member.customer_key{% endif %}
-    where event.error_code is not null
+    where
+        event.error_code is not null
+        {% if channels %}and event.channel in {{ channels | where_in }}{% endif %}
+        {% if domains %}and event.domain in {{ domains | where_in }}{% endif %}
+        {% if devices %}and session.device_type in {{ devices | where_in }}{% endif %}
     group by 1, 2, 3, 4, 5, 6, 7
     {%- else -%}
     select
@@ -36,6 +38,7 @@ error as (
         errors,
         sessions
     from mart.error_page
+    {% if channels %}where channel in {{ channels | where_in }}{% endif %}
     {%- endif %}
 ),
 

@@ -1,9 +1,7 @@
 -- Sessions are counted by where they end before pages get their names and links. The filters act in here and not around it.
 {% set own_roles = current_user_roles() -%}
 {% set period = get_time_filter('session_date', remove_filter=True) -%}
-{% set channels = filter_values('channel', remove_filter=True) -%}
-{% set domains = filter_values('domain', remove_filter=True) -%}
-{% set devices = filter_values('device_type', remove_filter=True) -%}
+{% include '_filters.sql' %}
 {% include '_members.sql' %},
 
 ended as (

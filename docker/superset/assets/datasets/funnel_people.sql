@@ -4,9 +4,7 @@
 {% set outcomes = filter_values('outcome') -%}
 {% set purposes = filter_values('purpose') -%}
 {% set period = get_time_filter('entered_at', remove_filter=True) -%}
-{% set channels = filter_values('channel', remove_filter=True) -%}
-{% set domains = filter_values('domain', remove_filter=True) -%}
-{% set devices = filter_values('device_type', remove_filter=True) -%}
+{% include '_filters.sql' %}
 {% set segments = filter_values('segment', remove_filter=True) -%}
 with {% include '_funnel_step.sql' %},
 

@@ -1,8 +1,6 @@
 -- Everybody who has not gone on from a step: where they went next within the session, and the first error they met from then on.
 {% set period = get_time_filter('entry_date') -%}
-{% set channels = filter_values('channel') -%}
-{% set domains = filter_values('domain') -%}
-{% set devices = filter_values('device_type') -%}
+{% include '_filters.sql' %}
 {% include '_members.sql' %},
 
 {% include '_funnel.sql' %},
@@ -13,11 +11,9 @@ stopped as (
         asked.funnel_id,
         asked.owner,
         asked.funnel,
-        {% if channels or domains or devices -%}
-        session.channel, session.domain, session.device_type
-        {%- else -%}
-        null::text as channel, null::text as domain, null::text as device_type
-        {%- endif %},
+        null::text as channel,
+        null::text as domain,
+        null::text as device_type,
         {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
         entry.step_reached as step_no,
         entry.step_reached || '. ' || asked.step_names[entry.step_reached] as step,
@@ -38,6 +34,9 @@ stopped as (
         entry.status <> 'converted'
         {% if period.from_expr %}and entry.entry_date >= {{ period.from_expr }}{% endif %}
         {% if period.to_expr %}and entry.entry_date < {{ period.to_expr }}{% endif %}
+        {% if channels %}and session.channel in {{ channels | where_in }}{% endif %}
+        {% if domains %}and session.domain in {{ domains | where_in }}{% endif %}
+        {% if devices %}and session.device_type in {{ devices | where_in }}{% endif %}
 )
 
 select

@@ -1,6 +1,4 @@
-{% set channels = filter_values('channel') -%}
-{% set domains = filter_values('domain') -%}
-{% set devices = filter_values('device_type') -%}
+{% include '_filters.sql' %}
 {% include '_members.sql' %},
 
 {% include '_funnel.sql' %}
@@ -10,11 +8,9 @@ select
     entry.funnel_id,
     funnel.owner,
     funnel.funnel,
-    {% if channels or domains or devices -%}
-    session.channel, session.domain, session.device_type
-    {%- else -%}
-    null::text as channel, null::text as domain, null::text as device_type
-    {%- endif %},
+    null::text as channel,
+    null::text as domain,
+    null::text as device_type,
     {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
     spent.bucket_no,
     case {{ [language] | where_in }} when 'ko' then spent.bucket_ko else spent.bucket_en end as bucket,
@@ -54,4 +50,8 @@ cross join lateral (
     order by bucket.bucket_no
     limit 1
 ) as spent
-where entry.status = 'converted'
+where
+    entry.status = 'converted'
+    {% if channels %}and session.channel in {{ channels | where_in }}{% endif %}
+    {% if domains %}and session.domain in {{ domains | where_in }}{% endif %}
+    {% if devices %}and session.device_type in {{ devices | where_in }}{% endif %}

@@ -38,7 +38,8 @@ select
     scope.segment,
     coalesce(name.label, onward.to_node) as to_page,
     onward.visits,
-    onward.median_dwell_seconds
+    -- when somebody left who went nowhere else is not known
+    case when onward.to_node <> '이탈' then onward.median_dwell_seconds end as median_dwell_seconds
 from chosen
 cross join scope
 cross join lateral mart.paths_next(

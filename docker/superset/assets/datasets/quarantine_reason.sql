@@ -1,7 +1,7 @@
 select
     landed_date,
     {% include '_source.sql' %},
-    field,
+    case field {% for value, name in field_words %}when {{ [value] | where_in }} then {{ [name] | where_in }} {% endfor %}else field end as field,
     kind,
     lines,
     files,

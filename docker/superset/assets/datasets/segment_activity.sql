@@ -1,8 +1,6 @@
 -- Sessions of the customers of each segment; customers without a session in the period count as members too.
 {% set period = get_time_filter('session_date') -%}
-{% set channels = filter_values('channel') -%}
-{% set domains = filter_values('domain') -%}
-{% set devices = filter_values('device_type') -%}
+{% include '_filters.sql' %}
 with named as (
     select segment_id, members, case {{ [language] | where_in }} when 'ko' then name_ko else name_en end as segment
     from mart.segment

@@ -1,9 +1,7 @@
 -- Sessions are counted, and visitors told apart, before inflows get their names. The filters act in here and not around
 -- it: a column that is not asked for is empty.
 {% set period = get_time_filter('session_date', remove_filter=True) -%}
-{% set channels = filter_values('channel', remove_filter=True) -%}
-{% set domains = filter_values('domain', remove_filter=True) -%}
-{% set devices = filter_values('device_type', remove_filter=True) -%}
+{% include '_filters.sql' %}
 {% set inflows = filter_values('inflow_channel', remove_filter=True) -%}
 {% set sources = filter_values('utm_source', remove_filter=True) -%}
 {% set mediums = filter_values('utm_medium', remove_filter=True) -%}

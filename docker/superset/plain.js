@@ -1,0 +1,36 @@
+// Periods and durations as people write them: loaded by Superset as a plugin (superset_config.py).
+
+const { NumberFormatter, getNumberFormatterRegistry } = window['__superset__/@superset-ui/core'];
+const { locale } = JSON.parse(document.getElementById('app').dataset.bootstrap).common;
+
+// The format `minutes` of charts: in the unit that suits the length.
+const UNITS = locale === 'ko' ? { 1: '분', 60: '시간', 1440: '일' } : { 1: ' min', 60: ' h', 1440: ' days' };
+
+function inWords(minutes) {
+    if (minutes === null || minutes === undefined) return '–';
+    const unit = [1440, 60].find(length => Math.abs(minutes) >= 2 * length) ?? 1;
+    return (minutes / unit).toLocaleString(undefined, { maximumFractionDigits: 1 }) + UNITS[unit];
+}
+
+getNumberFormatterRegistry().registerValue('minutes', new NumberFormatter({ id: 'minutes', formatFunc: inWords }));
+
+// `2026-06-01 ≤ col < 2026-06-05` is 2026-06-01 ~ 2026-06-04.
+const RANGE = /^(\S+) ≤ col < (\S+)$/;
+
+function lastOf(end) {
+    if (!/^\d{4}-\d\d-\d\d$/.test(end)) return end;
+    return new Date(Date.parse(end) - 86_400_000).toISOString().slice(0, 10);
+}
+
+function rewrite() {
+    for (const label of document.querySelectorAll('.date-label-content, .ant-popover .section-title + div')) {
+        const text = label.childNodes.length === 1 ? label.firstChild : null;
+        const [, start, end] = (text?.nodeType === Node.TEXT_NODE && RANGE.exec(text.nodeValue)) || [];
+        if (start) {
+            const period = [...new Set([start, lastOf(end)])].join(' ~ ');
+            text.nodeValue = period.replace('-∞ ~', '~').replace('~ ∞', '~').replaceAll('T', ' ');
+        }
+    }
+}
+
+new MutationObserver(rewrite).observe(document.body, { childList: true, characterData: true, subtree: true });
