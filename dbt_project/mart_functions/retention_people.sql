@@ -26,28 +26,11 @@ begin
             coalesce(bool_or(
                 p.age = retention_people.age or (plan.mode = 'unbounded' and p.age > retention_people.age)
             ), false) as has_returned
-        from raw.retention_person(
-            'mart.cohort_day', plan.cohort_id, plan.period, plan.mode, plan.entry, plan.ages, plan.brackets,
-            today
+        from mart.retention_selected(
+            'mart.cohort_day', 'mart.step_match', plan, today, retention_people.segment,
+            retention_people.channel, retention_people.domain, retention_people.device_type
         ) as p
-        where
-            p.cohort_start = retention_people.cohort_start
-            and (
-                retention_people.segment is null
-                or p.person_key in (
-                    select m.customer_key from mart.segment_customers(retention_people.segment) as m (customer_key)
-                )
-            )
-            and (
-                coalesce(retention_people.channel, retention_people.domain, retention_people.device_type) is null
-                or (p.person_key, p.cohort_start) in (
-                    select s.person_key, s.cohort_start
-                    from mart.retention_started(
-                        'mart.step_match', plan, today, retention_people.channel, retention_people.domain,
-                        retention_people.device_type
-                    ) as s
-                )
-            )
+        where p.cohort_start = retention_people.cohort_start
         group by 1
     ) as r
     left join raw.customer as c on c.customer_key = r.person_key
