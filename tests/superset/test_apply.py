@@ -13,6 +13,7 @@ import pytest
 import yaml
 from supersetapiclient.client import SupersetClient
 
+from journeymart.analysis import call
 from journeymart.db import connect as connect_database
 from journeymart.settings import Settings
 from journeymart.superset.apply import apply, connect, list_assets
@@ -225,6 +226,27 @@ def test_a_segment_limits_paths_funnels_and_figures_to_its_customers(client, cha
     assert 0 < started["공격투자형"] == limited < started["전체"]
 
 
+@pytest.mark.parametrize(
+    ("chosen", "asked"),
+    [
+        ({}, {}),
+        ({"channel": ["app"]}, {"channel": "app"}),
+        ({"channel": ["web"], "device_type": ["desktop"]}, {"channel": "web", "device_type": "desktop"}),
+        ({"segment": ["공격투자형"]}, {"segment": "SG-AGGRESSIVE"}),
+    ],
+)
+def test_key_numbers_of_departments_take_the_filters(client, charts, platform, chosen, asked):
+    """All filters of the overview, as the function takes them."""
+    with connect_database("jm_dashboard", settings=platform) as connection:
+        labels = connection.execute("select distinct kpi_id, label_ko from mart.kpi_daily").fetchall()
+    counted = {
+        label: sum(row["value"] for row in call(platform, "kpi", {"kpi": kpi, **asked}).records())
+        for kpi, label in labels
+    }
+    (shown,) = ask(client, charts["journey_overview.key_numbers_ko"], **chosen)
+    assert {row["kpi"]: row["건수"] for row in shown} == {label: count for label, count in counted.items() if count}
+
+
 def test_a_visitor_counts_once_in_every_cell(client, charts, platform, assets):
     """However many sessions, days, channels and devices the visitor comes by."""
     chosen = {"channel": ["web", "app"], "device_type": ["desktop", "mobile"]}
@@ -292,6 +314,7 @@ def test_lines_are_accounted_for(client, charts, assets):
         ("funnels.funnel", "segment"),
         ("main_paths.main_paths", "segment"),
         ("journey_overview.kpi_sessions", "segment"),
+        ("journey_overview.key_numbers", "segment"),
         ("segments.segment_moves", "segment_a"),
     ],
 )

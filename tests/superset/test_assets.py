@@ -348,9 +348,8 @@ def test_a_filter_reaches_exactly_the_charts_that_know_its_column(assets, bundle
         item["id"]: {name for number, name in names.items() if number not in item["scope"]["excluded"]}
         for item in dashboard["metadata"]["native_filter_configuration"]
     }
-    everywhere = set(names.values()) - {"status", "key_numbers"}
-    dated = everywhere | {"key_numbers"}
-    assert reached == dict.fromkeys(reached, everywhere) | {"NATIVE_FILTER-period": dated}
+    everywhere = set(names.values()) - {"status"}
+    assert reached == dict.fromkeys(reached, everywhere)
     paths = bundle["dashboards/main_paths_ko.yaml"]["metadata"]["native_filter_configuration"]
     [status] = [n for n, name in enumerate(assets.dashboards["main_paths"].charts, start=1) if name == "status"]
     assert [item["scope"]["excluded"] for item in paths] == [[status]] * len(paths)
