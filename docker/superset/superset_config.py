@@ -176,13 +176,18 @@ class SecurityManager(SupersetSecurityManager):
     It would run as the account of the dashboards, which believes Superset whose rows may be read and who is looking.
     """
 
-    def raise_for_access(self, *targets: Any, query_context: Any = None, **others: Any) -> None:
-        """As Superset's; SQL of one's own raises SupersetSecurityException, too."""
-        super().raise_for_access(*targets, query_context=query_context, **others)
-        if query_context and not self.is_admin() and _brings_sql(query_context):
-            message = "Only administrators may ask with SQL of their own."
+    def raise_for_access(self, *targets: Any, query: Any = None, query_context: Any = None, **others: Any) -> None:
+        """As Superset's; SQL of one's own raises SupersetSecurityException, as does SQL Lab's of others."""
+        super().raise_for_access(*targets, query=query, query_context=query_context, **others)
+        if not self.is_admin() and (query or (query_context and _is_of_ones_own(query_context))):
+            message = "Only administrators may ask with SQL or a cache time of their own."
             error = SupersetError(message, SupersetErrorType.DATASOURCE_SECURITY_ACCESS_ERROR, ErrorLevel.WARNING)
             raise SupersetSecurityException(error)
+
+
+def _is_of_ones_own(query_context: Any) -> bool:
+    # A look at a customer that is kept would be seen again without being written down.
+    return query_context.custom_cache_timeout is not None or _brings_sql(query_context)
 
 
 def _brings_sql(query_context: Any) -> bool:
@@ -196,7 +201,9 @@ def _brings_sql(query_context: Any) -> bool:
         return isinstance(value, list | tuple) and any(map(is_sql, value))
 
     return any(
-        query.extras.get("where")
+        # Superset renders the name of a column as a template before it finds that there is none.
+        any(isinstance(column, str) and column not in columns for column in query.columns)
+        or query.extras.get("where")
         or query.extras.get("having")
         or is_sql([query.columns, query.metrics, query.filter, query.orderby])
         or is_sql([query.series_columns, query.series_limit_metric])

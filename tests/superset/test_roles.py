@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,7 +81,8 @@ def ask(extended: Assets, dataset_ids: dict[str, int]) -> Callable[..., Any]:
         metric = next(iter(spec.metrics.values())).label.get(locale)
         filters = options.pop("filters", [])
         period = options.pop("period", "No filter")
-        form = {key: options.pop(key) for key in ("result_format", "result_type") if key in options}
+        top = ("result_format", "result_type", "custom_cache_timeout")
+        form = {key: options.pop(key) for key in top if key in options}
         temporal = [{"col": spec.time, "op": "TEMPORAL_RANGE", "val": period}] if spec.time else []
         number = dataset_ids[asset_uuid("datasets", own_name(dashboard, dataset), locale)]
         common = {"columns": [], "metrics": [metric], "filters": filters, "row_limit": 100, **options}
@@ -588,6 +590,38 @@ def test_nobody_asks_with_sql_of_their_own(platform, people, ask, customer):
         ):
             assert ask(people[role], dashboard, dataset, **what).status_code == 403, (role, what)
     assert log_of(platform, customer) == before
+
+
+def test_nobody_asks_in_the_frame_of_what_an_administrator_ran(platform, people, admin, customer):
+    """SQL of one's own around a query of SQL Lab, which is as open as the tables that it names: to all without any."""
+    before = log_of(platform, customer)
+    look = own_sql(f"mart.customer_profile('somebody else', '{customer}', 'x')::text")
+    for database in admin.get(f"{admin.base_url}/database/").json()["result"]:
+        run = {"database_id": database["id"], "sql": "select 1 as one", "client_id": secrets.token_hex(5)}
+        response = admin.post(f"{admin.base_url}/sqllab/execute/", json=run)
+        assert response.status_code == 200, response.text
+        body = {
+            "datasource": {"id": response.json()["query_id"], "type": "query"},
+            "queries": [{"columns": [look], "metrics": [], "row_limit": 1}],
+        }
+        for role, client in people.items():
+            assert client.post(f"{client.base_url}/chart/data", json=body).status_code == 403, role
+    assert log_of(platform, customer) == before
+
+
+def test_the_name_of_a_column_is_no_template(people, ask):
+    """Superset would render it even if only the text of the query is asked for."""
+    query = {"columns": ["{{ 'x' * 3 }}"], "metrics": [], "result_type": "query"}
+    response = ask(people["journeymart_executive"], "landing", "data_status", **query)
+    assert response.status_code == 403, response.text
+
+
+def test_nobody_has_a_look_at_a_customer_kept(people, ask, customer):
+    """A look that comes from a cache would not be written down, whatever the person's own request says."""
+    client = people["journeymart_customer_service"]
+    chosen = filters_of({"customer_id": [customer], "purpose": ["상담 응대"]})
+    kept = ask(client, "customer_view", "customer_profile", filters=chosen, custom_cache_timeout=3600)
+    assert kept.status_code == 403, kept.text
 
 
 def own_sql(expression: str) -> dict[str, str]:
