@@ -7,7 +7,7 @@ create or replace function mart.channel_report(
 )
 returns table (inflow_channel text, entered bigint, converted bigint, conversion double precision)
 language plpgsql stable security definer rows 20
-set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare

@@ -4,7 +4,7 @@
 
 create or replace function mart.log_access(viewer text, object text, customer text, purpose text)
 returns boolean
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     if log_access.viewer is null or log_access.customer is null or coalesce(trim(log_access.purpose), '') = '' then
@@ -23,7 +23,7 @@ returns table (
     customer_id text, grade text, investment_propensity text, gender text, birth_year integer, region text,
     joined_on date, sessions bigint, first_seen_at timestamptz, last_seen_at timestamptz
 )
-language plpgsql volatile security definer rows 1 set search_path = ''
+language plpgsql volatile security definer rows 1 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
@@ -61,7 +61,7 @@ returns table (
     channel text, domain text, device_type text, device_model text, os text, app_version text,
     sessions bigint, last_seen_at timestamptz
 )
-language plpgsql volatile security definer rows 5 set search_path = ''
+language plpgsql volatile security definer rows 5 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
@@ -95,7 +95,7 @@ returns table (
     happened_at timestamptz, session_no bigint, kind text, title text, detail text, channel text,
     amount_krw numeric, is_error boolean
 )
-language plpgsql volatile security definer rows 200 set search_path = ''
+language plpgsql volatile security definer rows 200 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
@@ -189,7 +189,7 @@ returns table (
     conversion_no bigint, funnel_id text, converted_at timestamptz, place_no bigint, kind text, happened_at timestamptz,
     step_no integer, inflow_channel text, channel text, sessions bigint, pages bigint
 )
-language plpgsql volatile security definer rows 20 set search_path = ''
+language plpgsql volatile security definer rows 20 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
@@ -349,7 +349,7 @@ create or replace function mart.funnel_customers(
     device_types text[] default null
 )
 returns table (customer_id text, entered_at timestamptz, step_at timestamptz, status text)
-language plpgsql volatile security definer rows 100 set search_path = ''
+language plpgsql volatile security definer rows 100 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
@@ -401,7 +401,7 @@ create or replace function mart.behaviour_customers(
 )
 returns table (customer_id text, times bigint, last_at timestamptz)
 language plpgsql volatile security definer rows 100
-set search_path = '' set plan_cache_mode = force_custom_plan
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 begin

@@ -14,7 +14,7 @@ returns table (
     amount_krw numeric(38, 2), tie_decided bigint
 )
 language plpgsql stable security definer rows 20
-set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 begin
     return query

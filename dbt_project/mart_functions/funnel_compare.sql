@@ -9,7 +9,7 @@ returns table (
     difference double precision, difference_low double precision, difference_high double precision
 )
 language sql stable security definer rows 10
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select
         step_no, coalesce(a.name, b.name), coalesce(a.entered, 0), coalesce(b.entered, 0),

@@ -3,7 +3,7 @@
 create or replace function mart.funnel_definition(funnel_id text)
 returns jsonb
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     found jsonb;

@@ -12,7 +12,7 @@ returns table (
     customer_id text
 )
 language plpgsql stable security definer rows 1000
-set search_path = '' set plan_cache_mode = force_custom_plan
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare

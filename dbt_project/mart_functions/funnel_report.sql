@@ -14,7 +14,7 @@ returns table (
     amount_krw numeric(38, 2), tie_decided bigint
 )
 language plpgsql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     is_kept constant boolean := entries = 'mart.funnel_entry'::regclass

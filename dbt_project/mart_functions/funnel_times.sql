@@ -9,7 +9,7 @@ create or replace function mart.funnel_times(
 )
 returns table (from_seconds double precision, to_seconds double precision, people bigint, share double precision)
 language plpgsql stable security definer rows 20
-set search_path = '' set plan_cache_mode = force_custom_plan
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare

@@ -6,7 +6,7 @@ create or replace function mart.kpi(
 )
 returns table (kpi_date date, value bigint, base bigint, rate double precision)
 language plpgsql stable security definer rows 100
-set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare

@@ -3,7 +3,7 @@
 -- paths), transaction, error, or null for any node.
 create or replace function mart.path_chars(node text, kind text)
 returns text
-language plpgsql stable parallel safe security definer set search_path = ''
+language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     chars text;
@@ -46,7 +46,7 @@ revoke execute on function mart.path_unified(text, text) from public;
 -- Refuses an occurrence that is none.
 create or replace function mart.path_occurrence(occurrence text)
 returns text
-language plpgsql immutable parallel safe set search_path = ''
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 begin
     if path_occurrence.occurrence is null or path_occurrence.occurrence not in ('first', 'last', 'all') then
@@ -61,7 +61,7 @@ revoke execute on function mart.path_occurrence(text) from public;
 -- Refuses a number of steps out of range.
 create or replace function mart.path_steps(name text, steps integer)
 returns integer
-language plpgsql immutable parallel safe set search_path = ''
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 begin
     if path_steps.steps is null or path_steps.steps not between 0 and 100 then

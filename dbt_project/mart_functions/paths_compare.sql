@@ -11,7 +11,7 @@ returns table (
     difference double precision, difference_low double precision, difference_high double precision
 )
 language plpgsql stable security definer rows 500
-set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare

@@ -11,7 +11,7 @@ create or replace function mart.paths_main(
 )
 returns table (step_no integer, from_node text, to_node text, sessions bigint, share double precision)
 language plpgsql stable security definer rows 200
-set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare

@@ -9,7 +9,7 @@ create or replace function mart.paths_next(
 )
 returns table (to_node text, visits bigint, share double precision, median_dwell_seconds double precision)
 language plpgsql stable security definer rows 50
-set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare

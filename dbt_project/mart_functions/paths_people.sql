@@ -10,7 +10,7 @@ create or replace function mart.paths_people(
 )
 returns table (session_id uuid, visitor_id text, customer_id text, started_at timestamptz)
 language plpgsql stable security definer
-set search_path = '' set plan_cache_mode = force_custom_plan
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare

@@ -10,7 +10,7 @@ returns table (
     target_url text, created_at timestamptz, show_from timestamptz, expires_at timestamptz, dedupe_key text
 )
 language plpgsql volatile security definer rows 10
-set search_path = '' set plan_cache_mode = force_generic_plan
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare

@@ -10,7 +10,7 @@ create or replace function mart.retention_cells(
 )
 returns table (cohort_start date, age integer, size bigint, returned bigint, is_complete boolean)
 language plpgsql stable security definer rows 200
-set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare

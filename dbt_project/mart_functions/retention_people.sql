@@ -8,7 +8,7 @@ create or replace function mart.retention_people(
 )
 returns table (person_id text, customer_id text)
 language plpgsql stable security definer
-set search_path = '' set plan_cache_mode = force_custom_plan
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare

@@ -3,7 +3,7 @@ create or replace function mart.retention_plan(
     cohort text, period text, mode text, entry text, ages integer, brackets integer[]
 )
 returns mart.cohort
-language plpgsql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     plan mart.cohort;
@@ -50,7 +50,7 @@ revoke execute on function mart.retention_plan(text, text, text, text, integer, 
 -- The business date up to which everything is in the mart.
 create or replace function mart.watermark_date()
 returns date
-language sql stable security definer set search_path = ''
+language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
     select (w.watermark_at at time zone mart.time_zone())::date
     from mart.watermark as w

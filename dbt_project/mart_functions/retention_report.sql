@@ -7,7 +7,7 @@ create or replace function mart.retention_report(
 )
 returns table (cohort_start date, age integer, size bigint, returned bigint, is_complete boolean)
 language plpgsql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare

@@ -5,7 +5,7 @@ create or replace function mart.retention_started(
 )
 returns table (person_key integer, cohort_start date)
 language plpgsql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query execute format($sql$

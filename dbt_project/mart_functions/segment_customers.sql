@@ -1,7 +1,7 @@
 -- When it is asked who belongs to a segment: at the watermark, or at the end of a date before it.
 create or replace function mart.segment_moment(as_of date)
 returns timestamptz
-language sql stable parallel safe security definer set search_path = ''
+language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
     select least(
         w.watermark_at,
@@ -16,7 +16,7 @@ grant execute on function mart.segment_moment(date) to jm_builder;
 -- not defined, which would otherwise look like one without customers.
 create or replace function mart.segment_customers(segment text, as_of date default null)
 returns setof integer
-language plpgsql stable parallel safe security definer set search_path = ''
+language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     moment constant timestamptz := mart.segment_moment(segment_customers.as_of);
@@ -39,7 +39,7 @@ grant execute on function mart.segment_customers(text, date) to jm_builder, jm_d
 -- The same now, as mart.session_selected takes them; null where no segment is asked for: no limit.
 create or replace function mart.segment_keys(segment text)
 returns integer[]
-language sql stable parallel safe security definer set search_path = ''
+language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
     select case
         when segment_keys.segment is not null

@@ -37,7 +37,7 @@ create or replace function mart.segment_members(
     device_type text default null
 )
 returns table (customer_id text)
-language sql stable security definer set search_path = ''
+language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
     select c.customer_id
     from mart.segment_selected(
@@ -60,7 +60,7 @@ create or replace function mart.segment_overlap(
 returns table (
     segment_id text, other_segment_id text, members bigint, other_members bigint, in_both bigint, share double precision
 )
-language sql stable security definer set search_path = ''
+language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
     with member as materialized (
         select s.segment_id, k.customer_key

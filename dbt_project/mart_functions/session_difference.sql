@@ -12,7 +12,7 @@ returns table (
     events_without_source bigint
 )
 language plpgsql stable security definer rows 100
-set search_path = '' set plan_cache_mode = force_custom_plan set work_mem = '64MB'
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare

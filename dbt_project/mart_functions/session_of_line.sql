@@ -3,7 +3,7 @@
 create or replace function mart.session_of_line(row_id bigint)
 returns table (channel text, domain text, device_type text)
 language sql stable parallel safe security definer rows 1
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select a.channel, a.domain, a.device_type
     from (

@@ -1,7 +1,7 @@
 -- Keys of the agents of a channel, domain and device type; null where all three are: no limit.
 create or replace function mart.agent_keys(channel text, domain text, device_type text)
 returns integer[]
-language sql stable parallel safe security definer set search_path = ''
+language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
     select case
         when coalesce(agent_keys.channel, agent_keys.domain, agent_keys.device_type) is not null then array(
@@ -54,7 +54,7 @@ create or replace function mart.session_customers(
 )
 returns setof integer
 language plpgsql stable parallel safe security definer
-set search_path = '' set plan_cache_mode = force_custom_plan
+set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
 as $$
 declare
     agents constant integer[] := mart.agent_keys(

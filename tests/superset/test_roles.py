@@ -266,6 +266,27 @@ def test_customer_service_reaches_a_person_only_by_a_look_up(platform):
                 connection.execute(statement)
 
 
+def test_no_temporary_type_is_taken_for_one_of_postgres(platform):
+    """It would let its owner, a campaign system say, act as the owner of the function that uses it."""
+    with connect_database("jm_campaign", settings=platform, autocommit=True) as connection:
+        for statement in (
+            "create temp table acted (as_role text)",
+            "grant insert on acted to public",
+            "create function pg_temp.act(value pg_catalog.timestamptz) returns boolean language sql"
+            " as $$ insert into pg_temp.acted values (current_user) returning true $$",
+            "create domain pg_temp.timestamptz as pg_catalog.timestamptz check (pg_temp.act(value))",
+            "select * from export.pending_triggers('test', 'web', 'nobody')",
+        ):
+            connection.execute(statement)
+        assert connection.execute("select * from acted").fetchall() == []
+        found = connection.execute(
+            "select oid::regprocedure::text from pg_proc where pronamespace::regnamespace::text = any(%s) and prosecdef"
+            " and not exists (select from unnest(proconfig) as s where s = 'search_path=pg_catalog, pg_temp')",
+            (["raw", "ops", "config", "mart", "export"],),
+        ).fetchall()
+    assert found == []
+
+
 @pytest.fixture(scope="module")
 def customer(platform: Settings) -> str:
     with connect_database("jm_dashboard", settings=platform, autocommit=True) as connection:
