@@ -37,6 +37,15 @@ _DAY = "[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _MOBILE = f"01[016-9]{_MAYBE}[0-9]{{3,4}}{_MAYBE}[0-9]{{4}}"
 _LANDLINE = f"0(?:2|[3-6][1-5]|70|50[2-8]){_GAPS}[0-9]{{3,4}}{_GAPS}[0-9]{{4}}"
 _KOREAN = f"82{_MAYBE}0?(?:1[016-9]|2|[3-6][1-5]|70){_MAYBE}[0-9]{{3,4}}{_MAYBE}[0-9]{{4}}"
+# Groups parted by _ or /, always the same, and no row of more groups: paths, dates and order numbers have them, too.
+_PARTS = ("_", r"\\?/", r"%(?:25)*2[Ff]\0?")
+_PARTED = "|".join(
+    rf"(?:\+?82{part}0?1|01)[016-9]{part}[0-9]{{3,4}}{part}[0-9]{{4}}"
+    rf"|\+[1-9][0-9]{{0,2}}{part}[0-9]{{1,4}}{part}[0-9]{{3,4}}{part}[0-9]{{3,4}}"
+    for part in _PARTS
+)
+_NO_YEAR = "(?!(?:19|20)[0-9]{2}_)"
+_PARTED += f"|0(?:2|[3-6][1-5]|70|50[2-8])_{_NO_YEAR}[0-9]{{3,4}}_[0-9]{{4}}"
 _INTERNATIONAL = f"[1-9](?:{_GAP}?[0-9]){{8,14}}"
 _CARD_GROUPS = f"[2-69][0-9]{{3}}(?:{_GAP}[0-9]{{4}}){{3}}|3[47][0-9]{{2}}{_GAP}[0-9]{{6}}{_GAP}[0-9]{{5}}"
 _CARD_DIGITS = "(?:4|5|6|9|2[2-7]|3[04-9])[0-9]{12,15}"
@@ -124,6 +133,7 @@ _RULES = (
     _rule("card", f"{_BEFORE}(?:{_CARD_GROUPS}){_BEHIND}"),
     _rule("card", f"{_BEFORE}{_CARD_DIGITS}{_BEHIND}", _is_card),
     _rule("phone", rf"{_BEFORE}(?:{_MOBILE}|\(?{_LANDLINE}|\+?{_KOREAN}){_BEHIND}|\+{_INTERNATIONAL}{_BEHIND}"),
+    _rule("phone", rf"(?<![0-9][_/]){_BEFORE}(?:{_PARTED}){_BEHIND}(?![_/][0-9])"),
     _rule("account", rf"(?<![0-9A-Za-z-]){_ACCOUNT}(?:-[0-9]{{1,7}})?(?![0-9A-Za-z]|-[0-9])", _is_account),
     *(_rule(kind, _named(words) + "(?![0-9])") for kind, words in WORDS.items()),
 )
@@ -142,7 +152,15 @@ _ENCODED_BEFORE = re.compile(f"(?>{_ENCODING})(?=[0-9])")
 _MARK = "\0"
 _PLAIN = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # wide Latin letters, digits and signs
 _PLAIN |= dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-") | dict.fromkeys([0xA0, 0x3000, 0x2007], " ")
+_PLAIN |= dict.fromkeys([0xB7, 0x2022, 0x2027, 0x2219, 0x30FB, 0x318D, 0xFF65], ".")  # dots in the middle
+_PLAIN |= dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF], "")  # that take no room
 _ADDRESS = re.compile(r"(?<![0-9A-Za-z:.])[0-9A-Fa-f]{0,4}(?:[:.][0-9A-Fa-f]{0,4}){2,8}(?![0-9A-Za-z])")
+
+
+# A digit before a dot in the middle or what takes no room; of their encodings the begin, which says little more.
+_UNSEEN = (
+    "[0-9](?:[·•‧∙・ㆍ･\u00ad\u200b-\u200d\u2060\ufeff]|%(?:25)*(?:[cC]2|[eE][23fF])|" + r"\\u(?:00[aAbB]|[23fF]))"
+)
 
 
 def _suspicious() -> str:
@@ -163,6 +181,8 @@ def _suspicious() -> str:
             r"(?:\+|%(?:25)*2[Bb])" + spread(_INTERNATIONAL),
             f"(?:^|[^0-9A-Za-z-]|{_ENCODING})" + _ACCOUNT.replace("-(", f"{_ANY_DASH}(").replace("}-", "}" + _ANY_DASH),
             spread(_named(words)),
+            f"{start}(?:{_PARTED})".replace(_NO_YEAR, "").replace(r"\+", r"(?:\+|%(?:25)*2[Bb])"),
+            _UNSEEN,
         )
     )
 
@@ -171,7 +191,8 @@ SUSPICIOUS = _suspicious()
 # Says still less, but is compiled and run in a fraction of the time: every number above has nine digits.
 HINT = (
     r"[@＠０-９]|%(?:25)*(?:40|3[0-9]|[eE][fF]%(?:25)*[bB][cC]%(?:25)*[9aA])|\\u(?:00[34]|[fF][fF][12])"
-    f"|[0-9](?:{_ANY_GAP}{{0,3}}[0-9]){{8}}"
+    f"|[0-9](?:{_ANY_GAP}{{0,3}}[0-9]){{8}}|{_UNSEEN}|"
+    + "|".join(f"[0-9]{part}[0-9]{{3,4}}{part}[0-9]{{3}}" for part in _PARTS)
 )
 _HINT = re.compile(HINT)
 
