@@ -108,12 +108,14 @@ begin
         union all
         select
             e.step_no,
-            coalesce(f.node, '기타'),
-            case when e.to_node = '이탈' then e.to_node else coalesce(t.node, '기타') end,
+            case when (e.step_no, e.from_node) in (select n.step_no, n.node from named as n) then e.from_node else '기타' end,
+            case
+                when e.to_node = '이탈' or (e.step_no + 1, e.to_node) in (select n.step_no, n.node from named as n)
+                    then e.to_node
+                else '기타'
+            end,
             sum(e.sessions)::bigint
         from edge as e
-        left join named as f on e.step_no = f.step_no and e.from_node = f.node
-        left join named as t on e.step_no + 1 = t.step_no and e.to_node = t.node
         where paths_main.top_k is not null
         group by 1, 2, 3
         union all

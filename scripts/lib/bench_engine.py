@@ -124,6 +124,7 @@ def questions(connection: psycopg.Connection) -> tuple[list[Question], str]:
     )
     known = [
         Question("main paths, 5 steps", KEPT, "select * from mart.paths_main(5)", {}, _main, "main"),
+        Question("the same, 6 nodes a step, as drawn", KEPT, "select * from mart.paths_main(5, 6)", {}),
         Question("main paths of a segment", AD_HOC,
                  "select * from mart.paths_main(5, segment => 'SG-AGGRESSIVE')", {}),
         Question("main paths of two segments compared", AD_HOC,
