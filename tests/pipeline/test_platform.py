@@ -81,6 +81,12 @@ def test_status_tells_what_runs(home):
     assert services["docs"]["url"].endswith("/journeymart/docs/")
 
 
+def test_a_first_run_finds_a_landing_zone_without_files(home):
+    landed = home.run("land")
+    assert (landed.returncode, landed.stderr) == (0, ""), landed.stderr
+    assert home.settings.landing.stat().st_mode & 0o777 == 0o700
+
+
 def test_json_holds_no_password(home):
     result = home.run("up", "--only", "postgres", "--json")
     assert json.loads(result.stdout)["postgres"]["healthy"]

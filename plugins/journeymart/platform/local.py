@@ -34,6 +34,7 @@ def up(report: Callable[[str], None], *, port_base: int | None = None, only_post
 
     with _only_one(Settings.load()) as home:
         settings = _configure(home, port_base)
+        settings.landing.mkdir(mode=0o700, exist_ok=True)  # where it is missing, runs fail: it could be a lost mount
         postgres = Postgres(settings)
         postgres.start()
         postgres.provision()
