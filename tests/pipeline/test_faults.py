@@ -331,6 +331,7 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
     zone.put("transactions/2.dat", "H\nD\nT000000005+00000000000000001\n")
     zone.put("transactions/3.dat", "H\nT\n")
     zone.put("transactions/4.ndjson", [transaction(1)], {"totals": {"amount": "5"}})
+    zone.put("clickstream/010-1234-5678.csv", "x")
     zone.put("unheard_of/1.ndjson", [event(1)])
     amounts = ["1e5", "1,000", "1.23456", "NaN"]
     zone.put("transactions/5.ndjson", [transaction(number, amount=amount) for number, amount in enumerate(amounts)])
@@ -356,7 +357,7 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
     [words] = re.findall(r"coalesce\(\s+case \{\{ \[language\].*?\n    \) as error", dataset, re.S)
     words = words.replace("{{ [language] | where_in }}", "'ko'")
     files = zone.query(f"select path, error, {words} from raw.file where status = 'rejected'")  # noqa: S608
-    assert len(files) == 17
+    assert len(files) == 18
     assert [row for row in files if not re.search("[가-힣]", row[2].partition(" (원천")[0])] == []
     model = (REPO / "dbt_project/models/marts/trust/quarantine_reason.sql").read_text()
     model = re.sub(r"\{\{ source\('raw', '(\w+)'\) \}\}", r"raw.\1", model.partition("\n")[2])

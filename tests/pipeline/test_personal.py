@@ -20,6 +20,7 @@ from tests.pipeline.zone import Zone, event
 from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.definitions.sources import Field, load_sources
+from journeymart.landing import discover
 from journeymart.settings import Settings
 
 # What must not be found, whatever stands between its digits.
@@ -95,6 +96,14 @@ def test_personal_data_is_nowhere(
     rows = [[json.dumps(v) if isinstance(v := line.get(c), dict) else v for c in columns] for line in events]
     table = pa.table({c: [None if row[i] is None else str(row[i]) for row in rows] for i, c in enumerate(columns)})
     pq.write_table(table, landing / "clickstream" / "b.parquet")
+    named = ["hong.gildong@bank.example.ndjson", "010-9876-5432/a.csv", "a_900101-1234568.csv.gz"]
+    for number, name in enumerate(named):
+        (landing / "clickstream" / name).parent.mkdir(exist_ok=True)
+        (landing / "clickstream" / name).write_text("x" * number)
+    (landing / "010-9876-5432").mkdir()
+    (landing / "010-9876-5432/a.csv").write_text("x")
+    (landing / "clickstream/c.ndjson").write_text("xx")
+    (landing / "clickstream/c.ndjson.done").write_text(json.dumps({"supersedes": f"clickstream/{named[0]}"}))
     header = "DT0000000000001WITHDRAW    2026060109301512302C1        0000   +000000005000000"
     messages = [header + "110-234-5678901 ", header.replace("WITHDRAW", "UNHEARD1") + "9001011234568" * 3]
     messages += [header + "4111111111111111 too long"]
@@ -105,8 +114,17 @@ def test_personal_data_is_nowhere(
     assert run.checks is not None
     assert run.publication is not None
 
-    statuses = {file.path.split("/", 1)[1]: file.status for file in run.files}
-    assert statuses == {"a.ndjson": "loaded", "no header.csv": "rejected", "b.parquet": "loaded", "core.dat": "loaded"}
+    statuses = {file.path.partition("/")[2] or file.path: file.status for file in run.files}
+    assert statuses == {
+        "a.ndjson": "loaded", "no header.csv": "rejected", "b.parquet": "loaded", "core.dat": "loaded",
+        "*email*.ndjson": "rejected", "*phone*/a.csv": "rejected", "a_*resident_number*.csv.gz": "rejected",
+        "c.ndjson": "rejected", "*phone*": "rejected",
+    }  # fmt: skip
+    errors = {file.path: file.error for file in run.files}
+    assert errors["clickstream/*email*.ndjson"] == (
+        "clickstream/*email*.ndjson has a name with a personal value in it: rename it, nothing of it is loaded"
+    )
+    assert [file.path for file in discover(landing, settings=settings)] == []
     stored = list(contents(settings))
     assert [(relation, secrets, row) for relation, row in stored if (secrets := found(row))] == []
     text = "\n".join(row for _, row in stored)

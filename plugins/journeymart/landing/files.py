@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 from journeymart.definitions.loader import DefinitionModel, suggestion
 from journeymart.definitions.sources import Source, Sources
 from journeymart.errors import JourneymartError
+from journeymart.landing.personal import mask
 from journeymart.landing.readers import COMPRESSIONS, FileRejectedError
 
 FORMATS = {
@@ -32,6 +34,8 @@ FORMATS = {
     ".dat": "messages",
 }
 DONE = ".done"
+_ENDING = re.compile(f"(?i)({'|'.join(map(re.escape, FORMATS))})?({'|'.join(map(re.escape, COMPRESSIONS))})?$")
+PERSONAL_NAME = "has a name with a personal value in it: rename it, nothing of it is loaded"
 UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp")
 MAX_DONE_BYTES = 65_536
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,7 +47,7 @@ class LandingFile:
     """A complete file of the landing zone. `problem` says why it can only be rejected."""
 
     source: str
-    path: str  # relative to the landing zone, with /
+    path: str  # relative to the landing zone, with /, without personal values
     location: Path
     bytes: int
     modified_at: datetime
@@ -77,9 +81,14 @@ class LandingFile:
         except OSError as error:
             return f"cannot be read: {error.strerror}"
         try:
-            return _storable(json.loads(content, parse_float=str, parse_constant=_no_number)) if content else None
+            declared: Any = (
+                _storable(json.loads(content, parse_float=str, parse_constant=_no_number)) if content else None
+            )
         except (ValueError, RecursionError):
             return content
+        if (other := supersedes(declared)) is not None:
+            return {**declared, "supersedes": _masked(other)}
+        return declared
 
 
 class Declaration(DefinitionModel):
@@ -185,7 +194,7 @@ def discover(
     fresh = [file for position, file in enumerate(found) if position not in settled]
     for folder in folders:
         if folder in found and folder not in fresh:  # rejected long ago, and still there
-            log.warning("%s %s: nothing in it is loaded", folder.location, folder.problem)
+            log.warning("%s %s: nothing in it is loaded", landing / folder.path, folder.problem)
     return sorted(fresh, key=lambda file: (file.source, supersedes(file.declared()) is not None))
 
 
@@ -203,7 +212,8 @@ def _folders_of_no_source(landing: Path, sources: Sources) -> list[LandingFile]:
         ):
             continue
         problem = f"is a folder of no source{suggestion(name, sources.sources)} (sources: {', '.join(sources.sources)})"
-        folders.append(LandingFile(name, name, folder, 0, EPOCH, "unknown", None, problem))
+        shown = _masked(name)
+        folders.append(LandingFile(shown, shown, folder, 0, EPOCH, "unknown", None, problem))
     return folders
 
 
@@ -220,7 +230,8 @@ def _scan(landing: Path, name: str, source: Source) -> Iterator[LandingFile]:
             with os.scandir(directory) as entries:
                 listed = list(entries)
         except OSError as error:  # gone meanwhile, or not ours to read: the others are landed
-            log.warning("%s cannot be read: %s", directory, error.strerror)
+            shown = landing / _masked(directory.relative_to(landing).as_posix())
+            log.warning("%s cannot be read: %s", shown, error.strerror)
             continue
         names = {entry.name for entry in listed}
         for entry in listed:
@@ -250,16 +261,24 @@ def _landing_file(landing: Path, name: str, source: Source, location: Path, stat
     file_format = FORMATS.get(ending, "unknown") if source.format == "by_name" else source.format
     given = location.relative_to(landing).as_posix()
     path = given.encode(errors="backslashreplace").decode()
-    problem = None
+    masked, problem = _masked(path), None
     if path != given:
         problem = "has a name that is not UTF-8"
+    elif path != masked:
+        problem = PERSONAL_NAME
     elif not stat.S_ISREG(status.st_mode):
         problem = "is not a regular file; links are not followed"
     elif file_format == "unknown":
         problem = f"has the unknown ending '{ending}'; known are {', '.join(FORMATS)}, each plain, .gz or .zst"
     elif file_format == "parquet" and not status.st_size:  # not a repeat of any other empty file
         problem = "is not readable as Parquet: it is empty"
-    return LandingFile(name, path, location, status.st_size, _modified_at(status), file_format, compression, problem)
+    return LandingFile(name, masked, location, status.st_size, _modified_at(status), file_format, compression, problem)
+
+
+def _masked(path: str) -> str:
+    """A path of the landing zone without personal values. An ending is no part of one, as it could be of an address."""
+    start = next(_ENDING.finditer(path)).start()
+    return "/".join(map(mask, path[:start].split("/"))) + path[start:]
 
 
 def _modified_at(status: os.stat_result) -> datetime:

@@ -48,6 +48,7 @@ select
                     then '필수 항목의 열이 없음: ' || substring(error from 'required field .([a-z_0-9]+)')
                 when error ~ ' has no header| column without a name| the same name for its columns| within its header'
                     then '첫 줄의 열 이름이 없거나 잘못됨'
+                when error ~ ' has a name with a personal value ' then '파일 이름에 개인정보가 있음(이름을 바꿔 다시 보내야 함)'
                 when error ~ ' has the unknown ending ' then '모르는 확장자'
                 when error ~ ' has a .done that supersedes ' then '.done에서 정정한다고 한 파일이 없음'
                 when error ~ ' cannot be checked against its .done| has a .done ' then '.done의 내용을 확인할 수 없음'
