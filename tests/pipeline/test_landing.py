@@ -737,6 +737,27 @@ def test_file_names_are_data(zone: Zone):
     assert zone.value("select path from raw.file") == name
 
 
+@pytest.mark.timeout(60)
+def test_a_done_that_is_no_file_is_neither_followed_nor_waited_for(zone: Zone):
+    """Who may write into the landing zone shall not have read what the loader may."""
+    secret = zone.directory / "secrets.env"
+    secret.write_text("JM_ADMIN_PASSWORD=secret")
+    Path(f"{zone.put('clickstream/1.ndjson', [event(1)])}.done").symlink_to(secret)
+    os.mkfifo(f"{zone.put('clickstream/2.ndjson', [event(2)])}.done")
+    Path(f"{zone.put('clickstream/3.ndjson', [event(3)])}.done").mkdir()
+    assert [result.status for result in zone.land()] == ["rejected"] * 3
+    assert zone.land() == []
+    said = " ".join(map(str, zone.query("select declared, error from raw.file order by file_id")))
+    assert "secret" not in said
+    assert said.count("cannot be read: ") == 3
+
+
+def test_a_total_without_end_costs_nothing(zone: Zone):
+    zone.put("transactions/a.ndjson", [transaction(1, amount="1")], {"totals": {"amount": "1e99999999"}})
+    [result] = zone.land()
+    assert result.error == "transactions/a.ndjson has a total of amount of 1, but its .done declares 1E+99999999"
+
+
 def test_a_file_that_changes_while_it_is_read_is_postponed(zone: Zone, monkeypatch: pytest.MonkeyPatch):
     file = zone.put("clickstream/a.ndjson", [event(1)])
     [found] = discover(zone.directory, settings=zone.settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,12 @@ def test_a_damaged_archive_is_rejected_as_a_whole(tmp_path: Path, compression: s
 
 @pytest.mark.parametrize(
     ("header", "message"),
-    [("a,A", "the same name for its columns 1 and 2"), ("a,", "without a name"), ("a,_line", "reserved")],
+    [
+        ("a,A", "the same name for its columns 1 and 2"),
+        ("a,", "without a name"),
+        ("a,_line", "reserved"),
+        (",".join(f"c{n}" for n in range(1001)), "1,001 columns, more than 1,000"),
+    ],
 )
 def test_an_ambiguous_header_is_rejected(tmp_path: Path, header: str, message: str):
     file = tmp_path / "x.csv"
@@ -141,6 +147,15 @@ def test_columns_can_be_named_for_a_file_without_header(tmp_path: Path):
     file = tmp_path / "x.csv"
     file.write_text("1;2\n3;4\n")
     assert rows(list(read_csv(file, None, ";", ["a", "b"]))) == [(1, "1", "2"), (2, "3", "4")]
+
+
+def test_blank_lines_cost_next_to_nothing(tmp_path: Path):
+    """A compressed file of a hundred kilobytes can be a hundred million of them."""
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(b"\n" * 10_000_000 + b" \t\r\n\v\f\n" * 1_000_000 + b" {}\n")
+    started = time.process_time()
+    assert [chunk.table.column("_line_no").to_pylist() for chunk in read_lines(file, None)] == [[12_000_001]]
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"a,b\n"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 import psycopg
 from pydantic import Field as ModelField
@@ -58,7 +59,7 @@ class LandingFile:
     def is_unchanged(self) -> bool:
         """Whether the file is still the one that was discovered."""
         try:
-            status = self.location.stat()
+            status = self.location.stat(follow_symlinks=False)
         except OSError:
             return False
         return status.st_size == self.bytes and _modified_at(status) == self.modified_at
@@ -66,7 +67,7 @@ class LandingFile:
     def sha256(self) -> str:
         """Of the bytes as landed. Raises FileRejectedError if the file cannot be read."""
         try:
-            with self.location.open("rb") as stream:
+            with open_landed(self.location) as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise FileRejectedError(f"cannot be read: {error.strerror}") from error
@@ -74,7 +75,7 @@ class LandingFile:
     def declared(self) -> Any:
         """The content of `<file>.done`; None if there is none or it is empty, text if it is not JSON."""
         try:
-            with Path(f"{self.location}{DONE}").open("rb") as stream:
+            with open_landed(Path(f"{self.location}{DONE}")) as stream:
                 content = stream.read(MAX_DONE_BYTES).decode(errors="backslashreplace").replace("\0", "\\x00").strip()
         except FileNotFoundError:
             return None
@@ -89,6 +90,18 @@ class LandingFile:
         if (other := supersedes(declared)) is not None:
             return {**declared, "supersedes": _masked(other)}
         return declared
+
+
+def open_landed(path: Path) -> BinaryIO:
+    """A file of the landing zone, where others put what they like: links are not followed, pipes not waited for.
+
+    Raises OSError for those too, as for what cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 class Declaration(DefinitionModel):

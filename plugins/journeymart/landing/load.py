@@ -549,7 +549,7 @@ def _compare(declared: Declaration, sha256: str, rows: int, totals: Mapping[str,
         found = totals.get(number, Decimal(0))
         if found != expected:
             raise FileRejectedError(
-                f"has a total of {number} of {found.normalize():f}, but its .done declares {expected:f}"
+                f"has a total of {number} of {found.normalize():f}, but its .done declares {str(expected)[:80]}"
             )
 
 

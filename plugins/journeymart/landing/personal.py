@@ -143,7 +143,7 @@ NUMBER = re.compile(_NUMBER)
 _ENCODED = re.compile(
     r"%(?:25)*(40|2[0289BDbd]|3[0-9ADad])"
     r"|(%(?:25)*[C-Ec-e][0-9A-Fa-f](?:%(?:25)*[89ABab][0-9A-Fa-f]){1,2})"
-    r"|\\+u([0-9A-Fa-f]{4})"
+    r"|(?<!\\)\\+u([0-9A-Fa-f]{4})"  # tried once for however many backslashes
 )
 _SIGNS = frozenset("@ ()+-.0123456789")
 # The letters and digits of an encoded character are none of a number behind it: %2F010…, \\n010…. A mark parts them.

@@ -28,12 +28,14 @@ CHUNK_BYTES = 32 * 2**20
 SEARCHED_BYTES = 2**18
 UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20
+MAX_COLUMNS = 1_000  # what is done per pair of columns takes an hour for as many as fit into a line
 PARQUET_ROWS = 65_536
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # Columns beside the file's own.
 LINE_NO = "_line_no"
 LINE = "_line"
 NEWLINE, QUOTE, BOM = 10, 34, b"\xef\xbb\xbf"
+WHITE = np.isin(np.arange(256), list(b" \t\n\r\v\f"))  # by byte
 csv.field_size_limit(MAX_LINE_BYTES)
 RESERVED = {LINE_NO, LINE, "_row_id"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -253,11 +255,10 @@ class _Lines:
 
     def blank(self) -> Any:
         """Which lines hold nothing but white space."""
-        blank = np.zeros(len(self.numbers), dtype=bool)
-        first_bytes = self.data[self.starts[:-1]]
-        for position in np.flatnonzero(first_bytes <= ord(" ")).tolist():
-            blank[position] = not self.raw(position).strip()
-        return blank
+        if not (self.data[self.starts[:-1]] <= ord(" ")).any():
+            return np.zeros(len(self.numbers), dtype=bool)
+        # Not line by line: a small compressed file may be hundreds of millions of them.
+        return np.logical_and.reduceat(WHITE[self.data[: self.starts[-1]]], self.starts[:-1])
 
     def drop_blank(self) -> None:
         """Leave out lines without content."""
@@ -372,7 +373,9 @@ def _header(line: str, delimiter: str) -> list[str]:
 
 
 def _check_names(names: list[str]) -> None:
-    """Raise FileRejectedError unless every column can be told apart, in SQL that is blind to case."""
+    """Raise FileRejectedError for too many columns, and unless each can be told apart, in SQL that is blind to case."""
+    if len(names) > MAX_COLUMNS:
+        raise FileRejectedError(f"has {len(names):,} columns, more than {MAX_COLUMNS:,}")
     lower = [name.lower() for name in names]
     for name in lower:
         if not name:
