@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, Literal, Self
 
 import psycopg
 from pydantic import Field as ModelField
@@ -92,7 +93,7 @@ class LandingFile:
         return declared
 
 
-def open_landed(path: Path) -> BinaryIO:
+def open_landed(path: Path) -> BufferedReader:
     """A file of the landing zone, where others put what they like: links are not followed, pipes not waited for.
 
     Raises OSError for those too, as for what cannot be opened.
