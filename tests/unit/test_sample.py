@@ -17,11 +17,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from journeymart.cli.sample import app
 from journeymart.sample.generate import Spec, customers_for, generate
 from journeymart.sample.pages import Site
+from journeymart.settings import REPO
 
 FIELDS = {
     "clickstream": (
@@ -495,3 +497,30 @@ def test_command_prints_json_and_wrong_usage_is_exit_2(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert json.loads(done.stdout)["parameters"]["customers"] == 20
     assert CliRunner().invoke(app, ["--out", str(tmp_path), "--days", "0"]).exit_code == 2
+
+
+def test_surveys_are_answered_by_who_was_asked(bank: Bank) -> None:
+    """After the rule's first page was seen, with consent, with one of the choices of its message."""
+    rules = {rule["id"]: rule for rule in definitions("rules")}
+    messages = {message["id"]: message for message in definitions("messages")}
+    consented = {row["customer_id"] for _, _, row in bank.rows["consents"] if row and row["granted"] == "true"}
+    answered = bank.accepted("survey_responses", "response_id")
+    assert answered
+    for row in answered:
+        rule, at = rules[row["rule_id"]], dt.datetime.fromisoformat(row["responded_at"])
+        assert rule["action"]["kind"] == "survey"
+        page = rule["steps"][0]["where"]["page_code"]
+        seen = [
+            event["at"]
+            for event in bank.events
+            if event.get("customer_id") == row["customer_id"] and is_view(event, page)
+        ]
+        assert any(HALF_HOUR <= at - moment <= dt.timedelta(days=1) for moment in seen)
+        assert row["customer_id"] in consented
+        [question] = messages[rule["action"]["message_id"]]["questions"]
+        assert row["answers"][question["id"]] in {choice["ko"] for choice in question["choices"]}
+
+
+def definitions(kind: str) -> list[Any]:
+    found: list[Any] = yaml.safe_load((REPO / f"dbt_project/definitions/{kind}.yml").read_text(encoding="utf-8"))[kind]
+    return found

@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from journeymart.sample.pages import APP, Site
+from journeymart.sample.pages import APP, VIEW, Site
 from journeymart.sample.population import Population
 from journeymart.sample.render import tag_session_text
-from journeymart.sample.simulate import ACO_ERROR, DAY, HOUR, MINUTE, SECOND, Done, Rows
+from journeymart.sample.simulate import ACO_ERROR, DAY, HOUR, MINUTE, SECOND, TIMEOUT, Done, Rows
 
 Record = dict[str, Any]
 
@@ -52,7 +52,8 @@ CALL_AFTER_ERROR: Final = 0.3
 CAMPAIGN_EVERY_DAYS: Final = 3
 CAMPAIGN_REACH: Final = 0.15
 SUBSCRIPTION_SHARE: Final = 0.004
-SURVEY_SHARE: Final = 0.003
+SURVEY_ANSWERED: Final = 0.5
+SURVEY_EVERY_DAYS: Final = 30
 CONSENT_SHARE: Final = 0.001
 CONSENT_GRANTED: Final = 0.7
 _PRODUCTS: Final = (
@@ -62,8 +63,11 @@ _PRODUCTS: Final = (
     ("SVC010", "이체 알림 서비스"),
     ("LON010", "한빛 마이너스통장"),
 )
-_SURVEYS: Final = ("DR-FX-INTENT", "DR-ACO-DROP")
-_REASONS: Final = ("인증이 어려워요", "수수료가 궁금해요", "나중에 할게요", "화면이 멈췄어요")
+# By rule the page that was seen, the one that was not reached and the choices, as rules.yml and messages.yml ask.
+_SURVEYS: Final = {
+    "DR-FX-STUCK": ("FXR010", "FXR020", ("입력할 것이 많아서", "수수료를 알 수 없어서", "나중에 하려고")),
+    "DR-ACO-DROP": ("ACO010", "ACO050", ("본인 확인이 되지 않아서", "오류가 나서", "필요한 것이 없어서")),
+}
 _CATEGORIES: Final = ("이체/송금", "계좌개설", "카드", "대출", "증권", "인증/로그인")
 _TEAMS: Final = ("상담1팀", "상담2팀", "디지털상담팀")
 
@@ -89,6 +93,8 @@ class Bank:
         self._codes = {site.index[page]: code for page, code in CODE_OF_PAGE.items()}
         # A device used by two people belongs to both of them.
         self._owned = np.flatnonzero(people.owner >= 0)
+        self._consents_to = np.zeros(people.customers, bool)
+        self._asked = {rule: np.full(people.customers, -SURVEY_EVERY_DAYS) for rule in _SURVEYS}  # on which day
         self._midnight = dt.datetime.combine(people.start, dt.time(), dt.timezone(dt.timedelta(hours=9)))
 
     def day(self, number: int, done: Done, rows: Rows, busy_until: npt.NDArray[np.int64]) -> BankDay:
@@ -108,8 +114,8 @@ class Bank:
             consultations=self._consultations(number, rows, rng),
             campaign_sends=self._campaign_sends(number, rng),
             subscriptions=self._subscriptions(number),
-            survey_responses=self._survey_responses(number),
             consents=self._consents(number),
+            survey_responses=self._survey_responses(number, rows),
         )
 
     def time(self, milliseconds: int) -> str:
@@ -303,24 +309,32 @@ class Bank:
             found.append((ts, record))
         return found
 
-    def _survey_responses(self, number: int) -> list[tuple[int, Record]]:
-        people, midnight = self.people, (number - 1) * DAY
+    def _survey_responses(self, number: int, rows: Rows) -> list[tuple[int, Record]]:
+        """Answers of customers who were asked, because they did not get to a page and have consented to be asked."""
+        people = self.people
         rng = np.random.default_rng([people.seed, 9, number])
-        found = []
-        for i, visitor in enumerate(rng.choice(self._owned, rng.poisson(people.customers * SURVEY_SHARE) + 1).tolist()):
-            ts = midnight + int(rng.integers(9 * HOUR, 23 * HOUR))
-            record: Record = {
-                "response_id": f"R{number:04d}-{i:06d}",
-                "responded_at": self.time(ts),
-                "customer_id": people.customer_ids[people.owner[visitor]],
-                "visitor_id": people.visitor_ids[visitor],
-                "rule_id": _SURVEYS[rng.integers(0, len(_SURVEYS))],
-                "answers": {
-                    "score": int(rng.integers(1, 6)),
-                    "reason": _REASONS[rng.integers(0, len(_REASONS))],
-                },
-            }
-            found.append((ts, record))
+        known = np.sort(rows[(rows["customer"] >= 0) & ~rows["is_bot"]], order=["ts", "event_no"])
+        last = np.zeros(people.customers, np.int64)
+        last[known["customer"]] = np.arange(len(known))  # of the same customer the last one stays
+        found: list[tuple[int, Record]] = []
+        for rule, (seen, missed, reasons) in _SURVEYS.items():
+            began = known["customer"][(known["page"] == self.site.index[seen]) & (known["action"] == VIEW)]
+            stuck = np.setdiff1d(began, known["customer"][known["page"] == self.site.index[missed]])
+            asked = stuck[self._consents_to[stuck] & (number - self._asked[rule][stuck] >= SURVEY_EVERY_DAYS)]
+            self._asked[rule][asked] = number
+            for customer in asked[rng.random(len(asked)) < SURVEY_ANSWERED].tolist():
+                row = known[last[customer]]
+                # The rule waits for the end of the session.
+                ts = int(row["ts"]) + TIMEOUT + int(min(rng.exponential(2 * HOUR), 20 * HOUR))
+                record: Record = {
+                    "response_id": f"R{number:04d}-{len(found):06d}",
+                    "responded_at": self.time(ts),
+                    "customer_id": people.customer_ids[customer],
+                    "visitor_id": people.visitor_ids[row["visitor"]],
+                    "rule_id": rule,
+                    "answers": {"reason": reasons[rng.integers(0, len(reasons))]},
+                }
+                found.append((ts, record))
         return found
 
     def _consents(self, number: int) -> list[tuple[int, Record]]:
@@ -334,6 +348,7 @@ class Bank:
             chosen = rng.integers(0, people.customers, rng.poisson(people.customers * CONSENT_SHARE) + 1)
             times = (number - 1) * DAY + rng.integers(9 * HOUR, 18 * HOUR, len(chosen))
         granted = rng.random(len(chosen)) < CONSENT_GRANTED
+        self._consents_to[chosen] = granted
         return [
             (
                 ts,
