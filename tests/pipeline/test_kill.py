@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
@@ -139,6 +140,31 @@ def test_a_row_that_would_stand_twice_is_not_published(warehouse: Settings, hist
         )
     with pytest.raises(PublishError, match=r"mart.session_fact: Key \(visitor_key, started_at\)=.* already exists"):
         publish(warehouse, run_id)
+    assert mart_by_name(warehouse) == before
+
+
+def test_who_reads_while_the_mart_is_renewed_reads_on(warehouse: Settings, history: Path, tmp_path: Path) -> None:
+    """A dashboard has read one table and asks for another that the publication has taken before."""
+    arrive(history, tmp_path, range(2))
+    pipeline.run(warehouse, tmp_path)
+    run_id = new_run_id()
+    build(warehouse, run_id, full=True)
+    pipeline.validate(warehouse, run_id)
+    before = mart_by_name(warehouse)
+    with connect("jm_admin", settings=warehouse) as connection:
+        taken = [
+            row[0] for row in connection.execute("select name from build.model where kind = 'delta' order by position")
+        ]
+    with ThreadPoolExecutor() as pool, connect("jm_dashboard", settings=warehouse) as reader:
+        reader.execute(f"select from mart.{taken[-1]} limit 1".encode())
+        publishing = pool.submit(publish, warehouse, run_id)
+        for name in taken[:-1]:
+            time.sleep(0.1)
+            reader.execute(f"select from mart.{name} limit 1".encode())
+        assert not publishing.done()
+        reader.commit()
+        publishing.result(timeout=60)
+    assert is_published(warehouse, run_id)
     assert mart_by_name(warehouse) == before
 
 

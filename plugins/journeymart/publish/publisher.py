@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -20,6 +21,10 @@ from journeymart.db import connect, exists
 from journeymart.errors import JourneymartError
 from journeymart.publish.access import access_digest, grant_access
 from journeymart.settings import Settings
+
+# Shorter than PostgreSQL's deadlock_timeout, 1 s, from which on it ends who waits.
+LOCK_WAIT = "300ms"
+LOCK_TRIES = 150
 
 
 class PublishError(JourneymartError):
@@ -51,14 +56,13 @@ def publish(settings: Settings, run_id: str) -> Publication:
             return done
         scope = _scope_of(connection, run_id)
         models = _models(connection)
-        removed, added = {}, {}
-        for model in models:
-            if model.kind == "delta":
-                removed[model.name], added[model.name] = (
-                    _take_over(connection, model) if scope == "all" else _replace_rows(connection, model)
-                )
+        if scope == "all":
+            changes = _renew(connection, models, settings)
+        else:
+            changes = {model.name: _replace_rows(connection, model) for model in models if model.kind == "delta"}
+            _publish_views(connection, models, settings, renew=False)
+        removed, added = ({name: rows[number] for name, rows in changes.items()} for number in (0, 1))
         publication_id = _record(connection, run_id, removed, added)
-        _publish_views(connection, models, settings, renew=scope == "all")
         _publish_access(connection)
         files = _mark_files(connection, publication_id)
         connection.execute(
@@ -116,6 +120,25 @@ def _replace_rows(connection: psycopg.Connection, model: Any) -> tuple[int, int]
         return removed, connection.execute(insert).rowcount
     except psycopg.errors.UniqueViolation as error:  # what the model replaces leaves a row that it has computed again
         raise PublishError(f"mart.{model.name}: {error.diag.message_detail} Nothing was published") from error
+
+
+def _renew(connection: psycopg.Connection, models: list[Any], settings: Settings) -> dict[str, tuple[int, int]]:
+    """Whole tables, and what is built on them; rows removed and added by table.
+
+    Who reads holds some of the tables and may ask for one that is held here: PostgreSQL would end one of the two. So
+    all is let go for a moment when something cannot be had at once. After a minute of that readers may be ended.
+    """
+    for wait in [LOCK_WAIT] * LOCK_TRIES + ["0"]:
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(wait)))
+                changes = {model.name: _take_over(connection, model) for model in models if model.kind == "delta"}
+                _publish_views(connection, models, settings, renew=True)
+            break
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(0.1)
+    connection.execute("set local lock_timeout = 0")
+    return changes
 
 
 def _take_over(connection: psycopg.Connection, model: Any) -> tuple[int, int]:
