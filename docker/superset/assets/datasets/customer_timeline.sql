@@ -25,8 +25,8 @@ select
         when timeline.kind = 'survey' and json_typeof(timeline.detail::json) = 'object' then (
             select string_agg(a.key || ': ' || a.value, ' · ') from json_each_text(timeline.detail::json) as a
         )
-        else
-            case case when timeline.kind = 'behaviour' then split_part(timeline.detail, ' · ', 1) end
+        when timeline.kind = 'behaviour' then
+            case part.first
                 when 'view' then {{ [view] | where_in }}
                 when 'click' then {{ [click] | where_in }}
                 when 'input' then {{ [input] | where_in }}
@@ -37,8 +37,17 @@ select
                 when 'submit' then {{ [submit] | where_in }}
                 when 'exit' then {{ [leave] | where_in }}
                 when 'error' then {{ [failure] | where_in }}
-                else split_part(timeline.detail, ' · ', 1)
-            end || substr(timeline.detail, length(split_part(timeline.detail, ' · ', 1)) + 1)
+                else part.first
+            end || substr(timeline.detail, length(part.first) + 1)
+        when timeline.kind = 'subscription' then
+            concat_ws(
+                ' · ',
+                case part.first when '가입' then {{ [joined] | where_in }} when '해지' then {{ [left_it] | where_in }} end,
+                case when part.last <> part.first then ended.shown end
+            )
+        when timeline.kind in ('transaction', 'campaign') then
+            left(timeline.detail, length(timeline.detail) - length(part.last)) || ended.shown
+        else timeline.detail
     end as detail_shown,
     case timeline.channel {% for value, name in channel_words %}when {{ [value] | where_in }} then {{ [name] | where_in }} {% endfor %}else timeline.channel end as channel,
     timeline.amount_krw,
@@ -52,3 +61,15 @@ from mart.customer_timeline(
     from_at => {% if period.from_expr %}{{ period.from_expr }}{% else %}null{% endif %}::timestamptz,
     to_at => {% if period.to_expr %}{{ period.to_expr }}{% else %}null{% endif %}::timestamptz
 ) as timeline
+cross join lateral (
+    select
+        split_part(timeline.detail, ' · ', 1) as first,
+        reverse(split_part(reverse(timeline.detail), ' · ', 1)) as last
+) as part
+cross join lateral (
+    select
+        case part.last
+            {% for value, name in code_words + result_words + status_words %}when {{ [value] | where_in }} then {{ [name] | where_in }} {% endfor %}
+            else part.last
+        end as shown
+) as ended
