@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import psycopg
 import pytest
+import requests
 from psycopg import sql
 from supersetapiclient.client import SupersetClient
 from tests.people import opened_by, people_of
@@ -643,6 +644,28 @@ def test_nobody_has_a_look_at_a_customer_kept(people, ask, customer):
     chosen = filters_of({"customer_id": [customer], "purpose": ["상담 응대"]})
     kept = ask(client, "customer_view", "customer_profile", filters=chosen, custom_cache_timeout=3600)
     assert kept.status_code == 403, kept.text
+
+
+def test_the_log_of_superset_knows_neither_customers_nor_passwords(platform, people, ask, customer):
+    """It is no part of what erasure goes through; when dashboards are applied their databases' passwords are sent."""
+    chosen = filters_of({"customer_id": [customer], "purpose": ["상담 응대"]})
+    assert ask(people["journeymart_customer_service"], "customer_view", "customer_profile", filters=chosen).ok
+    passwords = [platform.password(role) for role in ("jm_report", "jm_cs")]
+    with connect_database("superset", database="superset", settings=platform, autocommit=True) as connection:
+        found = connection.execute(
+            "select l.action from logs as l cross join unnest(%s::text[]) as t (value)"
+            " where strpos(concat(l.json, l.referrer), t.value) > 0",
+            ([customer, *passwords],),
+        ).fetchall()
+        known = connection.execute(
+            "select count(*) > 0 from logs where json like '%/assets/import/%' and action like '%import_'"
+        ).fetchone()
+    assert (found, known) == ([], (True,))
+
+
+def test_no_other_site_may_read_answers(platform):
+    response = requests.get(f"{platform.superset_url}/login/", headers={"Origin": "https://tile.osm.ch"}, timeout=30)
+    assert [name for name in response.headers if name.lower().startswith("access-control")] == []
 
 
 def own_sql(expression: str) -> dict[str, str]:
