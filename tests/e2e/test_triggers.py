@@ -39,6 +39,13 @@ def customer(platform: Settings) -> str:
     return str(found[0])
 
 
+def test_airflow_has_no_page_with_scripts_of_another_host(platform: Settings) -> None:
+    """Those that FastAPI makes of an interface's description load theirs from a CDN."""
+    for page in ("docs", "redoc"):
+        shown = requests.get(f"{platform.airflow_url}/{page}", timeout=60).text
+        assert re.findall("(?:src|href)=[\"']?(?:https?:)?//[^ >]*", shown) == []
+
+
 def test_pending_triggers_over_http(platform: Settings, session: requests.Session, customer: str) -> None:
     url = f"{platform.airflow_url}/journeymart/triggers/v1/pending?channel=web&customer_id={quote(customer)}"
     assert requests.get(url, timeout=60).status_code == 401

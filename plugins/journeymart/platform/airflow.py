@@ -50,6 +50,7 @@ class Airflow(Tool):
             "AIRFLOW__API__BASE_URL": url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__INSTANCE_NAME": "journeymart",
+            "AIRFLOW__API__ENABLE_SWAGGER_UI": "False",  # its page runs scripts of another host
             "AIRFLOW__API__SECRET_KEY": settings.secret("AIRFLOW_SECRET_KEY"),
             "AIRFLOW__API_AUTH__JWT_SECRET": settings.secret("AIRFLOW_JWT_SECRET"),
             # The default of 5 s fails tasks while everything starts at once on two cores.
