@@ -2,7 +2,8 @@
 
 The request names the lines, in one transaction (raw.erased_line). The archive is written anew without them, file by
 file; the next run takes their rows from the mart and, in the same transaction, from raw (raw.remove_erased), and with
-the last of them the customer's number. Killed at any moment, the request made again goes on where it was.
+the last of them the customer's number. Files of audiences that name the customer are removed at once; the next delivery
+writes them anew, of what the database then has. Killed at any moment, the request made again goes on where it was.
 """
 
 from __future__ import annotations
@@ -52,12 +53,13 @@ class ErasureError(JourneymartError):
 
 @dataclass(frozen=True)
 class Erasure:
-    """What was asked for: lines that go with the next run, files of the archive written anew, and the landed files that
-    held such lines, by whether they still lie in the landing zone."""
+    """What was asked for: lines that go with the next run, files of the archive written anew, exports of audiences that
+    were removed, and the landed files that held such lines, by whether they still lie in the landing zone."""
 
     erasure_id: int
     lines: int
     archived: int
+    exports: int
     landed: list[str]
     elsewhere: list[str]
 
@@ -84,6 +86,7 @@ def erase(
             erasure_id = _record(warehouse, customer_hash, names, reason)
             _name_lines(warehouse, erasure_id, names)
         archived = _clear_archive(warehouse, Archive(settings.archive), sources, erasure_id, names)
+        exports = _clear_exports(settings.export, names)
         warehouse.execute("select raw.forget_customers()")  # if no line was left to take away
         landed = warehouse.execute(
             """
@@ -107,6 +110,7 @@ def erase(
         erasure_id,
         lines,
         len(archived),
+        exports,
         [path for path, is_there in there.items() if is_there],
         [path for path, is_there in there.items() if not is_there],
     )  # fmt: skip
@@ -235,6 +239,20 @@ def _clear_archive(
     _discard(warehouse, archive)
     warehouse.execute("update ops.erasure set archived_at = clock_timestamp() where erasure_id = %s", (erasure_id,))
     return written
+
+
+def _clear_exports(directory: Path, names: list[str]) -> int:
+    """Remove the exports with such a file (publish/drop.py), the manifest first; returns how many."""
+    number = re.compile(_token(names).encode())
+    exports = set()
+    for file in directory.glob("*/*.csv"):
+        with file.open("rb") as lines:
+            if any(map(number.search, lines)):
+                exports.add(file.with_name(file.name.rpartition("-")[0]))
+    for export in exports:
+        for ending in (".json", "-delta.csv", "-snapshot.csv"):
+            export.with_name(export.name + ending).unlink(missing_ok=True)
+    return len(exports)
 
 
 def _numbers(warehouse: psycopg.Connection, query: LiteralString, files: list[tuple[int, bool]]) -> frozenset[int]:

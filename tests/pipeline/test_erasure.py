@@ -136,6 +136,20 @@ def test_an_erased_customer_is_nowhere_and_the_ledger_balances(zone: Zone):
             warehouse.execute("drop table mart.line_duplicate, mart.line_bot")
 
 
+def test_files_of_audiences_with_the_customer_are_removed_to_be_written_anew(zone: Zone):
+    land(zone)
+    for name, customer in (("AU-A-000001", CUSTOMER), ("AU-A-000002", "C-778"), ("AU-B-000001", CUSTOMER)):
+        folder = zone.settings.export / name[:4]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text("{}")
+        for kind in ("delta", "snapshot"):
+            (folder / f"{name}-{kind}.csv").write_text(f"export_id,customer_id,op\n{name[:4]},{customer},I\n")
+    assert erase(zone).exports == 2
+    left = {path.name for path in zone.settings.export.rglob("*.*")}
+    assert left == {"AU-A-000002.json", "AU-A-000002-delta.csv", "AU-A-000002-snapshot.csv"}
+    assert erase(zone).exports == 0
+
+
 def test_an_erasure_that_is_killed_goes_on_when_it_is_asked_for_again(zone: Zone, monkeypatch: pytest.MonkeyPatch):
     """At every step: no archived file is lost, and in the end nothing is left of the customer."""
     land(zone)
@@ -172,7 +186,7 @@ def test_an_erasure_that_is_killed_goes_on_when_it_is_asked_for_again(zone: Zone
     # the default landing zone has nothing of it; that files were landed from somewhere is known all the same
     paths = [path for (path,) in zone.query("select path from raw.file order by 1")]
     assert json.loads(later.stdout) == {
-        "erasure_id": again.erasure_id, "lines": 1, "archived": 1, "landed": [], "elsewhere": paths
+        "erasure_id": again.erasure_id, "lines": 1, "archived": 1, "exports": 0, "landed": [], "elsewhere": paths
     }  # fmt: skip
     publish(zone)
     assert names(written(zone)) == 0

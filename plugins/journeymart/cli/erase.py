@@ -43,6 +43,8 @@ def erase(
         f"Erasure {erasure.erasure_id}: {erasure.lines:,} lines go with the next run,"
         f" {erasure.archived:,} files of the archive are written anew."
     )
+    if erasure.exports:
+        print(f"The files of {erasure.exports:,} exports are removed; the next delivery writes them anew.")
     for path in erasure.landed:
         print(f"Still in the landing zone, which is its sender's: {path}")
     for path in erasure.elsewhere:
