@@ -1,6 +1,7 @@
 -- A funnel by step, everything by the date of entry: both dates are included. from_previous is the share of those who
--- took the step before that is not optional. One row per step; with breakdown_by one per group and step: breakdown (the
--- value that the definition keeps), channel (of the session of the entry), segment (each of `segments`, null for all).
+-- took the step before that is not optional. One row per step, even of nobody; with breakdown_by one per group and
+-- step: breakdown (the value that the definition keeps), channel (of the session of the entry), segment (each of
+-- `segments`, null for all).
 -- tie_decided: of those who took the step, whose attempt would have ended differently had events of the very same time
 -- come in the reverse order.
 create or replace function mart.funnel(

@@ -196,7 +196,13 @@ begin
             c.median_seconds::double precision,
             c.amount_krw::numeric(38, 2),
             c.tie_decided
-        from counted as c
+        from (
+            select * from counted
+            union all  -- every step is there, even if nobody is
+            select 'all', s.step_no, s.name, s.is_optional, 0, 0, 0, 0, null, 0, 0
+            from step as s
+            where $7 is null and not exists (select from counted)
+        ) as c
         order by c.breakdown, c.step_no
     $sql$, entries) using
         definition, from_date, to_date, channel, domain, segment, breakdown_by, funnel_id,

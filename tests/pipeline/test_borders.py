@@ -181,6 +181,13 @@ def test_a_day_of_a_window_has_24_hours_and_its_last_moment_counts(bank: Zone) -
     assert still_open == [("in 24 hours", "08 17:00:00.000000"), ("later", "08 17:00:00.000001")]
 
 
+@pytest.mark.parametrize("limit", [{"from_date": "2026-03-08"}, {"to_date": "2026-03-06"}, {"channel": "atm"}])
+def test_a_funnel_that_nobody_is_in_has_its_steps(bank: Zone, limit: dict[str, str]) -> None:
+    assert rows(bank, "funnel", "step_no", "entered", "from_first", "amount_krw", funnel_id="FN-DAY", **limit) == [
+        (1, 0, None, 0), (2, 0, None, 0),
+    ]  # fmt: skip
+
+
 def test_what_the_clock_shows_is_of_the_time_zone(bank: Zone) -> None:
     """From 1:59:59 to 3:00 it is a second."""
     assert entered(bank, "HOURS") == [1, 1]

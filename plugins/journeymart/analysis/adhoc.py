@@ -64,7 +64,7 @@ def funnel_as(
     with drafted(settings, drafts) as connection:
         if is_published:
             _require_published(connection, definition, document)
-        counts = [_entered(_funnel_report(connection, draft, scope), len(draft.steps)) for draft in drafts]
+        counts = [_entered(_funnel_report(connection, draft, scope)) for draft in drafts]
     rows: list[tuple[Any, ...]] = [(0, "as defined", None, None, *counts[0], None, None, None)]
     for number, change in enumerate(changes, start=1):
         difference = counts[number][0][-1] - counts[number - 1][0][-1]
@@ -79,12 +79,10 @@ def funnel_as(
     return Result(["no", "policy", "ours", "theirs", "entered", "converted", "change", "why", "source"], rows)
 
 
-def _entered(report: Result, steps: int) -> tuple[list[int], list[int]]:
-    """Entered and converted of each step; who is in nothing has no rows."""
-    found = {row["step_no"]: row for row in report.records()}
-    return tuple(  # type: ignore[return-value]
-        [found[step][name] if step in found else 0 for step in range(1, steps + 1)] for name in ("entered", "converted")
-    )
+def _entered(report: Result) -> tuple[list[int], list[int]]:
+    """Entered and converted of each step."""
+    steps = report.records()
+    return [step["entered"] for step in steps], [step["converted"] for step in steps]
 
 
 def _require_published(connection: psycopg.Connection, definition: Funnel, document: Document) -> None:
