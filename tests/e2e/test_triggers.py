@@ -48,6 +48,8 @@ def test_airflow_has_no_page_with_scripts_of_another_host(platform: Settings) ->
 
 def test_pending_triggers_over_http(platform: Settings, session: requests.Session, customer: str) -> None:
     url = f"{platform.airflow_url}/journeymart/triggers/v1/pending?channel=web&customer_id={quote(customer)}"
+    log = platform.logs / "airflow-api-server.log"
+    logged = log.stat().st_size
     assert requests.get(url, timeout=60).status_code == 401
     [trigger, *_] = session.get(url, timeout=60).json()["triggers"]
     assert trigger["message"]["title"]["ko"]
@@ -64,6 +66,9 @@ def test_pending_triggers_over_http(platform: Settings, session: requests.Sessio
             (customer,),
         ).fetchone()
     assert looks == (REQUESTS + 1,)
+    written = log.read_bytes()[logged:]  # of whom is in the database's log only
+    assert b"/journeymart/triggers/v1/pending" in written
+    assert customer.encode() not in written
 
 
 def test_the_example_page_shows_a_popup(platform: Settings, session: requests.Session, customer: str) -> None:

@@ -43,6 +43,7 @@ class Airflow(Tool):
             "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Seoul",
             "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "customer_id,visitor_id",  # of requests, in the server's log
             "AIRFLOW__CORE__FERNET_KEY": settings.secret("AIRFLOW_FERNET_KEY"),
             "AIRFLOW__FAB__CONFIG_FILE": str(self.folder / "webserver_config.py"),
             "AIRFLOW__API__HOST": "127.0.0.1",
