@@ -271,6 +271,15 @@ def test_what_is_empty_says_why(window, platform, assets, locale, screenshots):
     assert_healthy(watched)
 
 
+@pytest.mark.parametrize("locale", ["ko"], indirect=True)
+def test_a_department_without_a_funnel_is_told_so(window, platform, assets, locale):
+    """Nothing to choose from is no reason to wait: the dashboard opens, and says whose funnels it shows."""
+    watched = window("journeymart_analyst@securities-sales")
+    open_dashboard(watched.page, platform, assets, locale, "funnels")
+    expect(watched.page.get_by_text("자기 부서의 것만 보입니다").first).to_be_visible()
+    assert_healthy(watched)
+
+
 def test_nobody_opens_what_is_not_theirs(browser, platform, assets, logins):
     """Everybody asks for one dashboard that is theirs and one that is not; test_roles.py has every one."""
     for number, (role, login) in enumerate(logins.items()):

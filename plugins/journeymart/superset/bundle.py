@@ -305,7 +305,9 @@ def _css(dashboard: Dashboard, locale: str) -> str:
         if item.hint:
             box = f"[data-test=NATIVE_FILTER-{key}]"
             css += say(f"{box} .ant-select-selection-placeholder", item.hint.get(locale))
-            css += say(f"body:has({box}.ant-select-open) .ant-empty-description", item.hint.get(locale))
+            css += say(
+                f"body:has({box}.ant-select-open) .ant-select-dropdown .ant-empty-description", item.hint.get(locale)
+            )
     return css
 
 
@@ -425,14 +427,13 @@ def _filter(
             "multiSelect": item.multiple,
             "enableEmptyFilter": item.is_required,
             "creatable": item.is_open,
-            # With a ranking, the first of the list is chosen until somebody chooses.
+            # With a ranking, the first of the list is chosen until somebody chooses. It waits to be applied, as queries
+            # take the same one: `requiredFirst` would keep who has nothing to choose from waiting for ever.
             "defaultToFirstItem": bool(item.sort_by),
             "sortAscending": not item.sort_by,
             "searchAllOptions": False,
             "inverseSelection": False,
         }
         if item.sort_by:
-            # Superset takes it for chosen at once; otherwise it would wait to be applied, and the button would say so.
-            rendered["requiredFirst"] = True
             rendered["sortMetric"] = metrics[item.sort_by].label.get(locale)
     return rendered
