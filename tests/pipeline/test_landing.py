@@ -20,8 +20,11 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
+from tests.pipeline.test_corrections import environment
 from tests.pipeline.zone import Zone, event, transaction
+from typer.testing import CliRunner
 
+from journeymart.cli import build_app
 from journeymart.db import connect
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, LandingFile, discover, indexes, land_file
@@ -756,6 +759,15 @@ def test_a_total_without_end_costs_nothing(zone: Zone):
     zone.put("transactions/a.ndjson", [transaction(1, amount="1")], {"totals": {"amount": "1e99999999"}})
     [result] = zone.land()
     assert result.error == "transactions/a.ndjson has a total of amount of 1, but its .done declares 1E+99999999"
+
+
+def test_file_names_are_no_markup_of_the_progress_bar(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    zone.put("clickstream/a[/red].ndjson", [event(1)])
+    for name, value in environment(zone.settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    landed = CliRunner().invoke(build_app(), ["land", "--landing", str(zone.directory)], catch_exceptions=False)
+    assert (landed.exit_code, zone.value("select rows_loaded from raw.file")) == (0, 1)
 
 
 def test_a_file_that_changes_while_it_is_read_is_postponed(zone: Zone, monkeypatch: pytest.MonkeyPatch):

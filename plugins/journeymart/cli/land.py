@@ -44,7 +44,7 @@ def land(
     run_id = new_run_id("land")
     console = Console(stderr=True)
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console,
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), console=console,
         disable=not console.is_terminal, transient=True,
     ) as bar:  # fmt: skip
         task = bar.add_task("landing", total=None)
