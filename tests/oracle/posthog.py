@@ -14,14 +14,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.oracle.paths import EXIT
+from tests.oracle.recorded import UnexpressedError
 
 Ask = Callable[..., list[tuple[Any, ...]]]
 LABEL = {"ko": "시험", "en": "Test"}
 PAGE, SCREEN = "$pageview", "$screen"
-
-
-class ReasonError(Exception):
-    """Why a question cannot be put."""
 
 
 @dataclass
@@ -45,7 +42,7 @@ def questions(shared_data: Path, file: str, express: Callable[..., Question], re
         for query in case["queries"]:
             try:
                 found.append(express(case, query, f"{file.split('/')[1][0]}{number}-{query['query_no']}"))
-            except ReasonError as reason:
+            except UnexpressedError as reason:
                 reasons[str(reason)] += 1
     return found
 
@@ -66,12 +63,14 @@ def path_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Que
         return funnel_path_question(case, query, name)
     for key, reason in NOT_OF_PATHS.items():
         if parameters.get(key):
-            raise ReasonError(reason)
+            raise UnexpressedError(reason)
     if case.get("team_flags"):
-        raise ReasonError("rules that keep a mark of the query string, which is no part of a page here")
+        raise UnexpressedError("rules that keep a mark of the query string, which is no part of a page here")
     groups = parameters.get("path_groupings")
     if groups and groups != PATH_GROUPS:
-        raise ReasonError("wildcards of one question that are none of pages, as `.*`; here pages.yml has them for all")
+        raise UnexpressedError(
+            "wildcards of one question that are none of pages, as `.*`; here pages.yml has them for all"
+        )
     lines = [
         {"visitor_id": f"{name}-{event['person']}", "event_time": event["timestamp"], "page_code": node, "domain": name}
         for event in case["events"]
@@ -191,7 +190,7 @@ def _is_wanted(event: dict[str, Any], node: str, parameters: dict[str, Any]) -> 
         return False
     for item in parameters.get("properties") or []:
         if item["type"] == "group":
-            raise ReasonError("a filter on groups (companies), whose properties the recording does not say")
+            raise UnexpressedError("a filter on groups (companies), whose properties the recording does not say")
         if (event.get("properties") or {}).get(item["key"]) != item["value"]:
             return False
     return kinds is None or kind in kinds or event["event"] in named
@@ -207,7 +206,7 @@ NOT_OF_GROUPS = {
 def group_question(case: dict[str, Any], query: dict[str, Any], name: str) -> Question:
     """Who did what how often within so many days, and did not."""
     if any(item["assert"] == "raises_validation_error" for item in query["expected"]):
-        raise ReasonError("is refused there")
+        raise UnexpressedError("is refused there")
     asking = _Asking(name, case.get("cohorts", []), datetime.fromisoformat(query["now"]))
     segment = {
         "id": f"SG-{name.upper()}", "label": LABEL, "owner": "tests",
@@ -256,14 +255,14 @@ class _Asking:
         """A clause, whether it shall hold or not."""
         if group["type"] == "person":
             if "@" in group["value"]:
-                raise ReasonError("a condition on the e-mail address of the person, which is masked here")
+                raise UnexpressedError("a condition on the e-mail address of the person, which is masked here")
             return {"customer": {f"attributes.{group['key'].lstrip('$')}": group["value"]}}
         if group["type"] == "cohort":
             cohort = self.cohorts[group["value"] - 501]  # in the order in which they were made
             parts = [cohort["filters"]] if "filters" in cohort else cohort["groups"]
             return {"any_of": [self.clause(_group(part["properties"])) for part in parts]}
         if group["value"] in NOT_OF_GROUPS:
-            raise ReasonError(NOT_OF_GROUPS[group["value"]])
+            raise UnexpressedError(NOT_OF_GROUPS[group["value"]])
         if group["value"] == "performed_event_first_time":
             before = {"date": {"lt": self.date_before(int(group["time_value"]), group["time_interval"])}}
             earlier = {"source": "screen", "where": {"page_code": f"{self.name}:{group['key']}", **before}}
@@ -417,7 +416,7 @@ def _refuse_trend(case: dict[str, Any], query: dict[str, Any], series: list[dict
     elif case["case"].endswith("_limit"):
         reason = "how many values of a breakdown a chart shows"
     if reason:
-        raise ReasonError(reason)
+        raise UnexpressedError(reason)
 
 
 def _groups_of(parameters: dict[str, Any], case: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,10 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "semantics.md"
 
 
+class UnexpressedError(Exception):
+    """Why a question cannot be put."""
+
+
 def check_table(name: str, right: int, reasons: Counter[str]) -> None:
     """Compare the part `name` of docs/semantics.md with what a test found.
 

@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from tests.oracle.recorded import check_table
+from tests.oracle.recorded import UnexpressedError, check_table
 
 TOOLS = {"clickhouse_sequences": "clickhouse", "trino_match_recognize": "trino_match_recognize"}
 COMPARED = {"value < prev(value)": ["down"], "value <= prev(value)": ["down", "same"], "value = prev(value)": ["same"]}
 QUANTIFIERS = {"+?": 1, "{1,}?": 1, "{2,}?": 2, "{5,}": 5, "{5,}?": 5, "{1,1}": 1}
-
-
-class UnexpressedError(Exception):
-    """Why a case cannot be put."""
 
 
 class Sequences:

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.oracle.paths import ENTRY, EXIT
-from tests.oracle.recorded import check_table
+from tests.oracle.recorded import UnexpressedError, check_table
 
 from journeymart import pipeline
 from journeymart.db import connect
@@ -41,10 +41,6 @@ class Question:
     groups: dict[str, str] = field(default_factory=dict)  # user → the side of a comparison
     funnels: list[dict[str, Any]] = field(default_factory=list)
     segments: list[dict[str, Any]] = field(default_factory=list)
-
-
-class UnexpressedError(Exception):
-    """Why a question cannot be put."""
 
 
 # ── ClickHouse: sequenceNextNode ──
