@@ -266,7 +266,7 @@ CACHE_CONFIG = DATA_CACHE_CONFIG = {
     "CACHE_DEFAULT_TIMEOUT": 3_600,
 }
 STORE_CACHE_KEYS_IN_METADATA_DB = True
-RATELIMIT_STORAGE_URI = "memory://"  # login attempts are counted per server process
+RATELIMIT_STORAGE_URI = "memory://"  # Superset warns without one, though it limits nothing unless it is told to
 
 # --- web security ---------------------------------------------------------------------------------------
 WTF_CSRF_ENABLED = True

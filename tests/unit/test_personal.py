@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from journeymart.definitions.sources import Personal
-from journeymart.landing.personal import HINT, SUSPICIOUS, mask
+from journeymart.landing.personal import HINT, SUSPICIOUS, mask, mask_name
 from journeymart.landing.protection import Protection
 from journeymart.settings import SettingsError
 
@@ -135,6 +135,24 @@ def test_personal_values_are_masked_once(value: str, masked: str) -> None:
 def test_other_numbers_are_left(value: str) -> None:
     assert mask(value) == value
     assert PROTECTION.key(value) == value
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "topic+10+0000012345.json", "part-00037-3ad957c4-8253-4560-9086-c6e0d12b2cb1-c000.snappy", "a-1764230400006",
+        "02-2026-1127", "events_010_2026_1127", "part-010-0001-0002", "10.20.30.40-2026-11-27", "BR-110-234-567890",
+        "20261127-1000001", "tx-3-010-1234-5678", "events@2026-11-27",
+    ],
+)  # fmt: skip
+def test_names_of_files_with_numbers_are_left(name: str) -> None:
+    assert mask_name(name) == name
+
+
+def test_names_of_files_with_what_can_only_be_a_persons_are_not() -> None:
+    assert mask_name("clicks_kim@bank.kr") == "*email*"
+    assert mask_name("kim@bank.kr-2026") == "*email*-2026"
+    assert mask_name("log-010-9876-5432_1") == "log-*phone*_1"
 
 
 def test_rows_with_personal_values_are_found_by_the_database_expression() -> None:

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from journeymart.definitions.loader import DefinitionModel, suggestion
 from journeymart.definitions.sources import Source, Sources
 from journeymart.errors import JourneymartError
-from journeymart.landing.personal import mask
+from journeymart.landing.personal import mask_name
 from journeymart.landing.readers import COMPRESSIONS, FileRejectedError
 
 FORMATS = {
@@ -292,7 +292,7 @@ def _landing_file(landing: Path, name: str, source: Source, location: Path, stat
 def _masked(path: str) -> str:
     """A path of the landing zone without personal values. An ending is no part of one, as it could be of an address."""
     start = next(_ENDING.finditer(path)).start()
-    return "/".join(map(mask, path[:start].split("/"))) + path[start:]
+    return "/".join(map(mask_name, path[:start].split("/"))) + path[start:]
 
 
 def _modified_at(status: os.stat_result) -> datetime:

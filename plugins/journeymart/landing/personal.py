@@ -125,10 +125,11 @@ def _rule(kind: str, pattern: str, holds: Callable[[str], bool] = bool) -> _Rule
     return _Rule(kind, re.compile(pattern), holds)
 
 
+# The last label of a domain is letters; icon@2x.png is no address.
+_EMAIL = _rule("email", rf"(?:{_WORD}|\.){{1,64}}@(?!\d+x\.)(?:{_WORD}{{1,63}}\.){{1,8}}[^\W\d_]{{2,}}")
 _RULES = (
     _rule("name", r"://([^\s/?#@*]{1,256})@"),  # who logs in, and with which password
-    # The last label of a domain is letters; icon@2x.png is no address.
-    _rule("email", rf"(?:{_WORD}|\.){{1,64}}@(?!\d+x\.)(?:{_WORD}{{1,63}}\.){{1,8}}[^\W\d_]{{2,}}"),
+    _EMAIL,
     _rule("resident_number", f"{_BEFORE}{_DAY}{_MAYBE}[1-8][0-9]{{6}}{_BEHIND}", _is_resident),
     _rule("card", f"{_BEFORE}(?:{_CARD_GROUPS}){_BEHIND}"),
     _rule("card", f"{_BEFORE}{_CARD_DIGITS}{_BEHIND}", _is_card),
@@ -136,6 +137,11 @@ _RULES = (
     _rule("phone", rf"(?<![0-9][_/]){_BEFORE}(?:{_PARTED}){_BEHIND}(?![_/][0-9])"),
     _rule("account", rf"(?<![0-9A-Za-z-]){_ACCOUNT}(?:-[0-9]{{1,7}})?(?![0-9A-Za-z]|-[0-9])", _is_account),
     *(_rule(kind, _named(words) + "(?![0-9])") for kind, words in WORDS.items()),
+)
+# In the name of a file numbers of any other shape are most often parts, offsets and times.
+_RULES_OF_NAMES = (
+    _EMAIL,
+    _rule("phone", "(?<![0-9A-Za-z])(?<![0-9]-)01[016-9]-[1-9][0-9]{2,3}-[0-9]{4}(?!-?[0-9A-Za-z])"),
 )
 LABELS = {kind: re.compile(f"(?i)(?:{_label(words)})$") for kind, words in WORDS.items()}
 NUMBER = re.compile(_NUMBER)
@@ -200,6 +206,13 @@ _HINT = re.compile(HINT)
 def mask(value: str) -> str:
     """A text without personal values: each becomes its kind in asterisks."""
     return replaced(value, lambda kind, _found: f"*{kind}*")
+
+
+def mask_name(name: str) -> str:
+    """A file's or folder's name without what can only be a person's: e-mail addresses, mobile numbers with hyphens."""
+    for rule in _RULES_OF_NAMES:
+        name = rule.pattern.sub(f"*{rule.kind}*", name)
+    return name
 
 
 def mask_line(line: str) -> str:
