@@ -149,7 +149,8 @@ def _head(runs: int, busy: float) -> str:
         "Memory: peak of the stage + peak of PostgreSQL's processes, without shared buffers. Database: sum "
         "over models and tests. Analyses beside other engines: [benchmarks/engine.md](benchmarks/engine.md); landing "
         "by format: [benchmarks/landing.md](benchmarks/landing.md). "
-        "Detection: [benchmarks/detection.md](benchmarks/detection.md).\n\n"
+        "Detection: [benchmarks/detection.md](benchmarks/detection.md); "
+        "the DAG: [benchmarks/dag.md](benchmarks/dag.md).\n\n"
     )
 
 

@@ -116,6 +116,7 @@ def test_a_bank_with_next_to_nothing_is_answered(
     zone = Zone(tmp_path / "landing", warehouses.create())
     zone.directory.mkdir()
     monkeypatch.setattr(Settings, "load", lambda *_: zone.settings)
+    app = build_app()
     for arrival in ARRIVALS:
         for path, lines in arrival.items():
             zone.put(path, lines)
@@ -123,7 +124,7 @@ def test_a_bank_with_next_to_nothing_is_answered(
         for line in ANALYSES:
             for filters in FILTERS:
                 asked = CliRunner().invoke(
-                    build_app(), ["analyze", *shlex.split(f"{line} {filters}"), "--json"], standalone_mode=False
+                    app, ["analyze", *shlex.split(f"{line} {filters}"), "--json"], standalone_mode=False
                 )
                 if isinstance(asked.exception, AnalysisError):
                     assert "has the code" in str(asked.exception), (arrival, line, filters)
