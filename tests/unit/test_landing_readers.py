@@ -155,7 +155,7 @@ def test_blank_lines_cost_next_to_nothing(tmp_path: Path):
     file.write_bytes(b"\n" * 10_000_000 + b" \t\r\n\v\f\n" * 1_000_000 + b" {}\n")
     started = time.process_time()
     assert [chunk.table.column("_line_no").to_pylist() for chunk in read_lines(file, None)] == [[12_000_001]]
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 6  # 2 on a slow machine; a look at each line took 12 on a faster one
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"a,b\n"])
