@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,23 @@ STEPS = """  steps:
 def errors(directory: Path, text: str, name: str = "funnels.yml") -> list[str]:
     (directory / name).write_text(text)
     return [message.replace(f"{directory}/", "") for message in check(directory).errors]
+
+
+def transactions_of(content: object) -> Iterator[dict[str, object]]:
+    """The conditions on transactions in what a definition file says."""
+    if isinstance(content, dict):
+        if content.get("source") == "transaction":
+            yield content["where"]
+        content = list(content.values())
+    for part in content if isinstance(content, list) else []:
+        yield from transactions_of(part)
+
+
+@pytest.mark.parametrize("kind", ["funnels", "cohorts", "segments", "kpis", "audiences"])
+def test_what_has_failed_is_nothing_done(kind: str) -> None:
+    found = list(transactions_of(yaml.safe_load((SHIPPED / f"{kind}.yml").read_text())))
+    assert found
+    assert [where for where in found if where.get("result_code") != "0000"] == []
 
 
 @pytest.mark.parametrize(
