@@ -129,6 +129,28 @@ def test_readers_can_read_and_nothing_else(empty_bank: Settings) -> None:
             connection.execute("select reason from raw.quarantine")
 
 
+def test_auditors_see_who_looked_at_whom_and_nobody_else_does(empty_bank: Settings) -> None:
+    looks = [
+        ("kim", "profile", "C10000270", "complaint 4711 of C10000056"),
+        ("lee", "funnel FN-1", "C-77", None),
+        ("teller", "export.trigger_queue", "C10000270", "web"),
+    ]
+    with connect("jm_builder", settings=empty_bank) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.access_log (user_name, object, customer_id, purpose) values (%s, %s, %s, %s)", looks
+        )
+    asked = "select user_name, object, customer_masked, purpose from mart.access_log({}) order by user_name"
+    with connect("jm_auditor", settings=empty_bank) as connection:
+        assert connection.execute(asked.format("")).fetchall() == [
+            ("kim", "profile", "C1***70", "complaint 4711 of C1***56"),
+            ("lee", "funnel FN-1", "***", None),
+        ]
+        assert connection.execute(asked.format("to_at => now() - interval '1 hour'")).fetchall() == []
+    for role in ("jm_report", "jm_cs", "jm_dashboard", "jm_campaign"):
+        with connect(role, settings=empty_bank) as connection, pytest.raises(Exception, match="permission denied"):
+            connection.execute(asked.format(""))
+
+
 def test_a_run_repeated_later_publishes_what_came_since(empty_bank: Settings, tmp_path: Path) -> None:
     """As when a run is cleared in Airflow. The last test here: the bank is no longer empty."""
     file = tmp_path / "customers" / "one.csv"

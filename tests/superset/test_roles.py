@@ -323,6 +323,26 @@ def test_every_look_at_a_customer_is_written_down(platform, people, ask, custome
     assert new == [("test-journeymart_customer_service", "timeline", "상담 응대")] * 2
 
 
+def test_auditors_read_who_looked_and_of_the_number_its_ends(platform, people, ask, customer):
+    """At once, not with the next publication, and never from a cache."""
+    columns = ["user_name", "screen", "customer_masked", "purpose"]
+    for purpose in ("민원 처리", "본인 열람 요청"):
+        chosen = [
+            {"col": "customer_id", "op": "IN", "val": [customer]},
+            {"col": "purpose", "op": "IN", "val": [purpose]},
+        ]
+        ask(people["journeymart_customer_service"], "customer_view", "customer_profile", filters=chosen)
+        response = ask(people["journeymart_auditor"], "access_log", "access_log", columns=columns, metrics=[])
+        assert response.status_code == 200, response.text
+        assert customer not in response.text
+        assert {
+            "user_name": "test-journeymart_customer_service",
+            "screen": "고객 싱글뷰 · 고객 정보",
+            "customer_masked": f"{customer[:2]}***{customer[-2:]}",
+            "purpose": purpose,
+        } in response.json()["result"][0]["data"]
+
+
 def test_customers_of_a_step_are_written_down_one_by_one(platform, people, ask):
     client = people["journeymart_customer_service"]
     chosen = [

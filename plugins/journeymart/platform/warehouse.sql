@@ -767,6 +767,8 @@ create table if not exists ops.access_log (
     customer_id text,
     purpose     text
 );
+-- What people looked at; channels ask for triggers many times a second.
+create index if not exists access_log_person on ops.access_log (accessed_at) where object <> 'export.trigger_queue';
 
 -- ───────────────────────────── config: applied definitions, versioned ─────────────────────────────
 create table if not exists config.definition (
@@ -869,7 +871,7 @@ grant usage on schema staging, build, next to jm_publisher;
 alter default privileges for role jm_builder in schema staging, build, next grant select on tables to jm_publisher;
 grant jm_builder to jm_publisher;                     -- publish takes over whole tables of a full build
 -- What jm_report may read is decided column by column when something is published (publish/access.py).
-grant usage on schema mart to jm_builder, jm_dashboard, jm_report;
+grant usage on schema mart to jm_builder, jm_dashboard, jm_report, jm_auditor;
 grant jm_dashboard to jm_privacy;                     -- whose sessions are a customer's is known in mart
 grant jm_report to jm_cs;
 alter default privileges for role jm_publisher in schema mart grant select on tables to jm_builder, jm_dashboard;

@@ -84,6 +84,7 @@ class Dataset(Spec):
     """What charts read: a published model as it is, or a query over published models.
 
     `is_logged`: reading writes down who asked, so the query may name the user, and results are never cached.
+    `is_live`: what it reads changes between publications, so results are never cached.
     `is_menu`: its query is given menu.yml as JSON, an item for every role and dashboard that the role may open.
     `links`: a word and the dashboard whose slug it becomes; <word>_roles are the roles that may open it.
     `names`: a word and what it becomes all [id, label] of: inflow channels, sources, fields of sources, or the values
@@ -96,6 +97,7 @@ class Dataset(Spec):
     description: Text | None = None
     time: str | None = None
     is_logged: bool = False
+    is_live: bool = False
     is_menu: bool = False
     links: dict[str, str] = Field(default_factory=dict)
     words: dict[str, Text] = Field(default_factory=dict)
