@@ -333,6 +333,7 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
     zone.put("transactions/4.ndjson", [transaction(1)], {"totals": {"amount": "5"}})
     zone.put("clickstream/010-1234-5678.csv", "x")
     zone.put("unheard_of/1.ndjson", [event(1)])
+    zone.put("1.ndjson", [event(1)])
     amounts = ["1e5", "1,000", "1.23456", "NaN"]
     zone.put("transactions/5.ndjson", [transaction(number, amount=amount) for number, amount in enumerate(amounts)])
     zone.put("transactions/6.ndjson", [transaction(9, channel="x"), transaction(10, transaction_code="x")])
@@ -345,7 +346,7 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
         {"event_id": "x" * 300}, {"event_id": None}, {"more": "a\0b"}, {"click_text": "a\0b"},
     ]  # fmt: skip
     lines = [json.dumps({**event(number), **fields}) for number, fields in enumerate(bad)]
-    lines += ["x", "[]", "a\0b", "x" * (2**20 + 1)]
+    lines += ['{"event_id": "1", "event_id": "2"}', "x", "[]", "a\0b", "x" * (2**20 + 1)]
     zone.put("clickstream/91.ndjson", "\n".join(lines).encode() + b"\n\xff\n")
     zone.put("clickstream/92.csv", 'event_id,event_time,visitor_id\n1,2\n"x,1,2\n')
     known = "transactions: {FX: {label: {ko: 외환, en: FX}, category: {ko: 외환, en: FX}}}"
@@ -357,7 +358,7 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
     [words] = re.findall(r"coalesce\(\s+case \{\{ \[language\].*?\n    \) as error", dataset, re.S)
     words = words.replace("{{ [language] | where_in }}", "'ko'")
     files = zone.query(f"select path, error, {words} from raw.file where status = 'rejected'")  # noqa: S608
-    assert len(files) == 18
+    assert len(files) == 19
     assert [row for row in files if not re.search("[가-힣]", row[2].partition(" (원천")[0])] == []
     model = (REPO / "dbt_project/models/marts/trust/quarantine_reason.sql").read_text()
     model = re.sub(r"\{\{ source\('raw', '(\w+)'\) \}\}", r"raw.\1", model.partition("\n")[2])

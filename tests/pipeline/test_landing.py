@@ -551,8 +551,35 @@ def test_a_folder_of_no_source_is_not_passed_over_in_silence(zone: Zone, caplog:
     assert zone.query("select path, error from raw.file where status = 'rejected'") == [("clickstreams", why)]
     caplog.clear()
     assert zone.land() == []
-    assert f"{zone.directory}/{why}: nothing in it is loaded" in caplog.text
+    assert f"{zone.directory}/{why}: nothing of it is loaded" in caplog.text
     assert zone.land(source="clickstream") == []
+
+
+def test_a_file_in_no_folder_is_not_passed_over_in_silence(zone: Zone, caplog: pytest.LogCaptureFixture):
+    zone.put("a.ndjson.gz", json.dumps(event(1)))
+    zone.put("a.ndjson.gz.done", "{}")
+    zone.put("b.csv.part", "event_id\n1\n")
+    zone.put("truth.json", "{}")
+    [result] = zone.land()
+    assert (result.path, result.status) == ("a.ndjson.gz", "rejected")
+    assert result.error is not None
+    assert result.error.startswith("a.ndjson.gz lies in the folder of no source (sources: clickstream, ")
+    assert zone.land() == []
+    assert "nothing of it is loaded" in caplog.text
+
+
+def test_a_key_that_comes_twice_costs_its_line(zone: Zone):
+    twice = json.dumps(event(2))[:-1] + ', "event_id": "e3"}'
+    nested = json.dumps(event(4))[:-1] + ', "properties": {"a": 1, "a": 2}}'
+    more = json.dumps(event(5))[:-1] + ', "plan": 1, "plan": 2}'
+    zone.put("clickstream/a.ndjson", "\n".join([json.dumps(event(1)), twice, nested, more, "x"]) + "\n")
+    [result] = zone.land()
+    assert (result.rows_loaded, result.rows_quarantined) == (2, 3)
+    assert zone.quarantine() == [
+        (2, None, "The line has the key 'event_id' twice."),
+        (4, None, "The line has the key 'plan' twice."),
+        (5, None, "The line is not JSON."),
+    ]
 
 
 def test_a_file_is_loaded_once(zone: Zone):

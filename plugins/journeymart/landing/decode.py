@@ -30,6 +30,8 @@ KEYS_HASH = "_keys_hash"  # NDJSON: tells lines with other keys apart; null for 
 # exception, as much as ten good lines. To test all lines before costs half as much again as their keys.
 HASH_OF_KEYS = f"try(hash(json_keys({LINE})))"
 HASH_OF_TESTED_KEYS = f"case when json_valid({LINE}) then try(hash(json_keys({LINE}))) end"
+# The first key that a line repeats: which of the two values was meant, nobody can say.
+REPEATED_KEY = "list_filter(json_keys(line), lambda key, place: list_position(json_keys(line), key) < place)[1]"
 LINE_NO_MASK = 2**32 - 1
 MINUTE, HOUR = 60, 3600
 WHOLE_NUMBER = r"\s*[-+]?[0-9]+(?:\.0*)?\s*"
@@ -89,7 +91,8 @@ class Decoder:
     """The SQL for files of one source that have the same format and columns; NDJSON: for lines with these `keys`.
 
     `derived` are further columns of `typed`, as expressions over the fields; `codes` all there are of transactions,
-    None if others are welcome; `hidden` the places inside nested columns that are personal, with their class.
+    None if others are welcome; `hidden` the places inside nested columns that are personal, with their class;
+    `repeats`: some lines have a key twice.
     """
 
     source: Source
@@ -101,6 +104,7 @@ class Decoder:
     shortened: frozenset[str] = frozenset()  # fields whose IP addresses lose their last part
     codes: tuple[str, ...] | None = None
     hidden: dict[str, str] = field(default_factory=dict)
+    repeats: bool = False
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
     bad_sql: str = ""  # query of (row id, problem, value, line), with those rows of `chunk` alone that have a problem
@@ -129,6 +133,10 @@ class Decoder:
             (Problem(None, "The line is not JSON."), "r is null", "null"),
             (Problem(None, "The line is not a JSON object."), _NO_OBJECT, "null"),
         ]
+        if self.repeats:
+            guards.append(
+                (Problem(None, "The line has the key {} twice."), f"{REPEATED_KEY} is not null", REPEATED_KEY)
+            )
         values = {column: f"r.{name(column)}" for column in wanted}
         exact = {
             column: f"case when (strlen({value}) > 15 or contains({value}, '.'))"

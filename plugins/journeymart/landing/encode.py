@@ -170,6 +170,7 @@ class Encoder:
         self._engine.execute("create table actions (action_id smallint, action_type varchar)")
         self._engine.executemany("insert into actions values (?, ?)", [(key, name) for name, key in actions.items()])
         self._keys: dict[int, frozenset[str]] = {}  # NDJSON: hash of the keys of a line → the keys
+        self._repeating: set[int] = set()  # the hashes of those that have a key twice
         self._chunk = pa.table({})  # what the table `chunk` is made of
         self._chunk_keys: set[int] = set()  # the hashes that occur in the table `chunk`
 
@@ -257,17 +258,22 @@ class Encoder:
     def _decoder_for(self, batch: Batch) -> Decoder:
         """The decoder of a batch, which becomes the table `chunk`; usually that of the batch before it."""
         keys = self._register(batch) & self._known
+        repeats = batch.format == "ndjson" and not self._repeating.isdisjoint(self._chunk_keys)
         decoder, schema = self._decoder, batch.table.schema
-        if decoder is None or decoder.schema != schema or decoder.format != batch.format or keys - decoder.keys:
+        if (
+            decoder is None or decoder.schema != schema or decoder.format != batch.format or keys - decoder.keys
+            or repeats > decoder.repeats
+        ):  # fmt: skip
             if decoder is not None:
                 keys |= decoder.keys
+                repeats |= decoder.repeats
             shortened = self._rules.protection.shortened(self._source)
             catalogue = self._rules.transactions
             codes = tuple(catalogue.transactions) if catalogue.unknown_codes == "quarantine" else None
             derived = self._target.derived(self._rules.pages)
             decoder = Decoder(
                 self._source, batch.format, schema, derived, keys, self._careful, shortened, codes,
-                self._rules.protection.hidden_places(self._source),
+                self._rules.protection.hidden_places(self._source), repeats,
             )  # fmt: skip
             self._decoder = decoder
         return decoder
@@ -337,6 +343,7 @@ class Encoder:
         self._chunk_keys = set(pc.unique(found.column(KEYS_HASH)).drop_null().to_pylist())
         if len(self._keys) > CACHED_KEY_SETS:
             self._keys.clear()
+            self._repeating.clear()
         examples = self._engine.execute(
             f"""
             select {KEYS_HASH}, json_keys(line)
@@ -348,6 +355,7 @@ class Encoder:
             [list(self._chunk_keys - self._keys.keys())],
         ).fetchall()
         self._keys.update((keys_hash, frozenset(keys or ())) for keys_hash, keys in examples)
+        self._repeating.update(keys_hash for keys_hash, keys in examples if len(set(keys or ())) < len(keys or ()))
         return frozenset().union(*(self._keys[keys_hash] for keys_hash in self._chunk_keys))
 
     def _find_extra(self) -> None:

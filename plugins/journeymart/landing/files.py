@@ -176,8 +176,8 @@ def discover(
         for file in sorted(_scan(landing, name, definition), key=lambda file: file.path)
         if paths is None or file.path in paths
     ]
-    folders = _folders_of_no_source(landing, sources) if source is None else []
-    found += [folder for folder in folders if paths is None or folder.path in paths]
+    strays = _of_no_source(landing, sources) if source is None else []
+    found += [stray for stray in strays if paths is None or stray.path in paths]
     known = warehouse.execute(
         """
         select given.n, latest.status, latest.declared,
@@ -206,29 +206,36 @@ def discover(
         if status != "rejected" or (declared == found[number - 1].declared() and not is_awaited)
     }
     fresh = [file for position, file in enumerate(found) if position not in settled]
-    for folder in folders:
-        if folder in found and folder not in fresh:  # rejected long ago, and still there
-            log.warning("%s %s: nothing in it is loaded", landing / folder.path, folder.problem)
+    for stray in strays:
+        if stray in found and stray not in fresh:  # rejected long ago, and still there
+            log.warning("%s %s: nothing of it is loaded", landing / stray.path, stray.problem)
     return sorted(fresh, key=lambda file: (file.source, supersedes(file.declared()) is not None))
 
 
-def _folders_of_no_source(landing: Path, sources: Sources) -> list[LandingFile]:
-    """Folders with files that nothing will ever load, each as one that can only be rejected; the ledger has it once."""
-    folders = []
-    for folder in sorted(landing.iterdir()):
-        name = folder.name.encode(errors="backslashreplace").decode()
-        if name in sources.sources or name.startswith((".", "_")) or not folder.is_dir():
+def _of_no_source(landing: Path, sources: Sources) -> list[LandingFile]:
+    """Folders with files, and files in no folder, that nothing will ever load, each as one that can only be rejected;
+    the ledger has it once."""
+    strays = []
+    for entry in sorted(landing.iterdir()):
+        name = entry.name.encode(errors="backslashreplace").decode()
+        if name in sources.sources or not _looks_landed(name):
             continue
-        if not any(
-            _looks_landed(file) and Path(directory, file).lstat().st_size
-            for directory, _, files in os.walk(folder)
-            for file in files
-        ):
-            continue
-        problem = f"is a folder of no source{suggestion(name, sources.sources)} (sources: {', '.join(sources.sources)})"
+        if entry.is_dir():
+            if not any(
+                _looks_landed(file) and Path(directory, file).lstat().st_size
+                for directory, _, files in os.walk(entry)
+                for file in files
+            ):
+                continue
+            problem = f"is a folder of no source{suggestion(name, sources.sources)}"
+        elif _ending(entry)[0] in FORMATS:
+            problem = "lies in the folder of no source"
+        else:
+            continue  # notes, and what describes the landing zone
+        problem = f"{problem} (sources: {', '.join(sources.sources)})"
         shown = _masked(name)
-        folders.append(LandingFile(shown, shown, folder, 0, EPOCH, "unknown", None, problem))
-    return folders
+        strays.append(LandingFile(shown, shown, entry, 0, EPOCH, "unknown", None, problem))
+    return strays
 
 
 def _looks_landed(name: str) -> bool:
@@ -269,9 +276,7 @@ def landed_as(landing: Path, name: str, source: Source, location: Path) -> Landi
 
 
 def _landing_file(landing: Path, name: str, source: Source, location: Path, status: os.stat_result) -> LandingFile:
-    suffixes = [suffix.lower() for suffix in location.suffixes]
-    compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
-    ending = next(iter(suffixes[-2:-1] if compression else suffixes[-1:]), "")
+    ending, compression = _ending(location)
     file_format = FORMATS.get(ending, "unknown") if source.format == "by_name" else source.format
     given = location.relative_to(landing).as_posix()
     path = given.encode(errors="backslashreplace").decode()
@@ -287,6 +292,13 @@ def _landing_file(landing: Path, name: str, source: Source, location: Path, stat
     elif file_format == "parquet" and not status.st_size:  # not a repeat of any other empty file
         problem = "is not readable as Parquet: it is empty"
     return LandingFile(name, masked, location, status.st_size, _modified_at(status), file_format, compression, problem)
+
+
+def _ending(location: Path) -> tuple[str, str | None]:
+    """What a name says of the format and of the compression."""
+    suffixes = [suffix.lower() for suffix in location.suffixes]
+    compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
+    return next(iter(suffixes[-2:-1] if compression else suffixes[-1:]), ""), compression
 
 
 def _masked(path: str) -> str:

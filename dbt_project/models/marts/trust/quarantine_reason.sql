@@ -27,6 +27,7 @@ select
         when r.reason ~ ' is not (UTF-8|CP949|EUC-KR)' then '약속한 문자 코드(UTF-8, CP949 등)가 아님'
         when r.reason ~ 'cannot be stored as JSON' then 'JSON으로 저장할 수 없는 값'
         when r.reason ~ '(line|body) is not (a )?JSON' then 'JSON 객체로 읽을 수 없음'
+        when r.reason ~ ' has the key ' then '같은 항목 이름이 한 줄에 두 번 나옴'
         when r.reason ~ 'CSV record' then 'CSV 행으로 읽을 수 없음'
         when r.reason ~ 'combined log' then '웹 서버 로그(combined) 형식이 아님'
         when r.reason ~ 'is longer than' then '허용된 길이보다 긺'

@@ -21,6 +21,8 @@ select
             when 'ko' then case
                 when error ~ ' is a folder of no source'
                     then '어느 원천의 폴더도 아님' || coalesce(' (원천: ' || substring(error from 'sources: (.*)[)]$') || ')', '')
+                when error ~ ' lies in the folder of no source'
+                    then '원천의 폴더 밖에 놓인 파일' || coalesce(' (원천: ' || substring(error from 'sources: (.*)[)]$') || ')', '')
                 when error ~ ' has the sha256 ' then '파일의 해시가 .done에 적힌 것과 다름'
                 when error ~ ' has [0-9]+ rows, but its .done declares '
                     then regexp_replace(
