@@ -26,3 +26,4 @@ as $$
     cross join lateral mart.wilson_interval(part_b, nullif(total_b, 0)::double precision) as wb
 $$;
 revoke execute on function mart.share_difference(bigint, bigint, bigint, bigint) from public;
+grant execute on function mart.share_difference(bigint, bigint, bigint, bigint) to jm_dashboard;

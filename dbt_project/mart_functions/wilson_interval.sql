@@ -18,3 +18,4 @@ as $$
     ) as w
 $$;
 revoke execute on function mart.wilson_interval(double precision, double precision) from public;
+grant execute on function mart.wilson_interval(double precision, double precision) to jm_dashboard;

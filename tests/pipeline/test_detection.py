@@ -57,6 +57,7 @@ HABIT = """
         source: transaction
         where: {transaction_code: SELL}
         above_habit: {times: 5, over: 90d, least: 3}
+    action: {kind: survey, message_id: MSG-FX-HELP, expires: 1h}
 """
 AUDIENCES = """
 audiences:
@@ -290,6 +291,11 @@ def check_departments(settings: Settings) -> None:
         connection.rollback()
 
 
+def answered(number: int, reason: str | list[str]) -> dict[str, Any]:
+    return {"response_id": f"r-{number}", "responded_at": (NINE + timedelta(minutes=6)).isoformat(),
+            "customer_id": f"c-{number}", "rule_id": "DR-HABIT", "answers": {"reason": reason, "age": "3"}}  # fmt: skip
+
+
 def event(visitor: str, page: str, minutes: float) -> dict[str, Any]:
     at = (NINE + timedelta(minutes=minutes)).isoformat()
     return {"event_id": f"{visitor}-{page}-{minutes}", "event_time": at, "visitor_id": visitor, "page_code": page,
@@ -376,7 +382,9 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     # the watermark passes 9:35; an A comes to light that is nearer to the purchase; C turns out to have been reached
     run = bank.run(event("late", "A", 4), event("gone", "C", 15), event("late", "G", 36), sell(0.5, 5000),
                    consent("same", granted=False), event("small", "G", 36.5),
-                   sent("late", 31, "CP-OWN"), sent("small", 31, "CP-OTHER"), sent("gone", 29, "CP-OWN"))  # fmt: skip
+                   sent("late", 31, "CP-OWN"), sent("small", 31, "CP-OTHER"), sent("gone", 29, "CP-OWN"),
+                   *(answered(number, ["입력할 것이 많아서", "나중에 하려고"]) for number in range(4)),
+                   answered(4, "Too much to fill in"), answered(5, "번호를 몰라요"))  # fmt: skip
     assert run.build.scope == "changes"
     assert bank.hits("DR-A-THEN-B") == sequence | {"late": (10, ["late-A-4", "t-late"], 2)}
     assert bank.hits("DR-NO-C") == {
@@ -394,6 +402,27 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     check_what_may_be_shown(bank)
     bank.acknowledge(queue[0][0])
     assert bank.queue() == []
+    assert bank.rows(
+        "select rule_id, message_id, is_answered, is_shown, is_clicked, is_expired from mart.trigger_outcome"
+    ) == [("DR-A-THEN-B", "MSG-FX-GUIDE", True, True, False, False)]
+
+    # without a goal nobody reaches it, nor fails to
+    assert bank.rows(
+        "select rule_id, has_reached_goal, count(*) from mart.detection_hit group by 1, 2 order by 1, 2"
+    ) == [
+        ("DR-A-THEN-B", False, 1), ("DR-A-THEN-B", True, 1), ("DR-NO-C", None, 4)
+    ]  # fmt: skip
+    assert set(bank.rows("select rule_id, goal_reached is null from mart.detection_step where detected > 0")) == {
+        ("DR-A-THEN-B", False), ("DR-NO-C", True)
+    }  # fmt: skip
+    # five people chose the first, four the last, one wrote words
+    assert bank.rows("select rule_id, question, choice_no, choice, responses from mart.survey_choice order by 3") == [
+        ("DR-HABIT", "무엇이 불편하셨나요?", number, choice, responses)
+        for number, choice, responses in (
+            (0, None, None), (1, "입력할 것이 많아서", 5), (2, "수수료를 알 수 없어서", None),
+            (3, "나중에 하려고", None)
+        )
+    ]  # fmt: skip
 
     # nor is an audience that is exported once a day told of anybody but those who go
     assert bank.exported(SNAPSHOT) == [
@@ -413,6 +442,9 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
     assert bank.rows(
         "select customers, acknowledged, sent, returned, converted from mart.audience_effect where export_id = 'AU-RUN'"
     ) == [(2, 1, 1, 1, 1)]
+    assert bank.rows(
+        "select customers, converted, still_open, conversion_ratio from mart.audience_effect where export_id = 'AU-DAY'"
+    ) == [(2, None, None, None)], "it has no goal"
     # Exported at 9:30, with six minutes for the goal. Of those who could be told one was, by its own campaign, came
     # back and reached the goal at the last moment; of those held out one came back and was half a minute too late.
     # A send before the export, or of another campaign, is none.

@@ -100,9 +100,12 @@ def effect(
         return
     for row in rows:
         group = "held out" if row["is_held_out"] else "exported"
+        goal = "  no goal"
+        if row["converted"] is not None:
+            goal = f"  {row['converted']:>7,} converted  {row['conversion_ratio']:.1%}"
         print(
             f"{row['export_id']:24} {group:9} {row['customers']:>9,} customers  {row['sent']:>7,} sent"
-            f"  {row['returned']:>7,} returned  {row['converted']:>7,} converted  {row['conversion_ratio']:.1%}"
+            f"  {row['returned']:>7,} returned{goal}"
         )
 
 

@@ -16,6 +16,9 @@ followed as (
     select
         p.export_id,
         d.version,
+        l.label_ko as audience_name,
+        l.label_en as audience_name_en,
+        l.owner,
         p.is_held_out,
         g.until_at,
         exists(
@@ -39,14 +42,16 @@ followed as (
             select from {{ ref('session_fact') }} as n
             where n.customer_key = p.customer_key and n.started_at > p.as_of
         ) as has_returned,
-        exists(
-            select from {{ ref('step_match') }} as m
-            where
-                m.person_key = p.customer_key
-                and m.condition_id = d.content #>> '{goal,condition_id}'
-                and m.matched_at > p.as_of
-                and m.matched_at <= g.until_at
-        ) as is_converted
+        case
+            when d.content ->> 'goal' is not null then exists(
+                select from {{ ref('step_match') }} as m
+                where
+                    m.person_key = p.customer_key
+                    and m.condition_id = d.content #>> '{goal,condition_id}'
+                    and m.matched_at > p.as_of
+                    and m.matched_at <= g.until_at
+            )
+        end as is_converted
     from person as p
     inner join {{ ref('definition') }} as l
         on l.kind = 'audiences' and p.export_id = l.definition_id
@@ -55,19 +60,23 @@ followed as (
     cross join lateral (
         select p.as_of + make_interval(secs => (d.content #>> '{goal,within_seconds}')::double precision) as until_at
     ) as g
+    where raw.may_see_rows(l.owner)
 )
 
 select
     f.export_id,
     f.version,
+    f.audience_name,
+    f.audience_name_en,
+    f.owner,
     f.is_held_out,
     count(*) as customers,
     count(*) filter (where f.is_acknowledged) as acknowledged,
     count(*) filter (where f.is_sent) as sent,
     count(*) filter (where f.has_returned) as returned,
-    count(*) filter (where f.is_converted) as converted,
-    count(*) filter (where not f.is_converted and f.until_at > w.watermark_at) as still_open,
-    count(*) filter (where f.is_converted)::double precision / count(*) as conversion_ratio
+    sum(f.is_converted::integer) as converted,
+    sum((not f.is_converted and f.until_at > w.watermark_at)::integer) as still_open,
+    sum(f.is_converted::integer)::double precision / count(*) as conversion_ratio
 from followed as f
 cross join {{ ref('watermark') }} as w
-group by f.export_id, f.version, f.is_held_out
+group by f.export_id, f.version, f.audience_name, f.audience_name_en, f.owner, f.is_held_out

@@ -10,12 +10,14 @@ select
     d.detection_date = {{ business_date('w.watermark_at') }} as is_today,
     d.detected_at,
     d.subject_key,
-    d.goal_at is not null as has_reached_goal,
+    case when c.content ->> 'goal' is not null then d.goal_at is not null end as has_reached_goal,
     p.published_at,
     extract(epoch from p.published_at - d.detected_at)::double precision as latency_seconds
 from {{ ref('detection') }} as d
 cross join {{ ref('watermark') }} as w
 inner join {{ ref('definition') }} as n on d.rule_id = n.definition_id and n.kind = 'rules'
+inner join {{ source('config', 'definition') }} as c
+    on c.kind = 'rules' and d.rule_id = c.definition_id and d.version = c.version
 left join {{ source('raw', 'file') }} as f on (d.row_id >> 32)::integer = f.file_id
 left join lateral (
     select o.published_at

@@ -32,9 +32,11 @@ select
     f.entered,
     f.converted,
     coalesce(r.detected, 0) as detected,
-    coalesce(r.goal_reached, 0) as goal_reached
+    case when c.content ->> 'goal' is not null then coalesce(r.goal_reached, 0) end as goal_reached
 from {{ ref('funnel_step') }} as f
 inner join {{ ref('definition') }} as d on f.funnel_id = d.definition_id and d.kind = 'rules'
+inner join {{ source('config', 'definition') }} as c
+    on d.kind = c.kind and d.definition_id = c.definition_id and d.version = c.version
 left join reached as r
     on f.funnel_id = r.funnel_id and f.entry_date = r.entry_date and f.step_no = r.step_no
 where raw.may_see_rows(d.owner)
