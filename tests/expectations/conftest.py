@@ -63,11 +63,11 @@ def at(minute: int, hour: int = 10) -> str:
 @pytest.fixture(scope="session")
 def settings(warehouses: Warehouses) -> Settings:
     created = warehouses.create()
-    _create_models(created)
+    create_models(created)
     return created
 
 
-def _create_models(settings: Settings) -> None:
+def create_models(settings: Settings) -> None:
     """Tables and views as dbt leaves them after a full run; columns come from the models' own contracts."""
     contracts: dict[str, Any] = {}
     for path in (REPO / "dbt_project" / "models" / "marts").rglob("*.yml"):
@@ -100,11 +100,11 @@ def warehouse(settings: Settings) -> Iterator[psycopg.Connection]:
     """An administrator's connection (autocommit) to the warehouse in its sound state."""
     with connect("jm_admin", settings=settings, autocommit=True) as connection:
         with connection.transaction():
-            _fill(connection)
+            fill(connection)
         yield connection
 
 
-def _fill(connection: psycopg.Connection) -> None:
+def fill(connection: psycopg.Connection) -> None:
     tables = connection.execute(
         "select string_agg(format('%I.%I', schemaname, tablename), ', ') from pg_tables"
         " where schemaname in ('raw', 'ops', 'config', 'build') and tablename <> 'action'"

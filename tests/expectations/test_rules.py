@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 from psycopg.sql import SQL
+from tests.conftest import Warehouses
 
+from journeymart.db import connect
 from journeymart.quality import validate
 from journeymart.quality.gate import DIRECTORY
 from journeymart.quality.rules import Rulebook
 from journeymart.settings import Settings
 
-from .conftest import RUN, at, microseconds
+from .conftest import RUN, at, create_models, fill, microseconds
 
 # a run of changes counts the sessions themselves instead of the moves
 MOVES_LOST = ("DQ-NEXT-PATH-MOVE DQ-NEXT-PATH-AROUND", "delete from build.path_move where channel = 'app'")
@@ -181,6 +184,41 @@ def failed(settings: Settings) -> set[str]:
     return {check.check_id for check in validate(settings, RUN).failed}
 
 
+def queries() -> dict[str, str]:
+    """What each rule asks, for rows that offend. Great Expectations asks the same, but takes half a second for it."""
+    rulebook, found = Rulebook(DIRECTORY), {}
+    for suite in rulebook.suites:
+        batch = f"({rulebook.query(suite.batch)})"
+        for rule in suite.rules:
+            if rule.sql is not None:
+                found[rule.id] = rulebook.query(rule.sql).replace("{batch}", batch)
+                continue
+            assert rule.expectation is not None
+            assert rule.expectation.type == "expect_column_values_to_be_between"
+            limit = rule.expectation.arguments
+            found[rule.id] = f"select from {batch} as b where {limit['column']} > {limit['max_value']}"
+    return found
+
+
+QUERIES = queries()
+
+
+@pytest.fixture(scope="module")
+def sound(warehouses: Warehouses) -> Iterator[psycopg.Connection]:
+    """An administrator's connection to a warehouse of its own in its sound state, for damage that is taken back."""
+    settings = warehouses.create()
+    create_models(settings)
+    with connect("jm_admin", settings=settings, autocommit=True) as connection:
+        fill(connection)
+        yield connection
+    warehouses.drop(settings)
+
+
+def noticing(connection: psycopg.Connection) -> set[str]:
+    connection.execute("set local role jm_builder")
+    return {rule for rule, query in QUERIES.items() if connection.execute(query.encode()).fetchone() is not None}
+
+
 @pytest.mark.parametrize("is_full", [True, False])
 def test_all_rules_hold_in_a_sound_warehouse(warehouse: psycopg.Connection, home: Settings, is_full: bool) -> None:
     if not is_full:
@@ -192,20 +230,18 @@ def test_all_rules_hold_in_a_sound_warehouse(warehouse: psycopg.Connection, home
 
 
 @pytest.mark.parametrize(("rule", "damage"), DAMAGE)
-def test_damage_is_noticed_by_its_rule_alone(
-    warehouse: psycopg.Connection, home: Settings, rule: str, damage: str
-) -> None:
-    damaged(warehouse, damage)
-    assert failed(home) == set(rule.split())
+def test_damage_is_noticed_by_its_rule_alone(sound: psycopg.Connection, rule: str, damage: str) -> None:
+    with sound.transaction(force_rollback=True):
+        damaged(sound, damage)
+        assert noticing(sound) == set(rule.split())
 
 
 @pytest.mark.parametrize(("rule", "damage"), CHANGES)
-def test_damage_is_noticed_in_a_run_of_changes(
-    warehouse: psycopg.Connection, home: Settings, rule: str, damage: str
-) -> None:
-    recomputed(warehouse)
-    damaged(warehouse, damage)
-    assert failed(home) == set(rule.split())
+def test_damage_is_noticed_in_a_run_of_changes(sound: psycopg.Connection, rule: str, damage: str) -> None:
+    with sound.transaction(force_rollback=True):
+        recomputed(sound)
+        damaged(sound, damage)
+        assert noticing(sound) == set(rule.split())
 
 
 def test_every_rule_is_shown_able_to_fail() -> None:
