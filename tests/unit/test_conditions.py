@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,13 @@ from journeymart.definitions.conditions import Condition, KeepingCondition
 from journeymart.definitions.fields import SOURCES, known_fields
 from journeymart.definitions.loader import DefinitionError
 from journeymart.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def loader(server: Settings) -> Iterator[psycopg.Connection]:
+    """One connection for hundreds of examples."""
+    with connect("jm_loader", settings=server, autocommit=True) as connection:
+        yield connection
 
 
 def predicate(source: str, **where: object) -> str:
@@ -122,12 +131,12 @@ def test_mistakes_are_explained(source: str, where: dict[str, object], message: 
     value=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
     | st.sampled_from(["'; drop table raw.event; --", "\\'", "%", "$$", "' or true --", "\\"])
 )
-def test_a_hostile_value_is_only_ever_compared(server: Settings, value: str) -> None:
+def test_a_hostile_value_is_only_ever_compared(loader: psycopg.Connection, value: str) -> None:
     """Any text matches itself, by each operator, and not a different text; the statement stays one statement."""
     other = "≠" if value else "≠≠"
-    with connect("jm_loader", settings=server) as connection:
-        connection.execute("create temporary table d (click_text text, properties jsonb)")
-        connection.cursor().executemany(
+    with loader.transaction(force_rollback=True):
+        loader.execute("create temporary table d (click_text text, properties jsonb)")
+        loader.cursor().executemany(
             "insert into d values (%s, jsonb_build_object('x', %s::text))", [(text, text) for text in (value, other)]
         )
         for field in ("click_text", "properties.x"):
@@ -135,10 +144,9 @@ def test_a_hostile_value_is_only_ever_compared(server: Settings, value: str) -> 
                 nested = {"none_of": [{field: {"ne": other}, "any_of": [{field: {"not_in": [value]}}]}], field: wanted}
                 for where in ({field: wanted}, nested):
                     statement = sql.SQL(f"select click_text from d where {predicate('screen', **where)}")  # noqa: S608
-                    found = {text for (text,) in connection.execute(statement)}
+                    found = {text for (text,) in loader.execute(statement)}
                     everywhere = value == "" and isinstance(wanted, dict) and not {"in", "not_in"} & wanted.keys()
                     assert found == ({value, other} if everywhere else {value})
-        connection.rollback()
 
 
 @settings(max_examples=300, deadline=None)
@@ -168,13 +176,14 @@ def test_a_hostile_name_is_refused(source: str, name: str, operator: str) -> Non
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pattern=st.text(st.sampled_from("ab1(|)[]{},*+?.^$-\\dwsDWS:=!<>\n"), max_size=16))
-def test_a_regular_expression_that_is_accepted_is_one_for_the_database(server: Settings, pattern: str) -> None:
+def test_a_regular_expression_that_is_accepted_is_one_for_the_database(
+    loader: psycopg.Connection, pattern: str
+) -> None:
     try:
         compiled = predicate("screen", click_text={"matches": pattern})
     except ValidationError:
         return
-    with connect("jm_loader", settings=server) as connection:
-        connection.execute(sql.SQL(f"select {compiled} from (select 'ab1 '::text as click_text) as d"))  # noqa: S608
+    loader.execute(sql.SQL(f"select {compiled} from (select 'ab1 '::text as click_text) as d"))  # noqa: S608
 
 
 @pytest.mark.parametrize(
