@@ -1,5 +1,6 @@
 -- The persons behind one number of mart.retention_cells: all who start in the period from `cohort_start` (`age` null),
--- or those who return at that age (`has_returned` false: who do not).
+-- or those who return at that age (`has_returned` false: who do not; nobody before the age has begun). Refuses a start
+-- or an age that the report does not have: everybody would be one who does not return.
 create or replace function mart.retention_people(
     cohort text, cohort_start date, age integer default null, has_returned boolean default true,
     period text default null, mode text default null, entry text default null,
@@ -18,6 +19,15 @@ declare
         retention_people.ages, retention_people.brackets
     );
 begin
+    if raw.period_start(plan.period, retention_people.cohort_start) <> retention_people.cohort_start then
+        raise exception 'no % begins on %', plan.period, retention_people.cohort_start using errcode = '22023';
+    end if;
+    if retention_people.age is not null and not exists (
+        select from raw.retention_age(plan.mode, plan.ages, plan.brackets, plan.ages) as a
+        where a.age = retention_people.age
+    ) then
+        raise exception 'the report has no age %', retention_people.age using errcode = '22023';
+    end if;
     return query
     select coalesce(c.customer_id, v.visitor_id), c.customer_id
     from (
@@ -35,7 +45,13 @@ begin
     ) as r
     left join raw.customer as c on c.customer_key = r.person_key
     left join raw.visitor as v on v.visitor_key = -r.person_key
-    where retention_people.age is null or r.has_returned = coalesce(retention_people.has_returned, true)
+    where
+        retention_people.age is null
+        or (
+            r.has_returned = coalesce(retention_people.has_returned, true)
+            and retention_people.age
+            <= raw.period_no(plan.period, today) - raw.period_no(plan.period, retention_people.cohort_start)
+        )
     order by 1;
 end
 $$;

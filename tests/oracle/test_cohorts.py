@@ -319,6 +319,28 @@ def test_cells_are_saved_from_the_command_line(bank: Bank, tmp_path: Path, monke
     assert [segment.id for segment in found] == ["SG-SIZE", "SG-RETURNED", "SG-AWAY", "SG-STATUS"]
 
 
+def test_nobody_stays_away_from_a_period_to_come(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "load", lambda: bank.settings)
+    cells = [row[:2] for row in bank.call("retention_cells", cohort="CH-WEEK", ages=400)]
+    start = max(start for start, _ in cells)
+    later = max(age for begin, age in cells if begin == start) + 1
+    of_cell = {"cohort": "CH-WEEK", "cohort_start": start}
+    assert bank.call("retention_people", **of_cell) != []
+    assert bank.call("retention_people", **of_cell, ages=400, age=later - 1, has_returned=False) != []
+    assert bank.call("retention_people", **of_cell, ages=400, age=later, has_returned=False) == []
+    cell = ["retention", "--id", "CH-WEEK", "--people", str(start), "--ages", "400", "--age", str(later), "--away"]
+    with pytest.raises(AnalysisError, match=f"the report has no age {later} of who starts on {start}, or not yet"):
+        asked_of_cli(*cell, "--save", str(tmp_path / "segments.yml"), "--save-as", "SG-NEW")
+    with pytest.raises(psycopg.DataError, match="the report has no age 6"):
+        bank.call("retention_people", **of_cell, age=6, has_returned=False)
+    with pytest.raises(psycopg.DataError, match="no week begins on "):
+        bank.call("retention_people", cohort="CH-WEEK", cohort_start=start + timedelta(days=1))
+    week = start + timedelta(weeks=later)
+    cell = ["lifecycle", "--id", "CH-WEEK", "--start", str(week), "--status", "dormant"]
+    with pytest.raises(AnalysisError, match=f"the report has no cell 'dormant' of {week}"):
+        asked_of_cli(*cell, "--save", str(tmp_path / "segments.yml"), "--save-as", "SG-NEW")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -78,7 +78,7 @@ def funnel(
 ) -> None:
     """The lines of the steps that someone took in a funnel.
 
-    Example: `journeymart trace funnel FN-ACCOUNT-OPEN C000042`
+    Example: `journeymart trace funnel FN-ACCOUNT-OPEN C10000042`
     """
     _show(lambda tracer: tracer.funnel(funnel_id, subject_id), landing, unmasked, as_json)
 
@@ -91,7 +91,7 @@ def status(
 ) -> None:
     """The files behind a row of mart.data_status; their numbers add up to it.
 
-    Example: `journeymart trace status clickstream 2026-03-10`
+    Example: `journeymart trace status clickstream 2026-06-10`
     """
     _show(lambda tracer: tracer.status(source, landed), None, False, as_json)
 

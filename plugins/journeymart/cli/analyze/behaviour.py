@@ -26,7 +26,7 @@ def kpi(
     """A key number by day. --channel, --domain and --device-type: of what happened in such sessions; --segment: of what
     those did who belong now.
 
-    Example: `journeymart analyze kpi --id KP-TRANSFER-DONE --from 2026-03-01`
+    Example: `journeymart analyze kpi --id KP-TRANSFER-DONE --from 2026-06-01`
     """
     return call(request.settings, "kpi", {"kpi": kpi_id, **request.scope.arguments()})
 
@@ -36,7 +36,7 @@ def kpi(
 def sessions(request: Request) -> Result:
     """How our sessions differ from those that the tag counted, by date: the same, split by us, or joined by us.
 
-    Example: `journeymart analyze sessions --from 2026-03-01 --to 2026-03-31`
+    Example: `journeymart analyze sessions --from 2026-06-01 --to 2026-06-14`
     """
     return call(request.settings, "session_difference", request.scope.arguments())
 
@@ -51,7 +51,7 @@ def journey(
     """What happened with one customer, in order, with the number of the session; the look-up is written down.
     --channel, --domain and --device-type: what happened in such sessions; --segment: nothing, unless they belong now.
 
-    Example: `journeymart analyze journey --customer C000001 --purpose "complaint 4711" --from 2026-03-01`
+    Example: `journeymart analyze journey --customer C10000001 --purpose "complaint 4711" --from 2026-06-01`
     """
     if not purpose.strip():
         raise typer.BadParameter("--purpose must say why: without a reason nothing is shown")

@@ -68,20 +68,25 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
             request.settings, definition, request.scope, as_of=as_of, instead=changed, cohort_id=cohort
         )
     cohort = require("cohort", cohort)
-    if saving is not None and cohort_start is not None:
+    arguments = {"cohort": cohort, **changed, "as_of": as_of}
+    if cohort_start is None:
+        return call(request.settings, "retention_cells", {**arguments, **scope})
+    if saving is not None:
         from journeymart.definitions import cells
 
+        row = call(
+            request.settings, "retention_cells", {**arguments, "from_date": cohort_start, "to_date": cohort_start}
+        ).rows  # fmt: skip
+        if row and age is not None and age not in {shown for _, shown, *_ in row}:
+            raise AnalysisError(f"the report has no age {age} of who starts on {cohort_start}, or not yet")
         session = _of_session(request.scope)
         return _cell_of(
             request, saving, cohort, changed,
             lambda plan: cells.retention(plan, cohort_start, age=age, returned=not away, session=session),
         )  # fmt: skip
-    dates = {name: scope.pop(name) for name in ("from_date", "to_date")}
-    arguments = {"cohort": cohort, **changed, "as_of": as_of, **scope}
-    if cohort_start is None:
-        return call(request.settings, "retention_cells", {**arguments, **dates})
+    del scope["from_date"], scope["to_date"]
     people = {"cohort_start": cohort_start, "age": age, "has_returned": not away}
-    return call(request.settings, "retention_people", {**arguments, **people})
+    return call(request.settings, "retention_people", {**arguments, **scope, **people})
 
 
 @app.command("lifecycle")
@@ -104,9 +109,12 @@ def lifecycle(
     Example: `journeymart analyze lifecycle --id CH-LOGIN-WEEK --period month`
     """
     scope = request.scope.arguments()
+    found = call(request.settings, "lifecycle_cells", {"cohort": cohort, "period": period, "as_of": as_of, **scope})
     if (saving, start, status) != (None, None, None):
         if saving is None or start is None or status is None or as_of is not None:
             raise AnalysisError("--save is of one cell as it is now: it takes --start and --status, and no --as-of")
+        if (start, status) not in {row[:2] for row in found.rows}:
+            raise AnalysisError(f"the report has no cell '{status}' of {start}")
         from journeymart.definitions import cells
 
         session = _of_session(request.scope)
@@ -114,7 +122,7 @@ def lifecycle(
             request, saving, cohort, {"period": period},
             lambda plan: cells.lifecycle(plan, start, status, session=session),
         )  # fmt: skip
-    return call(request.settings, "lifecycle_cells", {"cohort": cohort, "period": period, "as_of": as_of, **scope})
+    return found
 
 
 @app.command("segment")

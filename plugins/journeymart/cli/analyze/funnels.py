@@ -44,7 +44,7 @@ def funnel(
 ) -> Result:
     """A funnel step by step: who takes each step, goes on, drops out or still may go on, and how long it takes.
 
-    Example: `journeymart analyze funnel --id FN-ACCOUNT-OPEN --from 2026-03-01 --channel app`
+    Example: `journeymart analyze funnel --id FN-ACCOUNT-OPEN --from 2026-06-01 --channel app`
     """
     if definition is None:
         require("funnel", funnel_id)

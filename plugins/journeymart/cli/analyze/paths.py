@@ -77,7 +77,7 @@ def paths_steps(
 ) -> Result:
     """Conversion and exit at the major steps, for everyone and for the segment if one is given.
 
-    Example: `journeymart analyze paths steps --nodes ACO010,ACO020,ACO050 --segment SG-YOUNG`
+    Example: `journeymart analyze paths steps --nodes ACO010,ACO020,ACO050 --segment SG-STABLE`
     """
     scope = request.scope.arguments()
     segment = scope.pop("segment")
