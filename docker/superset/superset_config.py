@@ -8,7 +8,10 @@ import codecs
 import gc
 import json
 import os
+import sqlite3
+import time
 from collections import Counter
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -89,8 +92,48 @@ def _texts(language: str, shipped: str) -> dict[str, Any]:
     return catalogue
 
 
+class FailedLogins:
+    """Failed logins by address, in a file that all workers share; Superset's limit counts those that succeed too."""
+
+    MOST = 5
+    SECONDS = 60
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with closing(self._connect()) as connection:
+            connection.execute("create table if not exists failed (address text, failed_at real)")
+
+    def are_too_many(self, address: str | None) -> bool:
+        """Whether this address has to wait."""
+        with closing(self._connect()) as connection:
+            recent = "select count(*) from failed where address = ? and failed_at > ?"
+            count: int = connection.execute(recent, (address, time.time() - self.SECONDS)).fetchone()[0]
+        return count >= self.MOST
+
+    def add(self, address: str | None) -> None:
+        """Remember one, and forget those that no longer count."""
+        now = time.time()
+        with closing(self._connect()) as connection, connection:
+            connection.execute("delete from failed where failed_at <= ?", (now - self.SECONDS,))
+            connection.execute("insert into failed values (?, ?)", (address, now))
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=10)
+
+
+# Where a password is tried: in the browser, against a directory, by programs.
+_LOGINS = {"AuthDBView.login", "AuthLDAPView.login", "SecurityApi.login"}
+_WAIT = {
+    "ko": ("로그인에 여러 번 실패했습니다. 1분 뒤에 다시 시도하세요.", "로그인"),
+    "en": ("Too many failed logins. Try again in a minute.", "Sign in"),
+}
+# The login page would say that the password is wrong.
+_WAIT_PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{message}</title>
+<body style="font-family: sans-serif; margin: 3rem"><h1>{message}</h1><p><a href="/login/">{login}</a></p>"""
+
+
 def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
-    """Before every request: the start page instead of Superset's own, the completed texts, safe logins."""
+    """Before every request: the start page instead of Superset's own, the completed texts, safe and limited logins."""
     # This file is read before Flask is set up.
     from flask import Response, jsonify, redirect, request, send_file  # noqa: PLC0415
     from flask_babel import get_locale  # noqa: PLC0415
@@ -113,6 +156,20 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
         _ENGLISH: _texts("en", "empty_language_pack.json"),
     }
 
+    failed = FailedLogins(os.path.join(_HOME, "failed_logins.sqlite"))  # noqa: PTH118
+
+    def is_login() -> bool:
+        return request.method == "POST" and request.endpoint in _LOGINS
+
+    def refuse() -> Any:
+        if not is_login() or not failed.are_too_many(request.remote_addr):
+            return None
+        language = "en" if str(get_locale()) == "en" else "ko"
+        message, login = _WAIT[language]
+        if request.is_json:
+            return jsonify(message=message), 429
+        return Response(_WAIT_PAGE.format(language=language, message=message, login=login), 429)
+
     def respond() -> Any:
         if request.endpoint == "Superset.language_pack" and (request.view_args or {}).get("lang") in texts:
             return jsonify(texts[(request.view_args or {})["lang"]])
@@ -127,6 +184,12 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
             return redirect(_START.get(str(get_locale()), _START["ko"]))
         return None
 
+    def count(response: Response) -> Response:
+        # A form that failed leads back to the login page.
+        if is_login() and response.status_code in {302, 401} and not current_user.is_authenticated:
+            failed.add(request.remote_addr)
+        return response
+
     def mark(response: Response) -> Response:
         # The encoding that Superset names for CSV has a mark, but Werkzeug no longer reads it. A Korean spreadsheet
         # takes UTF-8 without the mark for CP949.
@@ -134,7 +197,9 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
             response.set_data(codecs.BOM_UTF8 + response.get_data().removeprefix(codecs.BOM_UTF8))
         return response
 
+    app.before_request(refuse)
     app.before_request(respond)
+    app.after_request(count)
     app.after_request(mark)
     # Where the browser asks for plugins: Superset has lost its own answer with the list views of Flask AppBuilder.
     plugins = [{"key": f"journeymart_{name}", "bundle_url": f"/journeymart/{name}.js"} for name in _SCRIPTS]

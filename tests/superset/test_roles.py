@@ -20,6 +20,7 @@ import psycopg
 import pytest
 import requests
 from psycopg import sql
+from requests.adapters import HTTPAdapter
 from supersetapiclient.client import SupersetClient
 from tests.people import opened_by, people_of
 
@@ -341,6 +342,31 @@ def test_auditors_read_who_looked_and_of_the_number_its_ends(platform, people, a
             "customer_masked": f"{customer[:2]}***{customer[-2:]}",
             "purpose": purpose,
         } in response.json()["result"][0]["data"]
+
+
+def test_who_fails_to_log_in_has_to_wait(platform):
+    """Whichever worker answers, with the right password too, in the browser too; another address need not."""
+    url, right = platform.superset_url, platform.secret("SUPERSET_ADMIN_PASSWORD")
+
+    def from_address(address: str) -> requests.Session:
+        session, adapter = requests.Session(), HTTPAdapter()
+        adapter.init_poolmanager(1, 1, source_address=(address, 0))
+        session.mount("http://", adapter)
+        return session
+
+    def log_in(session: requests.Session, password: str) -> int:
+        body = {"username": "admin", "password": password, "provider": "db"}
+        return session.post(f"{url}/api/v1/security/login", json=body, timeout=60).status_code
+
+    session = from_address("127.0.0.2")
+    assert [log_in(session, "wrong") for _ in range(6)] == [401] * 5 + [429]
+    assert log_in(session, right) == 429
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', session.get(f"{url}/login/", timeout=60).text)
+    assert token
+    form = {"username": "admin", "password": right, "csrf_token": token[1]}
+    refused = session.post(f"{url}/login/", data=form, timeout=60)
+    assert (refused.status_code, "1분 뒤에 다시 시도하세요." in refused.text) == (429, True)
+    assert [log_in(from_address("127.0.0.3"), right) for _ in range(6)] == [200] * 6
 
 
 def test_customers_of_a_step_are_written_down_one_by_one(platform, people, ask):
