@@ -14,6 +14,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from journeymart.airflow import audiences, triggers
 from journeymart.settings import Settings
@@ -59,6 +60,23 @@ async def data_docs(request: Request, path: str) -> Response:
     return response
 
 
+class NoScriptsOfOthers:
+    """Answers 404 for the pages that FastAPI makes of the interfaces of Airflow's login and of its tasks.
+
+    They load scripts from a CDN, and have no switch as the page of Airflow's main interface has (enable_swagger_ui).
+    """
+
+    PAGES = tuple(f"/{app}/{page}" for app in ("auth", "execution") for page in ("docs", "redoc"))
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        is_page = scope["type"] == "http" and scope["path"].endswith(self.PAGES)
+        await (Response(status_code=HTTPStatus.NOT_FOUND) if is_page else self._app)(scope, receive, send)
+
+
 class JourneymartPlugin(AirflowPlugin):
     """What journeymart adds to Airflow."""
 
@@ -67,6 +85,9 @@ class JourneymartPlugin(AirflowPlugin):
         {"app": app, "url_prefix": URL_PREFIX, "name": "journeymart Data Docs"},
         {"app": triggers.app, "url_prefix": "/journeymart/triggers", "name": "journeymart triggers"},
         {"app": audiences.app, "url_prefix": "/journeymart/audiences", "name": "journeymart audiences"},
+    ]
+    fastapi_root_middlewares: ClassVar[list[Any]] = [
+        {"middleware": NoScriptsOfOthers, "name": "no scripts of other hosts"}
     ]
     external_views: ClassVar[list[dict[str, Any]]] = [
         {

@@ -41,9 +41,10 @@ def customer(platform: Settings) -> str:
 
 def test_airflow_has_no_page_with_scripts_of_another_host(platform: Settings) -> None:
     """Those that FastAPI makes of an interface's description load theirs from a CDN."""
-    for page in ("docs", "redoc"):
-        shown = requests.get(f"{platform.airflow_url}/{page}", timeout=60).text
-        assert re.findall("(?:src|href)=[\"']?(?:https?:)?//[^ >]*", shown) == []
+    for place in ("", "auth/", "execution/"):
+        for page in ("docs", "redoc"):
+            shown = requests.get(f"{platform.airflow_url}/{place}{page}", timeout=60).text
+            assert re.findall("(?:src|href)=[\"']?(?:https?:)?//[^ >]*", shown) == []
 
 
 def test_pending_triggers_over_http(platform: Settings, session: requests.Session, customer: str) -> None:

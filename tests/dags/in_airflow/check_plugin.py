@@ -50,6 +50,17 @@ class DataDocs(unittest.TestCase):
     def get(self, path):
         return self.client.get(f"/journeymart/docs/{path}", follow_redirects=False)
 
+    def test_pages_with_scripts_of_another_host_are_gone(self):
+        api = FastAPI()
+        for prefix in ("/auth", "/execution", "/other"):
+            api.mount(prefix, FastAPI())
+        for added in self.plugin.JourneymartPlugin.fastapi_root_middlewares:
+            api.add_middleware(added["middleware"])
+        client = self.enterContext(TestClient(api))
+        wanted = {"/auth/docs": 404, "/execution/redoc": 404, "/auth/openapi.json": 200, "/other/docs": 200}
+        for path, status in wanted.items():
+            self.assertEqual(client.get(path).status_code, status, path)
+
     def test_strangers_see_nothing(self):
         self.build_docs()
         for path in ("", "static/style.css", "nothing-here", "openapi.json", "docs", "redoc"):
