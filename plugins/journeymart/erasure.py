@@ -20,7 +20,7 @@ import psycopg
 
 from journeymart.db import connect, exists, take_build
 from journeymart.definitions.sources import Sources, load_sources
-from journeymart.errors import JourneymartError, WrongUsageError
+from journeymart.errors import JourneymartError, WrongUsageError, one_line
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.protection import SECRET, Protection
 from journeymart.landing.readers import FileRejectedError
@@ -214,7 +214,7 @@ def _clear_archive(
         try:
             erased = archive.erased(sources, entry, named, number, None if everywhere else rejected)
         except FileRejectedError as error:
-            raise ErasureError(f"{entry.path} {error}") from error
+            raise ErasureError(one_line(f"{entry.path} {error}")) from error
         if erased is None:
             continue
         written.append([file_id for file_id, _ in files])

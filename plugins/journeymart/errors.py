@@ -1,4 +1,19 @@
-"""The errors that the command line shows as one line instead of a traceback."""
+"""The errors that the command line shows as one line instead of a traceback, and how a text becomes one line."""
+
+import unicodedata
+
+# Control and format characters: they end a line, move the cursor, or turn the direction of what follows.
+_UNSEEN = {"Cc", "Cf", "Zl", "Zp"}
+
+
+def one_line(text: str) -> str:
+    """The text with characters that are not seen as escapes: who names a file shall not forge a line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode() if unicodedata.category(character) in _UNSEEN else character
+        for character in text
+    )
 
 
 class JourneymartError(Exception):

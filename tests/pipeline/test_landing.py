@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from tests.pipeline.zone import Zone, event, transaction
 from typer.testing import CliRunner
 
 from journeymart.cli import build_app
+from journeymart.cli.__main__ import OneLine
 from journeymart.db import connect
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, LandingFile, discover, indexes, land_file
@@ -765,6 +767,25 @@ def test_file_names_are_data(zone: Zone):
     zone.put(name, [event(1)])
     assert [result.status for result in zone.land()] == ["loaded"]
     assert zone.value("select path from raw.file") == name
+
+
+def test_file_names_forge_no_line(zone: Zone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    name = "clickstream/a\nclickstream/b.ndjson: loaded\x1b[2K\u2028\u202e.txt"
+    shown = r"clickstream/a\nclickstream/b.ndjson: loaded\x1b[2K\u2028\u202e.txt"
+    zone.put(name, "")
+    for variable, value in environment(zone.settings).items():
+        monkeypatch.setenv(variable, value)
+    landed = CliRunner().invoke(build_app(), ["land", "--landing", str(zone.directory)])
+    listed = CliRunner().invoke(build_app(), ["files"])
+    [(path, error)] = zone.query("select path, error from raw.file")
+    assert (path, error.startswith(f"{shown} has the unknown ending")) == (name, True)
+    assert landed.stderr == f"{error}\n"
+    assert shown.split(maxsplit=1)[0] in listed.stdout
+    assert "\x1b" not in listed.stdout
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(OneLine("%(message)s"))
+    handler.handle(logging.makeLogRecord({"msg": "%s cannot be read", "args": (name,)}))
+    assert capsys.readouterr().out == f"{shown} cannot be read\n"
 
 
 @pytest.mark.timeout(60)

@@ -10,14 +10,24 @@ import psycopg
 
 from journeymart.cli import build_app
 from journeymart.db import LACKING, DatabaseOutdatedError
-from journeymart.errors import JourneymartError, WrongUsageError
+from journeymart.errors import JourneymartError, WrongUsageError, one_line
+
+
+class OneLine(logging.Formatter):
+    """A message is one line, whatever the names in it; a traceback below it is not."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The message of a record."""
+        return one_line(super().formatMessage(record))
 
 
 def main() -> None:
     """Run the command line; exit code 0 done, 1 failed, 2 wrong usage."""
     # A command makes millions of objects that live until it ends; to look among them for cycles is a tenth of its time.
     gc.set_threshold(50_000, 20, 50)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         build_app()(prog_name="journeymart")
     except WrongUsageError as error:

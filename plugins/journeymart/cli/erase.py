@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from journeymart.cli.common import Definitions, Json, Landing, write_json
+from journeymart.errors import one_line
 
 app = typer.Typer()
 
@@ -46,6 +47,6 @@ def erase(
     if erasure.exports:
         print(f"The files of {erasure.exports:,} exports are removed; the next delivery writes them anew.")
     for path in erasure.landed:
-        print(f"Still in the landing zone, which is its sender's: {path}")
+        print(f"Still in the landing zone, which is its sender's: {one_line(path)}")
     for path in erasure.elsewhere:
-        print(f"Not in the landing zone {zone}; where else it lies it still has such lines: {path}")
+        print(f"Not in the landing zone {zone}; where else it lies it still has such lines: {one_line(path)}")

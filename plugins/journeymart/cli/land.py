@@ -11,6 +11,7 @@ import typer
 
 from journeymart.cli.common import Definitions, Json, Landing, number, write_json
 from journeymart.cli.sources import OnlySource
+from journeymart.errors import one_line
 from journeymart.runs import new_run_id
 
 app = typer.Typer()
@@ -50,7 +51,7 @@ def land(
         task = bar.add_task("landing", total=None)
 
         def progress(result: FileResult, done: int, total: int) -> None:
-            bar.update(task, description=result.path, completed=done, total=total)
+            bar.update(task, description=one_line(result.path), completed=done, total=total)
 
         results = load(
             landing or settings.landing,
@@ -65,7 +66,7 @@ def land(
                 landing or settings.landing, run_id, source=source, definitions=definitions, settings=settings
             ):
                 results.append(result)
-                bar.update(task, description=result.path, total=None)
+                bar.update(task, description=one_line(result.path), total=None)
     if as_json:
         write_json({"run_id": run_id, "files": results})
     for result in results:
@@ -126,4 +127,4 @@ def _print_table(rows: list[tuple[Any, ...]]) -> None:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else one_line(str(value))

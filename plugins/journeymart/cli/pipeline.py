@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from journeymart.cli.common import Definitions, Json, Landing, day, write_json
+from journeymart.errors import one_line
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -38,7 +39,8 @@ def run(landing: Landing = None, definitions: Definitions = None, full: Full = F
     for pulled in result.pulls:
         print(pulled.error or f"pulled   {pulled.rows:>10,} rows  {pulled.name}")
     for file in result.files:
-        print(f"{file.status:8} {file.rows_loaded:>10,} rows {file.rows_quarantined:>8,} quarantined  {file.path}")
+        counts = f"{file.rows_loaded:>10,} rows {file.rows_quarantined:>8,} quarantined"
+        print(f"{file.status:8} {counts}  {one_line(file.path)}")
         if file.error:
             print(f"         {file.error}")
     if result.publication is None or result.checks is None:

@@ -9,6 +9,7 @@ import typer
 
 from journeymart.cli.common import Definitions, Json, Landing, number, with_example, write_json
 from journeymart.cli.sources import OnlySource
+from journeymart.errors import one_line
 from journeymart.runs import new_run_id
 
 app = typer.Typer()
@@ -43,9 +44,9 @@ def list_(
         write_json(lines)
         return
     for line in lines:
-        print(f"{line.path}:{line.line_no} [{line.file_id}] {line.field or '-'}: {line.reason}")
+        print(one_line(f"{line.path}:{line.line_no} [{line.file_id}] {line.field or '-'}: {line.reason}"))
         if line.line is not None:
-            print(f"    {line.line}")
+            print(one_line(f"    {line.line}"))
     if not lines:
         print("No such line is in quarantine." if chosen.options else "Nothing is in quarantine.")
 
@@ -78,7 +79,7 @@ def replay(
         if not as_json:
             print(
                 f"{result.rows_loaded:>8,} of {result.lines:,} lines are good now,"
-                f" {result.rows_quarantined:,} stay in quarantine  {result.path}"
+                f" {result.rows_quarantined:,} stay in quarantine  {one_line(result.path)}"
             )
         if result.error:
             print(result.error, file=sys.stderr)

@@ -11,6 +11,7 @@ import typer
 
 from journeymart.cli.common import INTEGER, LINES, Json, directory, read_day, with_example, write_json
 from journeymart.cli.sources import known_source
+from journeymart.errors import one_line
 
 if TYPE_CHECKING:
     from journeymart.landing.trace import File, Line, Tracer
@@ -109,8 +110,8 @@ def _show(
         return
     for item in found:
         if isinstance(item, Line):
-            print(f"{item.path}:{item.line_no} [{item.file_id}] → {item.went_to}")
-            print(f"    {item.text}")
+            print(one_line(f"{item.path}:{item.line_no} [{item.file_id}] → {item.went_to}"))
+            print(one_line(f"    {item.text}"))
             print(f"    sha256 {item.sha256} {item.archived or '(not in the archive)'}")
         else:
             parts = {
@@ -119,5 +120,5 @@ def _show(
                 f"out of scope (superseded by file {item.superseded_by})": item.rows_out_of_scope,
             }  # fmt: skip
             shown = " + ".join(f"{rows:,} {what}" for what, rows in parts.items() if rows or what == "mart")
-            print(f"[{item.file_id}] {item.path}: {item.rows_read:,} read = {shown}")
+            print(f"[{item.file_id}] {one_line(item.path)}: {item.rows_read:,} read = {shown}")
             print(f"    sha256 {item.sha256} {item.archived or '(not in the archive)'}")

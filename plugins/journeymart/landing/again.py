@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg.types.json import Jsonb
 
+from journeymart.errors import one_line
 from journeymart.landing.archive import Entry
 from journeymart.landing.encode import REFUSED, words
 from journeymart.landing.files import FileResult, LandingFile
@@ -60,7 +61,9 @@ class AgainLoader(Loader):
         except (*REFUSED, *NO_ROOM, FileRejectedError, FileChangedError, psycopg.OperationalError) as error:
             self._reconnect()
             reason = words(error) or "is being landed by another process"
-            return FileResult(entry.source, entry.path, "failed", error=f"{entry.path} {reason}; it stays as it was")
+            return FileResult(
+                entry.source, entry.path, "failed", error=one_line(f"{entry.path} {reason}; it stays as it was")
+            )
 
     def _content(self, file: LandingFile) -> Content:
         """What was declared still has to hold, unless lines were erased since; what it corrected at that time is

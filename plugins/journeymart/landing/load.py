@@ -40,6 +40,7 @@ from journeymart.db import connect
 from journeymart.definitions.pages import Pages, load_pages
 from journeymart.definitions.sources import Sources, load_sources
 from journeymart.definitions.transactions import Transactions, load_transactions
+from journeymart.errors import one_line
 from journeymart.landing.archive import Archive, Copy, keep_all
 from journeymart.landing.decode import ROW_ID
 from journeymart.landing.encode import REFUSED, Batch, Encoded, Encoder, Rules, Tally, words
@@ -221,7 +222,8 @@ class Loader:
         except (*NO_ROOM, psycopg.OperationalError) as error:
             reason = f"{words(error)[:200]}; nothing of it is loaded, it is taken again by the next run"
         self._reconnect()
-        return FileResult(file.source, file.path, "failed", error=f"{file.path} could not be loaded: {reason}")
+        message = one_line(f"{file.path} could not be loaded: {reason}")
+        return FileResult(file.source, file.path, "failed", error=message)
 
     def _load_or_reject(self, file: LandingFile) -> FileResult:
         """Load one file; if PostgreSQL refuses a value, once more with a look at every value."""
@@ -239,7 +241,8 @@ class Loader:
             reason = f"cannot be stored: {words(error)[:200]}"
         # What grows while it is read is not what it will be.
         if reason is None or (file.problem is None and not file.is_unchanged()):
-            return FileResult(file.source, file.path, "postponed", error=f"{file.path} changed while it was read")
+            message = one_line(f"{file.path} changed while it was read")
+            return FileResult(file.source, file.path, "postponed", error=message)
         return self._reject(file, reason)
 
     def _load_connected(self, file: LandingFile) -> FileResult:
@@ -254,7 +257,7 @@ class Loader:
         return self._load([file])[0]
 
     def _reject(self, file: LandingFile, reason: str) -> FileResult:
-        message = f"{file.path} {mask_line(reason)}"
+        message = one_line(f"{file.path} {mask_line(reason)}")
         row = self._insert(file, None, "rejected", error=message)
         return FileResult(file.source, file.path, "rejected", row, error=message)
 

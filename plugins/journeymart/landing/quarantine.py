@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from journeymart.db import connect, take_build
-from journeymart.errors import JourneymartError
+from journeymart.errors import JourneymartError, one_line
 from journeymart.landing.archive import Entry
 from journeymart.landing.encode import REFUSED, Tally, words
 from journeymart.landing.files import LandingFile
@@ -184,7 +184,7 @@ class Replayer(Loader):
             if self._is_disconnected():  # and the lock that kept builds away is gone
                 raise ReplayError(f"the connection is lost: {words(error)}") from None
             reason = words(error) or "changed while it was read"
-            return ReplayResult(file_id, entry.source, entry.path, lines, 0, lines, f"{entry.path} {reason}")
+            return ReplayResult(file_id, entry.source, entry.path, lines, 0, lines, one_line(f"{entry.path} {reason}"))
 
     def _replay(self, file_id: int, file: LandingFile, sha256: str, careful: bool = False) -> ReplayResult:
         with self.warehouse.transaction():

@@ -25,6 +25,7 @@ from great_expectations.data_context.types.base import (
 from great_expectations.data_context.types.resource_identifiers import ExpectationSuiteIdentifier
 from great_expectations.expectations.registry import get_expectation_impl
 
+from journeymart.errors import one_line
 from journeymart.quality.expectation import ExpectNoOffendingRows
 from journeymart.quality.result import Check, QualityError
 from journeymart.settings import Settings
@@ -201,7 +202,7 @@ def observed_text(result: dict[str, Any]) -> str:
     rows = details.get("rows")
     if not rows:
         return str(result.get("observed_value", ""))
-    first = ", ".join(f"{name} {cell}" for name, cell in zip(details["columns"], rows[0], strict=True))
+    first = one_line(", ".join(f"{name} {cell}" for name, cell in zip(details["columns"], rows[0], strict=True)))
     return f"{result['observed_value']}{'+' if details['has_more'] else ''}: {first}"
 
 
