@@ -10,9 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -31,6 +34,7 @@ from journeymart.db import connect
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, LandingFile, discover, indexes, land_file
 from journeymart.landing import load as loading
+from journeymart.landing.files import open_landed
 from journeymart.settings import REPO
 
 DEFINITIONS = Path(__file__).parent / "definitions"
@@ -826,6 +830,28 @@ def test_a_file_that_changes_while_it_is_read_is_postponed(zone: Zone, monkeypat
     assert (result.status, result.error) == ("postponed", "clickstream/a.ndjson changed while it was read")
     assert zone.statuses() == []
     assert [result.rows_loaded for result in zone.land()] == [2]
+
+
+def test_a_link_put_in_the_place_of_a_file_while_it_is_read_is_not_followed(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+):
+    file = zone.put("clickstream/a.ndjson", [event(1)])
+    secret, aside = zone.directory / "secret", zone.directory / "aside"
+    secret.write_text(json.dumps(event(2)) + "\n")
+
+    @contextmanager
+    def swapped(path: Path) -> Iterator[BufferedReader]:
+        with open_landed(path) as stream:
+            path.rename(aside)
+            path.symlink_to(secret)
+            yield stream
+            path.unlink()
+            aside.rename(path)
+
+    monkeypatch.setattr(loading, "open_landed", swapped)
+    assert [result.status for result in zone.land()] == ["loaded"]
+    assert file.is_file()
+    assert zone.value("select event_id from raw.clickstream") == event(1)["event_id"]
 
 
 def test_many_small_files_share_transactions(zone: Zone, monkeypatch: pytest.MonkeyPatch):

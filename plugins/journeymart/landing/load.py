@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import cycle
@@ -44,7 +44,7 @@ from journeymart.errors import one_line
 from journeymart.landing.archive import Archive, Copy, keep_all
 from journeymart.landing.decode import ROW_ID
 from journeymart.landing.encode import REFUSED, Batch, Encoded, Encoder, Rules, Tally, words
-from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
+from journeymart.landing.files import Declaration, FileResult, LandingFile, open_landed, supersedes
 from journeymart.landing.messages import read_messages
 from journeymart.landing.personal import mask_line
 from journeymart.landing.protection import SECRET, Protection
@@ -431,6 +431,11 @@ class Loader:
             yield batch
 
     def _chunks(self, file: LandingFile) -> Iterator[Chunk]:
+        with open_landed(file.location) as stream:
+            # By its descriptor: a link that is put in its place meanwhile is not followed.
+            yield from self._chunks_of(replace(file, location=Path(f"/proc/self/fd/{stream.fileno()}")))
+
+    def _chunks_of(self, file: LandingFile) -> Iterator[Chunk]:
         source = self.sources.sources[file.source]
         if file.format == "parquet":
             chunks = read_parquet(file.location, file.compression)
