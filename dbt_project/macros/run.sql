@@ -115,6 +115,11 @@
     (select r.watermark_at from build.run_scope as r)
 {%- endmacro %}
 
+{# When consent has to hold still: it ends by the clock, be the data older. #}
+{% macro consent_moment() -%}
+    greatest({{ watermark() }}, now())
+{%- endmacro %}
+
 {# An interval literal; none means without end. #}
 {% macro seconds(value) -%}
     {{ "interval '1000 years'" if value is none else "interval '" ~ value ~ " seconds'" }}

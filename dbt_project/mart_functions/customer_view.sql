@@ -40,7 +40,10 @@ begin
     left join lateral (
         select h.*
         from mart.customer as h
-        where h.customer_key = k.customer_key
+        where
+            h.customer_key = k.customer_key
+            -- what is dated ahead is not so yet
+            and h.valid_from <= greatest(mart.watermark_date(), (now() at time zone mart.time_zone())::date)
         order by h.valid_from desc
         limit 1
     ) as c on true

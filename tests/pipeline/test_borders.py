@@ -16,6 +16,7 @@ from tests.pipeline.zone import Zone
 
 from journeymart import pipeline
 from journeymart.analysis import call
+from journeymart.db import connect
 
 HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
 TEN = datetime(2026, 3, 2, 15, tzinfo=UTC)  # in New York
@@ -138,6 +139,7 @@ def everything_else() -> dict[str, list[dict[str, Any]]]:
             {"customer_id": "c1", "effective_date": "2026-03-03", "grade": "vip"},
             {"customer_id": "c2", "effective_date": "2026-03-03", "grade": "vip"},
             {"customer_id": "c2", "effective_date": "2026-03-05", "grade": "base"},
+            {"customer_id": "c2", "effective_date": "2099-01-01", "grade": "vip"},
         ],
     }  # fmt: skip
     for who, apart in (("one moment", 0), ("one by one", 1)):
@@ -252,6 +254,12 @@ def test_what_is_known_of_a_customer_begins_at_midnight(bank: Zone) -> None:
     assert [(who, f"{begin:%d %H}", end and f"{end:%d %H}") for who, begin, end in found] == [
         ("c1", "03 05", None), ("c2", "03 05", "05 05"),
     ]  # fmt: skip
+
+
+def test_what_is_known_of_a_customer_ahead_is_not_so_yet(bank: Zone) -> None:
+    with connect("jm_cs", settings=bank.settings) as reader:
+        found = reader.execute("select grade from mart.customer_profile('kim', 'c2', 'x')").fetchall()
+    assert found == [("base",)]
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,16 @@ def check_what_may_be_shown(bank: Bank) -> None:
     assert len(looks) == 10
 
 
+def check_withdrawal(bank: Bank) -> None:
+    """Who withdraws later than anything else is known goes all the same."""
+    bank.run({**consent("late", granted=False), "effective_at": "2026-06-01T23:30:00Z"})
+    assert ("AU-DAY", "c-late") not in bank.exported(SNAPSHOT)
+    last = (
+        "select customer_id, op from export.audience_delta where export_id = 'AU-DAY' order by export_no desc limit 1"
+    )
+    assert bank.exported(last) == [("c-late", "D")]
+
+
 def check_files(settings: Settings) -> None:
     """Two exports as files that their manifests describe; a delivery that is repeated writes what is missing."""
     folder = settings.export / "AU-RUN"
@@ -337,6 +347,7 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
         event("gone", "A", 5),
         sell(1, 100), sell(2, 100), sell(3, 100), sell(4, 499), sell(5, 1000), sell(6, 1000),
         consent("same", granted=True), consent("late", granted=True),
+        {**consent("late", granted=False), "effective_at": "2099-01-01T00:00:00Z"},  # it is given until then
         advice("late"), advice("same"), advice("small"), advice("gone"),
         # one that is dated ahead moves no watermark, so it expires nothing
         {"customer_id": "c-wait", "purpose": "marketing", "granted": True, "effective_at": "2027-01-01T00:00:00Z"},
@@ -467,6 +478,7 @@ def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path
          "goal_reached": 0, "labelled": 1}
     ]  # fmt: skip
     check_request(bank)
+    check_withdrawal(bank)
 
 
 ENDINGS = """

@@ -69,7 +69,7 @@ select
                 and c.purpose = s.purpose
                 and c.is_granted
                 and c.valid_from <= {{ watermark() }}
-                and c.valid_to > {{ watermark() }}
+                and c.valid_to > {{ consent_moment() }}
         ) then 'consent'
         when exists (
             select from {{ ref('segment_validity') }} as v

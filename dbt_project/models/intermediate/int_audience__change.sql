@@ -31,8 +31,8 @@ known as (
             where
                 c.customer_key = m.customer_key
                 and c.purpose = s.purpose
-                and c.valid_from <= {{ watermark() }}
-                and c.valid_to > {{ watermark() }}
+                and c.valid_from <= {{ consent_moment() }}
+                and c.valid_to > {{ consent_moment() }}
                 and not c.is_granted
         )
     {%- else %}

@@ -124,6 +124,11 @@ def funnel_walk() -> str:
     return "select 1"
 
 
+def consent_moment() -> str:
+    """When consent has to hold still."""
+    return "now()"
+
+
 def watermark() -> str:
     """A moment."""
     return "(select r.watermark_at from build.run_scope as r)"

@@ -22,5 +22,5 @@ where
             and c.purpose = d.content ->> 'purpose'
             and c.is_granted
             and c.valid_from <= w.watermark_at
-            and c.valid_to > w.watermark_at
+            and c.valid_to > greatest(w.watermark_at, now())
     )

@@ -22,11 +22,13 @@ where
         t.purpose is null
         or exists (
             select from {{ ref('consent') }} as c
+            cross join {{ ref('watermark') }} as w
             where
                 c.customer_key = t.subject_key
                 and c.purpose = t.purpose
                 and c.is_granted
-                and c.valid_to = timestamptz '9999-12-31 00:00:00+00'
+                and c.valid_from <= greatest(w.watermark_at, now())
+                and c.valid_to > greatest(w.watermark_at, now())
         )
     )
     and not exists (
