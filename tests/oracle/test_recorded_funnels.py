@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -173,9 +173,7 @@ def entered(connection: psycopg.Connection) -> dict[tuple[str, str], list[tuple[
     return entries
 
 
-def test_recorded_questions_get_their_answers(
-    shared_data: Path, new_warehouse: Callable[[], Settings], tmp_path: Path
-) -> None:
+def test_recorded_questions_get_their_answers(shared_data: Path, warehouse: Settings, tmp_path: Path) -> None:
     cases = [*posthog.in_one_zone(recorded(shared_data, "posthog_funnels"))]
     windows = recorded(shared_data, "clickhouse")
     landing, directory = tmp_path / "landing", tmp_path / "definitions"
@@ -211,7 +209,6 @@ def test_recorded_questions_get_their_answers(
     (directory / "cohorts.yml").write_text(json.dumps({"cohorts": [cohort(case) for case in retentions]}))
     sequences = Sequences(shared_data, landing / "clickstream", directory)
     (directory / "funnels.yml").write_text(json.dumps({"funnels": [*funnels.values()]}), encoding="utf-8")
-    warehouse = new_warehouse()
     pipeline.run(warehouse, landing, definitions=directory)
     with connect("jm_dashboard", settings=warehouse) as connection:
         entries = entered(connection)

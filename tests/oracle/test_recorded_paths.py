@@ -564,7 +564,7 @@ def asked(shared_data: Path) -> Asked:
     }
 
 
-def test_recorded_answers(asked: Asked, new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+def test_recorded_answers(asked: Asked, warehouse: Settings, tmp_path: Path) -> None:
     questions = [question for found, _ in asked.values() for question in found]
     for name, content in (
         ("sessions.yml", "sessions: {timeout: null, time_zone: UTC, collapse_repeats: false, path_depth: null}"),
@@ -592,7 +592,6 @@ def test_recorded_answers(asked: Asked, new_warehouse: Callable[[], Settings], t
         }) + "\n"
         for question in questions for user, name in question.groups.items()
     ), encoding="utf-8")  # fmt: skip
-    warehouse = new_warehouse()
     pipeline.run(warehouse, landing, definitions=tmp_path)
     with connect("jm_dashboard", settings=warehouse, autocommit=True) as connection:
         wrong = [question.domain for question in questions if not question.holds(_asking(connection, question.domain))]
@@ -612,9 +611,7 @@ SESSIONS = 2  # questions about where a session ends
 
 
 @pytest.mark.parametrize("number", range(SESSIONS))
-def test_recorded_sessions(
-    shared_data: Path, new_warehouse: Callable[[], Settings], tmp_path: Path, number: int
-) -> None:
+def test_recorded_sessions(shared_data: Path, warehouse: Settings, tmp_path: Path, number: int) -> None:
     recorded = json.loads((shared_data / "oracles" / "retentioneering5" / "recorded.json").read_text(encoding="utf-8"))
     calls = [call for test in recorded for call in test["calls"] if is_about_sessions(call)]
     assert len(calls) == SESSIONS
@@ -626,7 +623,6 @@ def test_recorded_sessions(
         json.dumps({"event_id": f"e{place}", "event_time": f"{at}Z", "visitor_id": user, "page_code": page}) + "\n"
         for place, (at, user, page, _) in enumerate(_events(call))
     ), encoding="utf-8")  # fmt: skip
-    warehouse = new_warehouse()
     pipeline.run(warehouse, tmp_path / "landing", definitions=tmp_path)
     with connect("jm_dashboard", settings=warehouse, autocommit=True) as connection:
         found = connection.execute(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, LiteralString
 
 import pyarrow as pa
+from tests.conftest import Warehouses
 from tests.pipeline.comparison import differences, mart_by_name, mart_tables
 
 from journeymart import pipeline
@@ -26,7 +26,7 @@ SEED = 7
 REPEATED_LINES = 0.03
 
 
-def test_random_arrival(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+def test_random_arrival(warehouse: Settings, warehouses: Warehouses, tmp_path: Path) -> None:
     """Of a bank with what real ones have (robots, duplicates, late files, broken lines), lines dealt at random to 20
     files, some of them twice, files once more under other names, in two runs.
 
@@ -35,7 +35,7 @@ def test_random_arrival(new_warehouse: Callable[[], Settings], tmp_path: Path) -
     """
     whole, landing = tmp_path / "whole", tmp_path / "landing"
     generate(Spec(out=whole, customers=60, days=8, seed=SEED, file_format="ndjson"))
-    at_once = new_warehouse()
+    at_once = warehouses.create()
     pipeline.run(at_once, whole)
     tied = rows(at_once, "select visitor_id, event_at from mart.event group by 1, 2 having count(*) > 1")
     assert tied == [], "events of one visitor at one moment count in the order of arrival"
@@ -44,7 +44,6 @@ def test_random_arrival(new_warehouse: Callable[[], Settings], tmp_path: Path) -
     found = rows(at_once, "select distinct customer_id from mart.detection where rule_id = 'DR-FX-INTENT' order by 1")
     assert [customer for (customer,) in found] == truth != []
 
-    warehouse = new_warehouse()
     arrivals = shuffled(whole, tmp_path / "prepared", random.Random(SEED))
     half = len(arrivals) // 2
     for number, files in enumerate((arrivals[half:], arrivals[:half])):
@@ -60,6 +59,7 @@ def test_random_arrival(new_warehouse: Callable[[], Settings], tmp_path: Path) -
     stored = mart_tables(warehouse)
     assert pipeline.run(warehouse, landing, full=True).build.scope == "all"
     assert differences(mart_tables(warehouse), stored) == {}
+    warehouses.drop(at_once)
 
 
 def rows(settings: Settings, query: LiteralString) -> list[tuple[Any, ...]]:

@@ -6,13 +6,13 @@ import hashlib
 import json
 import random
 import shutil
-from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+from tests.conftest import Warehouses
 from tests.pipeline.comparison import differences, mart_by_name, mart_tables
 from tests.pipeline.tangle import CUSTOMER_DAYS, customers, cut, tangle
 from tests.pipeline.zone import Zone, event
@@ -34,22 +34,21 @@ DICTIONARIES = {"node", "inflow", "bot_agent"}
 REPEATED_LINES = 0.15
 
 
-def test_dates_are_rebuilt_from_raw(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
-    settings = new_warehouse()
-    zone = Zone(tmp_path / "landing", settings)
+def test_dates_are_rebuilt_from_raw(warehouse: Settings, tmp_path: Path) -> None:
+    zone = Zone(tmp_path / "landing", warehouse)
     zone.put(
         "clickstream/1.ndjson",
         [event(n, event_time=f"2026-03-{day}T12:00:00+09:00") for n, day in enumerate((10, 11, 12))],
     )
-    pipeline.run(settings, zone.directory)
-    sound = mart_by_name(settings)
-    with connect("jm_admin", settings=settings) as connection:  # a day that somebody has damaged
+    pipeline.run(warehouse, zone.directory)
+    sound = mart_by_name(warehouse)
+    with connect("jm_admin", settings=warehouse) as connection:  # a day that somebody has damaged
         connection.execute("delete from mart.session_fact where session_date = '2026-03-11'")
         connection.execute("update mart.session_daily set sessions = 9 where session_date = '2026-03-11'")
-    assert differences(mart_by_name(settings), sound) != {}
+    assert differences(mart_by_name(warehouse), sound) != {}
 
     call = ["reprocess", "--from", "2026-03-11", "--to", "2026-03-12", "--json"]
-    with mock.patch.object(Settings, "load", return_value=settings):
+    with mock.patch.object(Settings, "load", return_value=warehouse):
         result = CliRunner().invoke(build_app(), call)
         assert CliRunner().invoke(build_app(), [*call[:2], "2026-03-13", *call[3:]]).exit_code == 2
     assert result.exit_code == 0, result.output
@@ -57,7 +56,7 @@ def test_dates_are_rebuilt_from_raw(new_warehouse: Callable[[], Settings], tmp_p
     assert [(day["session_date"], day["sessions"], day["is_changed"]) for day in days] == [
         ("2026-03-11", 1, True), ("2026-03-12", 1, False),
     ]  # fmt: skip
-    assert differences(mart_by_name(settings), sound) == {}
+    assert differences(mart_by_name(warehouse), sound) == {}
 
 
 def test_a_declared_correction_is_recorded(zone: Zone):
@@ -179,9 +178,9 @@ def test_a_file_that_is_nowhere_any_more_stays_as_it_was(zone: Zone):
     assert zone.query("select status from raw.file") == [("loaded",)]
 
 
-def test_what_only_a_superseded_file_had_goes_with_it(new_warehouse: Callable[[], Settings], tmp_path: Path):
+def test_what_only_a_superseded_file_had_goes_with_it(warehouse: Settings, tmp_path: Path):
     """A time far ahead, and all that is known of a customer, who leaves their segments."""
-    zone = Zone(tmp_path / "landing", new_warehouse())
+    zone = Zone(tmp_path / "landing", warehouse)
     definitions = zone.define(
         "segments: [{id: SG-VIP, label: {ko: 우수, en: VIP}, owner: tests, all_of: [{customer: {grade: VIP}}]}]",
         "segments",
@@ -204,7 +203,7 @@ def test_what_only_a_superseded_file_had_goes_with_it(new_warehouse: Callable[[]
 
 @pytest.mark.parametrize("seed", [3])
 def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
-    new_warehouse: Callable[[], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    warehouse: Settings, warehouses: Warehouses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ):
     """A tangled history dealt to files that share ids. Some are wrong at first: lines that are missing, moved, broken
     or somebody else's. They are published, then corrected or replayed, in a run of changes; the mart is that of one
@@ -235,10 +234,9 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     for path in late:
         path.rename(tmp_path / f"{path.parent.name}-{path.name}")
 
-    warehouse = new_warehouse()
     assert pipeline.run(warehouse, landing, definitions=definitions).build.scope == "all"
     (definitions / "sources.yml").write_text("sources: {clickstream: {fields: {action_type: {values: {jump: click}}}}}")
-    at_once = new_warehouse()
+    at_once = warehouses.create()
     pipeline.run(at_once, right, definitions=definitions)
     assert_sessions(Zone(right, at_once), whole / "clickstream" / "all.ndjson")
     assert differences(mart_by_name(warehouse), mart_by_name(at_once))
@@ -270,6 +268,7 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     assert pipeline.run(warehouse, landing, definitions=definitions, full=True).build.scope == "all"
     assert differences(without(mart_tables(warehouse), DICTIONARIES), without(stored, DICTIONARIES)) == {}
     assert_traced(landing, warehouse, monkeypatch)
+    warehouses.drop(at_once)
 
 
 def assert_sessions(zone: Zone, events: Path):

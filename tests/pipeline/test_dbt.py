@@ -42,12 +42,11 @@ def test_an_empty_bank_has_an_empty_mart(empty_bank: Settings) -> None:
             assert connection.execute(f"select count(*) from mart.{relation}").fetchone() == (0,), relation  # noqa: S608
 
 
-def test_steps_out_of_order_say_so(new_warehouse: Callable[[], Settings]) -> None:
-    settings = new_warehouse()
+def test_steps_out_of_order_say_so(warehouse: Settings) -> None:
     with pytest.raises(PublishError, match="does not hold run early"):
-        publish(settings, "early")
+        publish(warehouse, "early")
     with pytest.raises(QualityError, match="run early is not what was built last"):
-        pipeline.validate(settings, "early")
+        pipeline.validate(warehouse, "early")
 
 
 def test_a_published_run_is_validated_from_its_record(empty_bank: Settings) -> None:

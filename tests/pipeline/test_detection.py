@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -337,8 +336,8 @@ def consent(visitor: str, *, granted: bool) -> dict[str, Any]:
     return {"customer_id": f"c-{visitor}", "purpose": "marketing", "granted": granted, "effective_at": at}
 
 
-def test_later_files_revise_hits(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
-    bank = Bank(new_warehouse(), tmp_path)
+def test_later_files_revise_hits(warehouse: Settings, tmp_path: Path) -> None:
+    bank = Bank(warehouse, tmp_path)
     bank.run(
         event("same", "A", 0), transaction("same", 30, 100),  # the end of the time is included
         event("late", "A", 0), transaction("late", 10, 100),
@@ -505,9 +504,9 @@ rules:
 """
 
 
-def test_what_ends_or_follows_a_hit(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
+def test_what_ends_or_follows_a_hit(warehouse: Settings, tmp_path: Path) -> None:
     """It may be in another session (the time-out is 30 minutes), or happen at its very moment."""
-    bank = Bank(new_warehouse(), tmp_path, ENDINGS)
+    bank = Bank(warehouse, tmp_path, ENDINGS)
     bank.run(
         event("stays", "D", 0),
         event("leaves", "D", 0), event("leaves", "E", 40),

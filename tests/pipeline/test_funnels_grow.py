@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ def event(device: str, customer: str, time: str, page: str) -> dict[str, Any]:
             "customer_id": customer, "page_code": page}  # fmt: skip
 
 
-def test_an_entry_more_counts_where_something_follows(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
-    zone = Zone(tmp_path / "landing", new_warehouse())
+def test_an_entry_more_counts_where_something_follows(warehouse: Settings, tmp_path: Path) -> None:
+    zone = Zone(tmp_path / "landing", warehouse)
     directory = zone.define(json.dumps({"funnels": [FUNNEL]}), "funnels")
 
     def run(number: int, *events: dict[str, Any]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:

@@ -35,22 +35,19 @@ def whose(settings: Settings, day: str = "2026-03-10") -> dict[str, tuple[str | 
     return {device: (customer, rule) for device, customer, rule in rows}
 
 
-def test_sessions_find_their_customer_and_lose_them_again(
-    new_warehouse: Callable[[], Settings], tmp_path: Path
-) -> None:
-    settings = new_warehouse()
-    zone = Zone(tmp_path / "landing", settings)
+def test_sessions_find_their_customer_and_lose_them_again(warehouse: Settings, tmp_path: Path) -> None:
+    zone = Zone(tmp_path / "landing", warehouse)
     zone.put("clickstream/1.ndjson", [visit(n, *item) for n, item in enumerate(ANONYMOUS)])
-    pipeline.run(settings, zone.directory)
-    assert set(whose(settings).values()) == {(None, None)}
+    pipeline.run(warehouse, zone.directory)
+    assert set(whose(warehouse).values()) == {(None, None)}
 
     zone.put("clickstream/2.ndjson", [visit(n, *item) for n, item in enumerate(LOGINS, start=10)])
-    pipeline.run(settings, zone.directory)
+    pipeline.run(warehouse, zone.directory)
     nobody = (None, None)
     shared = (None, "shared")
-    assert whose(settings) == {"own": ("A", "device"), "kiosk": ("A", "device"), "late": nobody, "both": shared}
-    assert whose(settings, "2026-03-12")["own"] == ("A", "login")
-    with connect("jm_dashboard", settings=settings) as connection:
+    assert whose(warehouse) == {"own": ("A", "device"), "kiosk": ("A", "device"), "late": nobody, "both": shared}
+    assert whose(warehouse, "2026-03-12")["own"] == ("A", "login")
+    with connect("jm_dashboard", settings=warehouse) as connection:
         evidence = connection.execute(
             "select customer_id, identity_rule, evidence_customer_id, evidence_date::text, line_no from mart.identity"
             " where visitor_id = 'own' and started_at < '2026-03-11'"
@@ -60,27 +57,27 @@ def test_sessions_find_their_customer_and_lose_them_again(
     # the guard: as soon as a second customer logs in, nobody's earlier sessions are shown to anybody
     zone.put("clickstream/3.ndjson", [visit(20, "kiosk", 14, "B")])
     version = identity_version(zone)
-    unlink(settings, "own", "lent to a colleague")
-    pipeline.run(settings, zone.directory)
+    unlink(warehouse, "own", "lent to a colleague")
+    pipeline.run(warehouse, zone.directory)
     assert identity_version(zone) == version + 1
-    assert whose(settings)["kiosk"] == shared
-    assert whose(settings)["own"] == (None, "unlinked")
-    earlier = mart_by_name(settings)
+    assert whose(warehouse)["kiosk"] == shared
+    assert whose(warehouse)["own"] == (None, "unlinked")
+    earlier = mart_by_name(warehouse)
 
-    link(settings, "own")
-    unlink(settings, "kiosk", "it stands in a branch")
-    assert pipeline.run(settings, zone.directory).build.scope == "changes"
-    assert whose(settings)["own"] == ("A", "device")
-    assert whose(settings)["kiosk"] == (None, "unlinked")
-    changed = mart_by_name(settings)
-    pipeline.run(settings, zone.directory, full=True)
-    assert differences(mart_by_name(settings), changed) == {}, "as if it had always been so"
+    link(warehouse, "own")
+    unlink(warehouse, "kiosk", "it stands in a branch")
+    assert pipeline.run(warehouse, zone.directory).build.scope == "changes"
+    assert whose(warehouse)["own"] == ("A", "device")
+    assert whose(warehouse)["kiosk"] == (None, "unlinked")
+    changed = mart_by_name(warehouse)
+    pipeline.run(warehouse, zone.directory, full=True)
+    assert differences(mart_by_name(warehouse), changed) == {}, "as if it had always been so"
     assert identity_version(zone) == version + 2, "two decisions in one run, and nothing new in a full one"
 
-    unlink(settings, "own", "lent again")
-    link(settings, "kiosk")
-    pipeline.run(settings, zone.directory)
-    assert set(differences(mart_by_name(settings), earlier)) == {"unlinked_device"}, "all but the decision itself"
+    unlink(warehouse, "own", "lent again")
+    link(warehouse, "kiosk")
+    pipeline.run(warehouse, zone.directory)
+    assert set(differences(mart_by_name(warehouse), earlier)) == {"unlinked_device"}, "all but the decision itself"
 
 
 def identity_version(zone: Zone) -> int:
@@ -93,12 +90,9 @@ def identity_version(zone: Zone) -> int:
     return version
 
 
-def test_transactions_find_the_session_that_becomes_their_customers(
-    new_warehouse: Callable[[], Settings], tmp_path: Path
-) -> None:
+def test_transactions_find_the_session_that_becomes_their_customers(warehouse: Settings, tmp_path: Path) -> None:
     """At its other end, hours away from what a run changes."""
-    settings = new_warehouse()
-    zone = Zone(tmp_path / "landing", settings)
+    zone = Zone(tmp_path / "landing", warehouse)
     times = ("10:00", "10:25", "10:50", "11:15", "11:40")
 
     def view(device: str, time: str, customer: str | None = None) -> dict[str, Any]:
@@ -120,27 +114,24 @@ def test_transactions_find_the_session_that_becomes_their_customers(
             for n, time in ((1, "11:45"), (2, "11:45"), (3, "10:30"))
         ],
     )
-    pipeline.run(settings, zone.directory)
+    pipeline.run(warehouse, zone.directory)
     assert zone.query("select transaction_id from mart.transaction where session_id is not null") == []
 
     zone.put("clickstream/3.ndjson", [view("late login", "10:05", "C1"), view("bridged", "10:50")])
     zone.put("clickstream/4.ndjson", [view("one login less", "10:25")], {"supersedes": "clickstream/2.ndjson"})
-    assert pipeline.run(settings, zone.directory).build.scope == "changes"
+    assert pipeline.run(warehouse, zone.directory).build.scope == "changes"
     assert zone.query(
         "select t.transaction_id, s.visitor_id from mart.transaction as t"
         " inner join mart.session as s using (session_id) order by 1"
     ) == [("t1", "late login"), ("t2", "one login less"), ("t3", "bridged")]
-    changed = mart_by_name(settings)
-    pipeline.run(settings, zone.directory, full=True)
-    assert differences(mart_by_name(settings), changed) == {}
+    changed = mart_by_name(warehouse)
+    pipeline.run(warehouse, zone.directory, full=True)
+    assert differences(mart_by_name(warehouse), changed) == {}
 
 
-def test_what_another_customer_does_is_no_part_of_a_session(
-    new_warehouse: Callable[[], Settings], tmp_path: Path
-) -> None:
+def test_what_another_customer_does_is_no_part_of_a_session(warehouse: Settings, tmp_path: Path) -> None:
     """Even on the same device: B's transfer would else be told of A, who may be called about it."""
-    settings = new_warehouse()
-    zone = Zone(tmp_path / "landing", settings)
+    zone = Zone(tmp_path / "landing", warehouse)
     zone.put("clickstream/1.ndjson", [visit(1, "shared", 10)])
     transfers = [
         transaction(
@@ -149,34 +140,33 @@ def test_what_another_customer_does_is_no_part_of_a_session(
         for n, who in ((1, "A"), (2, "B"))
     ]
     zone.put("transactions/1.ndjson", transfers)
-    pipeline.run(settings, zone.directory)
+    pipeline.run(warehouse, zone.directory)
     in_session = "select transaction_id from mart.transaction where session_id is not null order by 1"
     assert zone.query(in_session) == [("t1",), ("t2",)], "nobody logged in"
 
     steps: list[tuple[Callable[[], object], list[str], str | None, bool]] = [
         (lambda: zone.put("clickstream/2.ndjson", [visit(2, "shared", 12, "A")]), ["t1"], "A", False),  # by the device
-        (lambda: unlink(settings, "shared", "a kiosk"), ["t1", "t2"], None, False),
-        (lambda: link(settings, "shared"), ["t1"], "A", True),
+        (lambda: unlink(warehouse, "shared", "a kiosk"), ["t1", "t2"], None, False),
+        (lambda: link(warehouse, "shared"), ["t1"], "A", True),
         (lambda: zone.put("clickstream/3.ndjson", [visit(3, "shared", 14, "B")]), ["t1", "t2"], None, False),
         (lambda: zone.put("clickstream/4.ndjson", [visit(4, "shared", 10, "A")]), ["t1"], "A", True),  # by a login
     ]
     for change, there, customer, is_compared in steps:
         change()
-        assert pipeline.run(settings, zone.directory).build.scope == "changes"
+        assert pipeline.run(warehouse, zone.directory).build.scope == "changes"
         assert zone.query(in_session) == [(transaction_id,) for transaction_id in there]
         assert zone.query("select customer_id, transactions from mart.session where session_date = '2026-03-10'") == [
             (customer, len(there))
         ]
         if not is_compared:
             continue
-        changed = mart_by_name(settings)
-        pipeline.run(settings, zone.directory, full=True)
-        assert differences(mart_by_name(settings), changed) == {}
+        changed = mart_by_name(warehouse)
+        pipeline.run(warehouse, zone.directory, full=True)
+        assert differences(mart_by_name(warehouse), changed) == {}
 
 
-def test_two_campaigns_of_one_moment_are_one_session(new_warehouse: Callable[[], Settings], tmp_path: Path) -> None:
-    settings = new_warehouse()
-    zone = Zone(tmp_path / "landing", settings)
+def test_two_campaigns_of_one_moment_are_one_session(warehouse: Settings, tmp_path: Path) -> None:
+    zone = Zone(tmp_path / "landing", warehouse)
     shipped = (Path(__file__).parents[2] / "dbt_project/definitions/sessions.yml").read_text(encoding="utf-8")
     (tmp_path / "sessions.yml").write_text(
         shipped.replace("cut_at_campaign: false", "cut_at_campaign: true"), encoding="utf-8"
@@ -189,7 +179,7 @@ def test_two_campaigns_of_one_moment_are_one_session(new_warehouse: Callable[[],
             for n, (campaign, time) in enumerate(times.items())
         ],
     )
-    pipeline.run(settings, zone.directory, definitions=tmp_path)
+    pipeline.run(warehouse, zone.directory, definitions=tmp_path)
     assert zone.query("select events, utm_campaign from mart.session order by started_at") == [(2, "c1"), (1, "c3")]
 
 

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -79,10 +79,10 @@ def found(text: str) -> list[str]:
 
 
 def test_personal_data_is_nowhere(
-    new_warehouse: Callable[[], Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: Any
+    warehouse: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: Any
 ) -> None:
     caplog.set_level(logging.DEBUG, "journeymart")
-    settings, landing = new_warehouse(), tmp_path / "landing"
+    landing = tmp_path / "landing"
     lines = {}
     for source, rules in load_sources().sources.items():
         lines[source] = list(planted(rules.fields))
@@ -110,7 +110,7 @@ def test_personal_data_is_nowhere(
     content = "\n".join(["H20260601", *messages, "T000000003+00000000015000000"])
     (landing / "transactions" / "core.dat").write_bytes(content.encode("cp949"))
 
-    run = pipeline.run(settings, landing, run_id="planted")
+    run = pipeline.run(warehouse, landing, run_id="planted")
     assert run.checks is not None
     assert run.publication is not None
 
@@ -124,24 +124,24 @@ def test_personal_data_is_nowhere(
     assert errors["clickstream/*email*.ndjson"] == (
         "clickstream/*email*.ndjson has a name with a personal value in it: rename it, nothing of it is loaded"
     )
-    assert [file.path for file in discover(landing, settings=settings)] == []
-    stored = list(contents(settings))
+    assert [file.path for file in discover(landing, settings=warehouse)] == []
+    stored = list(contents(warehouse))
     assert [(relation, secrets, row) for relation, row in stored if (secrets := found(row))] == []
     text = "\n".join(row for _, row in stored)
     for kind in ("email", "phone", "resident_number", "account", "card"):
         assert f"*{kind}*" in text
         assert re.search(f"{kind}-[0-9a-f]{{24}}", text)
     assert "203.0.113.0" in text
-    with connect("jm_admin", settings=settings) as warehouse:
-        [[kept]] = warehouse.execute("select count(*) from raw.quarantine where line ~ '[*]phone[*]'").fetchall()
+    with connect("jm_admin", settings=warehouse) as connection:
+        [[kept]] = connection.execute("select count(*) from raw.quarantine where line ~ '[*]phone[*]'").fetchall()
         assert kept > 2 * len(lines)
-        assert warehouse.execute("select code from raw.node where kind = 'url' and code ~ '^/u/'").fetchall() == [
+        assert connection.execute("select code from raw.node where kind = 'url' and code ~ '^/u/'").fetchall() == [
             ("/u/:id/x",)
         ]
 
     captured = capfd.readouterr()
     # The archive holds files as they were sent.
-    files = [path for path in settings.home.rglob("*") if path.is_file() and settings.archive not in path.parents]
+    files = [path for path in warehouse.home.rglob("*") if path.is_file() and warehouse.archive not in path.parents]
     assert any(path.suffix == ".html" for path in files)
     for written in [caplog.text, captured.out, captured.err, *(path.read_text(errors="replace") for path in files)]:
         assert found(written) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +78,10 @@ AFTER = (
 
 
 @pytest.fixture
-def bank(new_warehouse: Callable[[], Settings], tmp_path: Path) -> Zone:
+def bank(warehouse: Settings, tmp_path: Path) -> Zone:
     landing = tmp_path / "landing"
     landing.mkdir()
-    zone = Zone(landing, new_warehouse())
+    zone = Zone(landing, warehouse)
     screen = {"user_agent": "Mozilla/5.0"}
     zone.put("clickstream/a.ndjson", [
         {"event_id": "e1", "event_time": AT.format(0), "visitor_id": "v1", "customer_id": "c1", "page_code": "FX010",
