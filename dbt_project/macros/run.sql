@@ -178,6 +178,35 @@
     {{ return(run_query("select to_regclass('mart." ~ name ~ "') is not null").columns[0].values()[0]) }}
 {% endmacro %}
 
+{# Every session that appears (+1) or disappears (-1) in this run; counters move by these signs. No model: of an ephemeral one
+   dbt takes the SQL of all that read it apart, which costs a run more than ten models do. #}
+{% macro changed_sessions() -%}
+    {%- set touched = ref('int_session__touched') -%}
+    (
+        select
+            s.*,
+            a.channel,
+            coalesce(a.domain, '(none)') as domain,
+            coalesce(a.device_type, '(none)') as device_type
+        from (
+            select
+                1 as sign,
+                n.*
+            from {{ computed('session_fact') }} as n
+            {%- if not is_full() %}
+            union all
+            select
+                -1 as sign,
+                m.*
+            from {{ touched }} as t
+            inner join {{ published('session_fact') }} as m
+                on t.visitor_key = m.visitor_key and t.started_at = m.started_at
+            {%- endif %}
+        ) as s
+        inner join {{ source('raw', 'agent') }} as a on s.agent_key = a.agent_key
+    )
+{%- endmacro %}
+
 {# Whether what is published does not follow this version of an applied definition yet. #}
 {% macro is_new_definition(kind='d.kind', definition_id='d.definition_id', version='d.version') -%}
     {%- if is_full() -%}

@@ -6,6 +6,6 @@ select
     channel,
     left(path, {{ depth + 1 }}) as path,
     sum(sign)::bigint as sessions
-from {{ ref('int_session__changed') }}
+from {{ changed_sessions() }} as changed
 group by 1, 2, 3
 having sum(sign) <> 0

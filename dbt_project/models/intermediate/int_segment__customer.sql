@@ -1,12 +1,12 @@
 -- Customers whose segments are computed in this run, and since when they are known: those with anything that changes
 -- and that segments ask for, or that may be the first that is known of them; everyone when a segment is new.
--- depends_on: {{ ref('int_session__changed') }} {{ ref('transaction_fact') }} {{ ref('customer') }}
+-- depends_on: {{ ref('int_session__touched') }} {{ ref('transaction_fact') }} {{ ref('customer') }}
 -- depends_on: {{ ref('step_match') }} {{ ref('funnel_entry') }} {{ ref('int_segment__leaf') }}
 with touched as (
     {%- if is_full() %}
     select customer_key from {{ source('raw', 'customer') }}
     {%- else %}
-    select customer_key from {{ ref('int_session__changed') }}
+    select customer_key from {{ changed_sessions() }} as changed
     union
     select customer_key from {{ computed('transaction_fact') }}
     union

@@ -86,6 +86,11 @@ def published(name: str) -> str:
     return f"mart.{name}"
 
 
+def changed_sessions() -> str:
+    """A subquery."""
+    return "(select * from build.session_fact)"
+
+
 def replaced(name: str, columns: str) -> str:
     """A subquery."""
     return f"(select {columns} from mart.{name})"

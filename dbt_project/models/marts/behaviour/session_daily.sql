@@ -19,7 +19,7 @@
         sign * (transactions > 0)::integer as converted_sessions,
         sign * transactions as transactions,
         sign * amount_krw as amount_krw
-    from {{ ref('int_session__changed') }}
+    from {{ changed_sessions() }} as changed
 ){% endset %}
 {% set key = ['session_date', 'channel', 'domain', 'device_type'] %}
 {{ counted('session_daily', key, counters, signed, decimals=['amount_krw']) }}

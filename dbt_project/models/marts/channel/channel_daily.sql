@@ -14,7 +14,7 @@
         s.sign * (s.transactions > 0)::integer as converted_sessions,
         s.sign * s.transactions as transactions,
         s.sign * s.amount_krw as amount_krw
-    from {{ ref('int_session__changed') }} as s
+    from {{ changed_sessions() }} as s
     left join {{ ref('inflow') }} as i on s.inflow_key = i.inflow_key
 ){% endset %}
 {{ counted('channel_daily', ['session_date', 'inflow_channel', 'channel'], counters, signed, decimals=['amount_krw']) }}

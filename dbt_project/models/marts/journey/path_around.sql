@@ -20,7 +20,7 @@
                 channel,
                 path,
                 sum(sign) as sessions
-            from {{ ref('int_session__changed') }}
+            from {{ changed_sessions() }} as changed
             group by 1, 2, 3
             having sum(sign) <> 0
         ) as p

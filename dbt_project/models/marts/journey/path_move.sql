@@ -19,7 +19,7 @@ with changed as (
             )
         ) filter (where s.sign {{ sign }} 0) as {{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ ref('int_session__changed') }} as s
+    from {{ changed_sessions() }} as s
     cross join lateral generate_series(1, length(s.path)) as g (step_no)
     group by s.session_date, s.channel, substr(s.path, g.step_no, 2)
 ),
