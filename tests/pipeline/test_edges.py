@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -134,11 +135,16 @@ def test_a_bank_with_next_to_nothing_is_answered(
                     continue
                 assert asked.exception is None, (arrival, line, filters)
                 assert isinstance(json.loads(asked.stdout), list)
-        for chosen in SHOWN:
-            for name, query in queries_of_dashboards(chosen):
-                with connect(READERS.get(name.partition("_")[0], "jm_report"), settings=zone.settings) as reader:
-                    reader.execute("select set_config('journeymart.departments', '*', false)")
-                    reader.execute(query.encode()).fetchall()
+        with ExitStack() as stack:
+            readers = {
+                role: stack.enter_context(connect(role, settings=zone.settings))
+                for role in ("jm_report", *READERS.values())
+            }
+            for reader in readers.values():
+                reader.execute("select set_config('journeymart.departments', '*', false)")
+            for chosen in SHOWN:
+                for name, query in queries_of_dashboards(chosen):
+                    readers[READERS.get(name.partition("_")[0], "jm_report")].execute(query.encode()).fetchall()
     warehouses.drop(zone.settings)
 
 
