@@ -107,6 +107,7 @@ class Decoder:
     repeats: bool = False
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
+    as_is: dict[str, str] = field(default_factory=dict)  # fields whose values are those of a column, and not in `sql`
     bad_sql: str = ""  # query of (row id, problem, value, line), with those rows of `chunk` alone that have a problem
 
     def __post_init__(self) -> None:
@@ -193,7 +194,21 @@ class Decoder:
         if LINE not in self.schema.names:
             parsed = f"select *, to_json({{{pairs(values)}}})::varchar as {LINE} from chunk"
         typed = set(values) - plain - nested - set(inside)
+        if not (self.source.nulls or self.careful or self._is_joined()):
+            self.as_is = self._whole_columns(values)
         return self._select(parsed, values, typed, [], extra=True)
+
+    def _whole_columns(self, values: dict[str, str]) -> dict[str, str]:
+        """Fields that are all there is in a column of text, and nothing else."""
+        strings = {column.name for column in self.schema if pa.types.is_string(column.type)}
+        whole = {}
+        for key, item in self.source.fields.items():
+            found = [column for column in item.columns(key) if column in values]
+            is_more = item.hash is not None or item.values is not None or item.default is not None
+            is_changed = item.type not in ("text", "key") or key in self.shortened
+            if len(found) == 1 and found[0] in strings and not is_more and not is_changed:
+                whole[key] = found[0]
+        return whole
 
     # ── what they mean ──
 
@@ -233,14 +248,10 @@ class Decoder:
                     checks.append((Problem(key, f"{reason} because of {{}}."), f"{found} is not null", "member"))
         number = "case " + " ".join(f"when {check} then {i}" for i, (_, check, _) in enumerate(checks)) + " end"
         self.problems = [problem for problem, _, _ in checks]
-        fields = ", ".join(name(key) for key in self.source.fields)
+        fields = ", ".join(name(key) for key in self.source.fields if key not in self.as_is)
         derived = "".join(f", {expression} as {name(column)}" for column, expression in self.derived.items())
         unstorable = "left join unstorable using (row_id)" if self.careful else ""
-        files = (
-            f"join files on files._file_id = {ROW_ID} >> 32"
-            if any(f.file_line for f in self.source.fields.values())
-            else ""
-        )
+        files = f"join files on files._file_id = {ROW_ID} >> 32" if self._is_joined() else ""
         raw_values = f"select {ROW_ID} as row_id, {LINE} as line, {', '.join(raw)}"
         value = " ".join(f"when {i} then {shown}::varchar" for i, (_, _, shown) in enumerate(checks))
         self.bad_sql = f"""
@@ -259,6 +270,10 @@ class Decoder:
             checked as (select *, ({number})::usmallint as problem from cast_values {unstorable})
             select row_id, {fields}, {EXTRA}, problem{derived}
             from checked"""
+
+    def _is_joined(self) -> bool:
+        """Whether a field says which line of which file it is."""
+        return any(item.file_line for item in self.source.fields.values())
 
     def _members(self, columns: dict[str, str]) -> str:
         """A JSON object of the columns that have a value, with lists and structs as NDJSON has them."""

@@ -296,6 +296,8 @@ class Encoder:
     def _decode(self, decoder: Decoder) -> None:
         """Make `typed`, with columns that are no field merged into its properties."""
         self._typed.fill(decoder.sql)
+        if decoder.as_is:
+            self._typed.add(self._chunk, decoder.as_is)
         if decoder.format == "ndjson":
             self._find_extra()
         if len(self._typed.distinct(EXTRA)):

@@ -419,7 +419,9 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
                 arrow_csv.ParseOptions(
                     delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
                 ),
-                arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
+                arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True, null_values=[""]
+                ),
             )
     good = np.ones(count, dtype=bool)
     if table.num_rows + len(wrong) == count:

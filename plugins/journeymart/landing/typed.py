@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from journeymart.landing.decode import name
+from journeymart.landing.decode import ROW_ID, name
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,6 +33,18 @@ class Typed:
     def fill(self, query: str) -> None:
         """Make it the rows of a query."""
         self._hold(self._engine.sql(query).to_arrow_table())
+
+    def add(self, chunk: pa.Table, columns: Mapping[str, str]) -> None:
+        """Add columns of the chunk whose rows these are, by the names they get; text is not copied for it."""
+        rows = self._rows
+        if rows.column("row_id") != chunk.column(ROW_ID):
+            raise AssertionError("DuckDB has changed the order of the rows")
+        for column, of in columns.items():
+            values = chunk.column(of)
+            if pc.min(pc.binary_length(values)).as_py() == 0:
+                values = pc.if_else(pc.equal(values, ""), None, values)
+            rows = rows.append_column(column, values)
+        self._hold(rows)
 
     def update(self, sets: Mapping[str, str], source: str, parameters: list[Any] | None = None) -> None:
         """Set columns to expressions over `source`, what follows `from`; it has each row that changes once."""
