@@ -64,7 +64,7 @@ from journeymart.settings import Settings
 
 GROUP_BYTES = 256 * 2**20  # landed bytes that share a transaction
 GROUP_FILES = 1000
-BATCH_BYTES = 3 * CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
+BATCH_BYTES = 4 * CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
 BATCH_ROWS = 250_000  # of a batch, however short they are
 # DuckDB needs many times the memory of the text that its functions for JSON are given at a time, which is 2048 lines.
 WIDE_LINE_BYTES, WIDE_BATCH_BYTES = 16 * 2**10, 16 * 2**20
