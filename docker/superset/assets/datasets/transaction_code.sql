@@ -5,7 +5,12 @@ select
     case {{ [language] | where_in }} when 'ko' then code.category_ko else code.category_en end as category_shown,
     (
         select string_agg(
-            concat_ws(' ', item.content ->> 'name', item.content -> 'label' ->> {{ [language] | where_in }}), ', '
+            concat_ws(
+                ' ',
+                item.content ->> 'name',
+                -- Superset makes a function of json of ->> with a list on its right.
+                case {{ [language] | where_in }} when 'ko' then item.content -> 'label' ->> 'ko' else item.content -> 'label' ->> 'en' end
+            ), ', '
             order by item.position
         )
         from jsonb_array_elements(code.items) with ordinality as item (content, position)
