@@ -26,6 +26,10 @@ from superset.utils.log import DBEventLogger
 gc.set_threshold(50_000, 20, 50)  # as journeymart's own processes: most objects are there to stay
 yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc,assignment] # the same in C; Superset imports YAML with it
 
+# What is today, and the last days until it, in the zone of the warehouse, whatever that of the server is.
+os.environ["TZ"] = "Asia/Seoul"
+time.tzset()
+
 _HOME = os.environ["SUPERSET_HOME"]
 _URL = os.environ.get("JOURNEYMART_SUPERSET_URL", "http://127.0.0.1:54322")
 _IS_HTTPS = _URL.startswith("https://")

@@ -14,9 +14,11 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, StorageState, expect, sync_playwright
@@ -295,6 +297,18 @@ def test_nobody_opens_what_is_not_theirs(browser, platform, assets, logins):
                 answer = context.request.get(f"{platform.superset_url}/superset/dashboard/{slug}/", timeout=PATIENCE)
                 assert answer.status == status, (role, name)
         context.close()
+
+
+@pytest.mark.parametrize("name", ["customer_view", "behaviour_history"])
+def test_who_looks_up_a_customer_sees_today(browser, platform, assets, logins, name):
+    """By the calendar of the warehouse, whatever the zone of the server is."""
+    context = browser.new_context(storage_state=logins["admin"])
+    period = assets.dashboards[name].filters["period"].default.ko.replace("'", "!'")
+    answer = context.request.get(f"{platform.superset_url}/api/v1/time_range/", params={"q": f"'{period}'"})
+    [found] = answer.json()["result"]
+    context.close()
+    tomorrow = datetime.now(ZoneInfo("Asia/Seoul")).date() + timedelta(days=1)
+    assert found["until"] == f"{tomorrow}T00:00:00"
 
 
 @pytest.mark.parametrize("locale", ["ko"], indirect=True)
