@@ -194,8 +194,10 @@ def visible_filters(page: Page, labels: set[str]) -> set[str]:
         if visible == labels:
             break
         page.wait_for_timeout(250)
-    if is_folded:
-        page.keyboard.press("Escape")
+    if is_folded:  # else it lies over the tabs
+        rest.click()
+        page.mouse.move(0, 0)
+        expect(page.locator("[data-test=dropdown-content]")).to_be_hidden()
     return visible
 
 
