@@ -5,11 +5,10 @@ select
     case {{ [language] | where_in }} when 'ko' then code.category_ko else code.category_en end as category_shown,
     (
         select string_agg(
-            concat_ws(
-                ' ',
-                item.content ->> 'name',
+            item.content ->> 'name' || coalesce(
                 -- Superset makes a function of json of ->> with a list on its right.
-                case {{ [language] | where_in }} when 'ko' then item.content -> 'label' ->> 'ko' else item.content -> 'label' ->> 'en' end
+                ' (' || case {{ [language] | where_in }} when 'ko' then item.content -> 'label' ->> 'ko' else item.content -> 'label' ->> 'en' end || ')',
+                ''
             ), ', '
             order by item.position
         )
