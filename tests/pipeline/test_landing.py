@@ -875,6 +875,18 @@ def test_many_small_files_share_transactions(zone: Zone, monkeypatch: pytest.Mon
     ]
 
 
+def test_small_and_large_files_in_one_batch(zone: Zone):
+    """DuckDB gathers the rows of small portions behind a join and lets large ones pass."""
+    for path, count in {"a": 30, "b": 3000, "c": 40, "d": 2500, "e": 1}.items():
+        rows = [transaction(number, transaction_id=f"{path}{number}", channel="atm") for number in range(2, count + 2)]
+        arrow_csv.write_csv(pa.Table.from_pylist(rows), zone.directory / zone.put(f"transactions/{path}.csv", ""))
+    assert sum(result.rows_loaded for result in zone.land()) == 5571
+    assert zone.value("""
+        select bool_and(transaction_id = substr(path, 14, 1) || (row_id & 4294967295))
+        from raw.transactions join raw.file on file_id = row_id >> 32
+    """)
+
+
 def test_several_chunks_are_one_file(zone: Zone, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(loading, "BATCH_BYTES", 5_000)
     monkeypatch.setattr("journeymart.landing.readers.CHUNK_BYTES", 5_000)

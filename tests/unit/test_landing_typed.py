@@ -43,18 +43,22 @@ def test_an_update_changes_the_rows_that_it_finds_in_whatever_order() -> None:
     assert found == [(i + 7, None if i % 5 == 2 else str(i), 1 if i % 5 == 2 else i) for i in range(count)]
 
 
-def test_columns_of_the_file_are_taken_as_they_are_without_values_that_are_empty() -> None:
+@pytest.mark.parametrize("order", ["row_id", "row_id desc", "even, row_id"])
+def test_columns_of_the_file_are_taken_as_they_are_without_values_that_are_empty(order: str) -> None:
     texts = ["a", None, "", "한"] * THREAD_ROWS
     ids = range(7, 7 + len(texts))
     chunk = pa.table({ROW_ID: ids, "given": texts, "full": ["x"] * len(texts)})
     with duckdb.connect() as engine:
         typed = Typed(engine)
-        typed.fill(f"select i + 7 as row_id, i % 2 = 0 as even from range({len(texts)}) t(i)")  # noqa: S608
+        typed.fill(f"select i + 7 as row_id, i % 2 = 0 as even from range({len(texts)}) t(i) order by {order}")  # noqa: S608
         typed.add(chunk, {"value": "given", "whole": "full"})
-        found = engine.execute("select row_id, value, whole from typed").fetchall()
-        with pytest.raises(AssertionError, match="order"):
-            typed.add(chunk.take(list(reversed(range(len(texts))))), {"other": "full"})
-    assert found == [(row_id, value or None, "x") for row_id, value in zip(ids, texts, strict=True)]
+        found = engine.execute("select row_id, even, value, whole from typed").fetchall()
+        unknown = pa.table({ROW_ID: [1], "given": ["a"], "full": ["x"]})
+        for other in (chunk.slice(1), pa.concat_tables([chunk.slice(1), unknown])):
+            with pytest.raises(AssertionError, match="not those of a chunk"):
+                typed.add(other, {"other": "full"})
+    expected = [(row_id, i % 2 == 0, texts[i] or None, "x") for i, row_id in enumerate(ids)]
+    assert found == expected
 
 
 def test_a_value_is_replaced_wherever_it_is_and_what_is_made_of_it_with_it() -> None:
