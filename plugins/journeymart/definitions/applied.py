@@ -23,6 +23,7 @@ from journeymart.definitions.rules import RulesFile, parse_rules
 from journeymart.definitions.segments import Segment, SegmentsFile
 from journeymart.definitions.sessions import SessionsFile
 from journeymart.definitions.sources import load_sources
+from journeymart.definitions.transactions import load_transactions
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,12 @@ def load_definitions(directory: Path | None = None) -> Definitions:
     content["channels", "channels"] = load_yaml("channels", directory).parse(ChannelsFile).content()
     content |= load_yaml(EXCHANGE_RATES, directory).parse(ExchangeRatesFile).content()
     conditions: dict[str, Condition] = {}
-    sources = load_sources(directory).sources
-    if every := {name: source.expect_every.total_seconds() for name, source in sources.items() if source.expect_every}:
+    sources = load_sources(directory)
+    expected = {name: source.expect_every for name, source in sources.sources.items()}
+    if every := {name: time.total_seconds() for name, time in expected.items() if time}:
         content["sources", "expect_every"] = every
+    if done := load_transactions(directory, sources).done_results:
+        content["transactions", "done_results"] = {"codes": done}
     for kind, file in KINDS.items():
         document = load_yaml(kind, directory)
         parsed = document.parse(file)

@@ -189,6 +189,8 @@ class Transactions(DefinitionModel):
     file: FileMessages | None = None
     # What becomes of lines with another code; a message with one can never be read.
     unknown_codes: Literal["load", "quarantine"] = "quarantine"
+    # Result codes of what was done: another is a failure in mart.timeline. Without them nothing is one.
+    done_results: list[str] = ModelField(default_factory=list)
     transactions: dict[str, Transaction]
 
     def personal_items(self) -> dict[str, PersonalClass]:

@@ -73,7 +73,9 @@ ENGINES_MEMORY = 800  # MB, of all encoders
 COPY_ROWS = 50_000
 PLAN_HASH_LENGTH = 16
 # Of a tracking plan: what says nothing about how a line is read.
-NO_MEANING = frozenset({"label", "description", "names", "category", "channels", "expect_every", "require_done"})
+NO_MEANING = frozenset(
+    {"label", "description", "names", "category", "channels", "expect_every", "require_done", "done_results"}
+)
 END = object()
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)

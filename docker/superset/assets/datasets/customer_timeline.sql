@@ -9,6 +9,7 @@ select
         else {{ [outside] | where_in }}
     end as session,
     case
+        when timeline.is_error and timeline.kind = 'transaction' then {{ [failed] | where_in }}
         when timeline.is_error then {{ [error] | where_in }}
         when timeline.kind = 'behaviour' then {{ [behaviour] | where_in }}
         when timeline.kind = 'transaction' then {{ [transaction] | where_in }}
