@@ -80,6 +80,10 @@ SCREENS: list[tuple[float, str, str | None, str, dict[str, Any]]] = [
     (0, "c5", None, "X", GOOGLE), (1440, "c5", None, "CA", {}),
     (0, "c6", "c6", "X", GOOGLE), (30 * 1440, "c6", "c6", "CA", {}),
     (-1 / 60, "c7", "c7", "X", GOOGLE), (30 * 1440, "c7", "c7", "CA", {}),
+    # the last event is an exit; somebody goes on after one; an exit that names no menu
+    *((minute, device, None, "XA", {"action_type": "exit", "exit_menu": menu}) for minute, device, menu in (
+        (0, "left", "first"), (1, "left", "last"), (0, "stayed", "first"), (1, "unnamed", None))),
+    (1, "stayed", None, "XB", {}), (0, "unnamed", None, "XB", {}),
 ]  # fmt: skip
 # at, device, customer, page
 MOMENTS = [
@@ -292,3 +296,10 @@ def test_a_second_customer_of_the_device_takes_back_what_was_the_first_ones(bank
     pipeline.run(bank.settings, bank.directory, definitions=bank.directory.parent / "definitions")
     people = rows(bank, "funnel_people", "subject_id", "customer_id", "status", funnel_id="FN-SHARED", step=1)
     assert people == [("shared", None, "dropped")]
+
+
+def test_a_session_has_the_menu_of_the_exit_that_ended_it(bank: Zone) -> None:
+    menus = (
+        "select visitor_id, exit_menu from mart.session where visitor_id in ('left', 'stayed', 'unnamed') order by 1"
+    )
+    assert bank.query(menus) == [("left", "last"), ("stayed", None), ("unnamed", None)]

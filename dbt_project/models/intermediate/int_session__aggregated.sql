@@ -13,7 +13,9 @@ with session as (
         max(agent_key) filter (where event_no = 1) as agent_key,
         max(inflow_key) filter (where event_no = 1) as inflow_key,
         string_agg(raw.node_char(node_id), '' order by event_at, row_id) filter (where is_move) as path,
-        array_agg(event_at order by event_at, row_id) filter (where is_move) as path_times
+        array_agg(event_at order by event_at, row_id) filter (where is_move) as path_times,
+        max(event_at) filter (where action_id = 10) as exit_at,
+        (array_agg(row_id order by event_at desc, row_id desc) filter (where action_id = 10))[1] as exit_row
     from {{ computed('session_event') }}
     group by visitor_key, started_at
 ),
@@ -54,6 +56,14 @@ select
     s.agent_key,
     s.inflow_key,
     s.path,
-    s.path_times
+    s.path_times,
+    x.exit_menu
 from session as s
 left join device as d on s.visitor_key = d.visitor_key and s.started_at = d.started_at
+-- one by one: what a session ended with, if with an exit, is one line of a table of all that was landed
+left join lateral (
+    select left(w.exit_menu, 256) as exit_menu
+    from {{ source('raw', 'clickstream') }} as w
+    where w.row_id = s.exit_row and s.exit_at = s.ended_at
+    offset 0
+) as x on true

@@ -209,6 +209,7 @@ CLICK_TEXTS: Final = {
 TABS: Final = ("상품안내", "금리/수수료", "유의사항", "후기")
 POPUPS: Final = ("이용 안내", "보안 안내", "혜택 알림", "본인확인 안내")
 CHECKBOXES: Final = ("전체 동의", "서비스 이용약관 동의", "개인정보 수집·이용 동의", "마케팅 수신 동의")
+EXIT_MENUS: Final = ("홈", "전체 메뉴", "뒤로 가기", "로그아웃")
 INPUT_FIELDS: Final = ("금액", "받는 분", "계좌번호", "비밀번호")
 VARIANTS: Final = 4
 """How many different texts an action on a screen can carry."""

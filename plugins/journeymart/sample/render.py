@@ -30,6 +30,7 @@ from journeymart.sample.pages import (
     DEVICE_KINDS,
     ERROR,
     EXIT,
+    EXIT_MENUS,
     INPUT,
     INPUT_FIELDS,
     POPUP,
@@ -403,7 +404,7 @@ def _details(page: Page, action: int, variant: int) -> dict[str, str | None]:
     elif action == ERROR:
         found |= {"error_page": key}
     elif action == EXIT:
-        found |= {"exit_menu": page.name}
+        found |= {"exit_menu": EXIT_MENUS[variant]}
     return found
 
 

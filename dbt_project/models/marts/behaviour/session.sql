@@ -27,6 +27,7 @@ select
     s.customer_key,
     s.identity_rule,
     s.exit_node_id,
+    s.exit_menu,
     s.inflow_key,
     -- the same in every row: nothing is kept (docs/adr/0012-versions-of-a-publication.md)
     (select p.session_policy_version from {{ ref('publication_latest') }} as p) as session_policy_version,

@@ -146,6 +146,7 @@ select
     c.identity_rule,
     c.full_path_times as path_times,
     c.error_keys,
-    c.error_steps
+    c.error_steps,
+    c.exit_menu
 from complete as c
 inner join {{ source('raw', 'visitor') }} as v on c.visitor_key = v.visitor_key
