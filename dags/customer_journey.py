@@ -4,7 +4,7 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import chain, dag
+from airflow.sdk import Param, chain, dag
 
 from journeymart.airflow.steps import StepOperator
 
@@ -21,6 +21,7 @@ SCHEDULE = os.environ.get("JOURNEYMART_SCHEDULE", "*/5 * * * *")
     catchup=False,
     # A run takes everything that has landed: two at a time would compute the same visitors.
     max_active_runs=1,
+    params={"full": Param(False, type="boolean", title="처음부터 다시 계산 / Compute everything anew from raw")},
     tags=["journeymart", "core"],
     default_args={"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=20)},
 )

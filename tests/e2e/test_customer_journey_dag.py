@@ -33,9 +33,10 @@ class Airflow:
         response.raise_for_status()
         return response.json()
 
-    def run(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def run(self, **conf: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Start a run and wait for its end; returns the run and its task instances."""
-        started = self.session.post(f"{self.url}/api/v2/dags/{DAG}/dagRuns", json={"logical_date": None}, timeout=60)
+        asked = {"logical_date": None, "conf": conf}
+        started = self.session.post(f"{self.url}/api/v2/dags/{DAG}/dagRuns", json=asked, timeout=60)
         started.raise_for_status()
         path = f"dags/{DAG}/dagRuns/{started.json()['dag_run_id']}"
         deadline = time.monotonic() + LONGEST_RUN
@@ -108,6 +109,15 @@ def test_nothing_new_is_a_short_green_run(airflow: Airflow) -> None:
     assert {task["task_id"]: task["state"] for task in tasks} == {
         step: "success" if step in ("pull", "discover") else "skipped" for step in STEPS
     }
+
+
+def test_everything_is_computed_anew_on_demand(airflow: Airflow, platform: Settings) -> None:
+    run, tasks = airflow.run(full=True)
+    assert run["state"] == "success"
+    assert {task["state"] for task in tasks} == {"success"}
+    with connect("jm_admin", settings=platform) as connection:
+        last = connection.execute("select scope, status from ops.run order by started_at desc limit 1").fetchone()
+    assert last == ("all", "published")
 
 
 def test_data_docs_are_behind_the_login(airflow: Airflow, platform: Settings) -> None:

@@ -26,6 +26,7 @@ REPO = Path(__file__).resolve().parents[3]
 JOURNEYMART = REPO / "scripts" / "journeymart"
 DATABASES = REPO / "dbt_project" / "definitions" / "databases.yml"
 WRONG_USAGE = 2
+FULL = frozenset({"discover", "build"})  # what a run does otherwise when it is asked to compute everything anew
 # Airflow kills a task five seconds after it asked it to end; the step must be gone before.
 GRACE_SECONDS = 3
 
@@ -103,6 +104,8 @@ class StepOperator(BaseOperator):
         A failed step raises and is retried; a build with nothing to compute is skipped, and with it what follows.
         """
         command = [str(JOURNEYMART), "step", self.step, "--run-id", safe_run_id(context["run_id"]), "--json"]
+        if self.step in FULL and context["params"].get("full"):
+            command.append("--full")
         given: Any = self.files
         asked_by: dict[str, str] = {}
         if self.asks:

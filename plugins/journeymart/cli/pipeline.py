@@ -92,12 +92,15 @@ def step(
     request: Annotated[str | None, typer.Option(help="audience: '-' to read its definition from stdin.")] = None,
     landing: Landing = None,
     definitions: Definitions = None,
+    full: Annotated[bool, typer.Option("--full", help="discover, build: compute everything anew from raw.")] = False,
     as_json: Json = False,
 ) -> None:
     """One step of a run; the last line of stdout is a JSON object. The Airflow DAG calls this.
 
     Example: `journeymart step build --run-id manual-1 --json`
     """
+    if full and name not in ("discover", "build"):
+        raise typer.BadParameter("is for discover and build", param_hint="--full")
     if {files, request} - {None, "-"}:
         raise typer.BadParameter("--files and --request take - and read standard input")
     try:
@@ -106,7 +109,7 @@ def step(
         raise typer.BadParameter(f"standard input is no JSON: {error}") from None
     settings = Settings.load()
     landing = landing or settings.landing
-    write_json(_STEPS[name](settings, run_id, landing, definitions, given))
+    write_json(_STEPS[name](settings, run_id, landing, definitions, full or given))
 
 
 def _pull(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> Any:
@@ -119,14 +122,14 @@ def _pull(settings: Settings, _run: str, landing: Path, definitions: Path | None
     return {"pulls": results}
 
 
-def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> Any:
+def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | None, full: Any) -> Any:
     from journeymart.landing import discover
     from journeymart.transform.build import is_pending
 
     found = [file.path for file in discover(landing, definitions, settings=settings)]
     batches = [found[start::_BATCHES] for start in range(min(_BATCHES, len(found)))]
-    if not batches and is_pending(settings):
-        batches = [[]]  # nothing to load, but loaded files wait for a build
+    if not batches and (full or is_pending(settings)):
+        batches = [[]]  # nothing to load, but there is something to build
     return {"files": len(found), "batches": batches}
 
 
@@ -138,10 +141,10 @@ def _land(settings: Settings, run: str, landing: Path, definitions: Path | None,
     return {"files": results}
 
 
-def _build(settings: Settings, run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
+def _build(settings: Settings, run: str, _landing: Path, definitions: Path | None, full: Any) -> Any:
     from journeymart.transform.build import build
 
-    return build(settings, run, definitions=definitions)
+    return build(settings, run, definitions=definitions, full=bool(full))
 
 
 def _validate(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:

@@ -39,11 +39,18 @@ class RunsSteps(unittest.TestCase):
         self.task = steps.StepOperator(task_id="land", **{"step": "land", **arguments})
         # Airflow refuses execute() outside its task runner; what is wrapped is what the runner calls.
         run = mock.Mock(conf={"id": "AU-'한글"}, triggering_user_name="marketer")
-        return type(self.task).execute.__wrapped__(self.task, {"run_id": RUN_ID, "dag_run": run})
+        context = {"run_id": RUN_ID, "dag_run": run, "params": {"full": True}}
+        return type(self.task).execute.__wrapped__(self.task, context)
 
     def test_command_and_result(self):
         result = self.execute("""printf '{"arguments": "%s"}\\n' "$*" """)
         self.assertEqual(result, {"arguments": "step land --run-id manual__2026-11-21T23-30-11.205039-00-00 --json"})
+
+    def test_everything_anew_is_asked_of_the_steps_that_can(self):
+        for step, asked in (("discover", True), ("land", False), ("build", True), ("publish", False)):
+            with self.subTest(step):
+                result = self.execute("""printf '{"arguments": "%s"}\n' "$*" """, step=step)
+                self.assertEqual("--full" in result["arguments"].split(), asked)
 
     def test_only_the_last_line_is_the_result(self):
         self.assertEqual(self.execute("""echo '{"a": 1}'; echo '{"b": 2}'"""), {"b": 2})
