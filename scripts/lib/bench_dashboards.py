@@ -30,10 +30,10 @@ from supersetapiclient.client import SupersetClient
 from journeymart.db import connect as connect_database
 from journeymart.settings import Settings
 from journeymart.superset.apply import connect, list_assets
-from journeymart.superset.bundle import asset_uuid, own_name, slug_of
+from journeymart.superset.bundle import asset_uuid, own_name
 from journeymart.superset.cache import refresh
 from journeymart.superset.lint import COLUMN_FIELDS, names
-from journeymart.superset.specs import Assets, Dashboard, read_assets
+from journeymart.superset.specs import Assets, Dashboard, read_assets, slug_of
 
 RESULTS = REPO / "docs" / "benchmarks" / "dashboards.md"
 LOCALE = "ko"

@@ -18,6 +18,7 @@ State = dict[str, Rows]
 # About files, lines and publications, so different for every way of landing the same history.
 RELATIONS_ABOUT_ARRIVAL = {
     "line_duplicate", "line_bot", "file_balance", "data_status", "publication_latest", "landed_file",
+    "publication_check",
     "quarantine_reason", "arrival", "detection_hit", "audience_change", "audience_member", "audience_export",
     "audience_effect",
 }  # fmt: skip

@@ -52,6 +52,9 @@ def test_steps_out_of_order_say_so(warehouse: Settings) -> None:
 def test_a_published_run_is_validated_from_its_record(empty_bank: Settings) -> None:
     again = pipeline.validate(empty_bank, "empty")
     assert len(again.passed) == len(Rulebook(DIRECTORY))
+    with connect("jm_report", settings=empty_bank) as connection:
+        shown = connection.execute("select check_id, passed, docs_path from mart.publication_check").fetchall()
+    assert sorted(shown) == sorted((check.check_id, check.passed, check.docs_path) for check in again.checks)
     assert publish(empty_bank, "empty").run_id == "empty"
 
 

@@ -75,7 +75,10 @@ FILTERS = (
     "--from 9999-12-31",
     "--to 0001-01-01",
 )
-SHOWN = [{}, {"channel": ["web"], "domain": ["bank"], "device_type": ["desktop"], "segment": ["안정형 고객"]}]
+SHOWN = [
+    {},
+    {"channel": ["web"], "domain": ["bank"], "device_type": ["desktop"], "segment": ["안정형 고객"], "figure": ["x"]},
+]
 ARRIVALS: list[dict[str, list[dict[str, Any]]]] = [
     {},
     {"transactions/a.ndjson": [{
@@ -105,6 +108,7 @@ def queries_of_dashboards(chosen: dict[str, list[str]]) -> Iterator[tuple[str, s
         values: dict[str, Any] = {word: text.ko for word, text in dataset.words.items()}
         values |= dict.fromkeys(dataset.links, "x") | {f"{word}_roles": ["x"] for word in dataset.links}
         values |= {word: [["a", "b"]] for word in dataset.names}
+        values |= dict.fromkeys((dataset.proof, "figures"), "W10=") if dataset.proof else {}
         yield name, environment.from_string(assets.queries[dataset.query]).render(
             filter_values=lambda column, **_: chosen.get(column, []),
             get_time_filter=lambda _column, **_: SimpleNamespace(**period),

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import re
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from journeymart.publish.access import PERSONAL
-from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, contents, pack, slug_of
-from journeymart.superset.help import metrics_of
+from journeymart.quality.gate import DIRECTORY
+from journeymart.quality.rules import Rulebook
+from journeymart.settings import REPO
+from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, contents, pack
+from journeymart.superset.help import figure_of, metrics_of, proof_link
 from journeymart.superset.lint import check, lint, lint_query
-from journeymart.superset.specs import ASSETS, LOCALES, AssetError, read_assets, role_names
+from journeymart.superset.proof import checks_of, code_of, sources_of
+from journeymart.superset.specs import ASSETS, LOCALES, AssetError, read_assets, role_names, slug_of
 
 ADDRESS = "warehouse.example:5432/journeymart"
 HANGUL = re.compile("[가-힣]")
@@ -314,6 +320,58 @@ def test_help_explains_every_number_and_chart_with_its_origin(assets, bundle):
                     assert any(title in titles and origin for titles, origin, _ in shown), (name, key)
     overview = bundle["dashboards/journey_overview_ko.yaml"]["position"]["MARKDOWN-2"]["meta"]["code"]
     assert "`mart.session` `mart.session_daily` · 세션 수, 전환 세션" in overview
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_chart_has_its_proof(assets, models, bundle, locale):
+    """The help leads to it, and it names what it means, checks and code that there are, and the sources."""
+
+    def shown(dataset: str, *words: str) -> Iterator[list[dict[str, Any]]]:
+        values = bundle[f"datasets/journeymart/proof.{dataset}_{locale}.yaml"]["template_params"]
+        return (json.loads(base64.b64decode(values[word])) for word in words)
+
+    (numbers,) = shown("proof_number", "numbers")
+    code, *known = shown("proof_code", "code", "figures")
+    checks, figures_of_checks = shown("proof_check", "checks", "figures")
+    sources, figures_of_files = shown("proof_file", "sources", "figures")
+    figures = [(name, chart) for name, dashboard in assets.dashboards.items() for chart in dashboard.charts]
+    called = {figure_of(*figure, assets, locale): figure for figure in figures}
+    assert len(called) == len(figures), "a figure is known by its name"
+    assert {item["figure"] for item in numbers} == set(called)
+    assert known == [figures_of_checks] == [figures_of_files]
+    behind = {item["figure"]: item["origin"] for item in figures_of_checks}
+    for name, dashboard in assets.dashboards.items():
+        texts = [
+            node["meta"]["code"]
+            for node in bundle[f"dashboards/{name}_{locale}.yaml"]["position"].values()
+            if isinstance(node, dict) and node["type"] == "MARKDOWN"
+        ]
+        for chart in dashboard.charts:
+            place = behind[figure_of(name, chart, assets, locale)]
+            assert name == "start" or f"({proof_link(name, chart, assets, locale)})" in texts[0], (name, chart)
+            for items in (code, checks):
+                assert any(place in item["origins"] for item in items), (name, chart)
+    for item in code:
+        assert item["sha256"] == hashlib.sha256((REPO / item["file"]).read_bytes()).hexdigest()
+    rules = [rule for suite in Rulebook(DIRECTORY).suites for rule in suite.rules]
+    assert {(item["check_id"], item["title"]) for item in checks} == {
+        (rule.id, getattr(rule.title, locale)) for rule in rules
+    }
+    assert {item["source"] for item in sources} == set(assets.names["sources"])
+
+
+def test_what_stands_behind_a_number_is_what_it_is_made_of(assets, models):
+    errors, people = ("error_page", "funnel")
+    assert sources_of(errors, assets, models) == ["clickstream", "transactions"]
+    assert {"DQ-RAW-LINES", "DQ-NEXT-LINES", "DQ-NEXT-SESSION"} <= set(checks_of(errors, assets, models))
+    assert "DQ-NEXT-FUNNEL" not in checks_of(errors, assets, models)
+    assert {"DQ-NEXT-FUNNEL", "DQ-NEXT-SESSION"} <= set(checks_of(people, assets, models))
+    assert {
+        "docker/superset/assets/datasets/funnel.sql",
+        "docker/superset/assets/datasets/_funnel.sql",
+        "dbt_project/mart_functions/funnel.sql",
+        "dbt_project/models/marts/journey/funnel_step.sql",
+    } <= set(code_of(people, assets, models))
 
 
 def test_no_password_is_in_the_bundle(bundle):

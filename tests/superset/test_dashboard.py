@@ -27,10 +27,11 @@ from tests.people import opened_by, people_of
 
 from journeymart.settings import REPO, Settings
 from journeymart.superset.apply import apply, connect, list_assets
-from journeymart.superset.bundle import asset_uuid, own_name, pack, parts, slug_of
+from journeymart.superset.bundle import asset_uuid, own_name, pack, parts
+from journeymart.superset.help import figure_of, proof_link
 from journeymart.superset.manifest import current_models
 from journeymart.superset.pull import Pulled, pull
-from journeymart.superset.specs import ASSETS, LOCALES, Assets
+from journeymart.superset.specs import ASSETS, LOCALES, Assets, slug_of
 
 pytestmark = pytest.mark.platform
 
@@ -419,6 +420,17 @@ def test_help_explains_the_numbers(window, platform, assets, locale, screenshots
         label = assets.datasets["session_daily"].metrics[name].label.get(locale)
         expect(watched.page.locator("table strong").get_by_text(label, exact=True).first).to_be_visible()
     watched.page.screenshot(path=screenshots / f"help_{locale}.png", full_page=True)
+    # The tab was one click; a second one leads from a chart to checks and files.
+    link = f'a[href="{proof_link("journey_overview", "kpi_conversion_rate", assets, locale)}"]'
+    watched.page.locator(link).click()
+    watched.page.wait_for_url(f"**/{slug_of(assets.dashboards['proof'], locale)}/**", timeout=PATIENCE)
+    wait_for_charts(watched.page, charts_of_tab(assets, "proof", 0))
+    figure = figure_of("journey_overview", "kpi_conversion_rate", assets, locale)
+    expect(watched.page.locator("[data-test=NATIVE_FILTER-figure]")).to_contain_text(figure, timeout=PATIENCE)
+    for cell in ("DQ-NEXT-DAILY", "dbt_project/models/marts/behaviour/session_daily.sql", re.compile("^[0-9a-f]{64}$")):
+        expect(watched.page.locator("td").get_by_text(cell).first).to_be_visible()
+    expect(watched.page.locator("td").get_by_text("DQ-NEXT-FUNNEL")).to_have_count(0)
+    watched.page.screenshot(path=screenshots / f"proof_{locale}.png", full_page=True)
     assert_healthy(watched)
 
 

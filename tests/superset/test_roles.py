@@ -28,9 +28,9 @@ from journeymart.db import connect as connect_database
 from journeymart.publish.access import PERSONAL
 from journeymart.settings import Settings
 from journeymart.superset.apply import apply, connect, list_assets
-from journeymart.superset.bundle import asset_uuid, own_name, slug_of
+from journeymart.superset.bundle import asset_uuid, own_name
 from journeymart.superset.lint import COLUMN_FIELDS, METRIC_FIELDS, names
-from journeymart.superset.specs import ASSETS, LOCALES, Assets, Dashboard, read_assets
+from journeymart.superset.specs import ASSETS, LOCALES, Assets, Dashboard, read_assets, slug_of
 
 pytestmark = pytest.mark.platform
 

@@ -23,11 +23,11 @@ from supersetapiclient.exceptions import BadRequestError, ComplexBadRequestError
 
 from journeymart.errors import JourneymartError
 from journeymart.settings import Settings
-from journeymart.superset.bundle import CERTIFIED_BY, UUID_VERSION, Files, asset_uuids, pack, parts, slug_of
+from journeymart.superset.bundle import CERTIFIED_BY, UUID_VERSION, Files, asset_uuids, pack, parts
 from journeymart.superset.lint import check
 from journeymart.superset.manifest import current_models
 from journeymart.superset.roles import apply_roles
-from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets
+from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets, slug_of
 
 ADMIN = "admin"
 PAGE_SIZE = 100

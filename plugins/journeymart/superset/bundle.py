@@ -19,11 +19,22 @@ import yaml
 from journeymart.superset.help import help_markdown
 from journeymart.superset.lint import METRIC_FIELDS, columns_of, is_date
 from journeymart.superset.manifest import Models
-from journeymart.superset.specs import LOCALES, SCHEMA, Assets, Dashboard, Database, Dataset, Filter, Text, localize
+from journeymart.superset.proof import proof_values
+from journeymart.superset.specs import (
+    LOCALES,
+    SCHEMA,
+    Assets,
+    Dashboard,
+    Database,
+    Dataset,
+    Filter,
+    Text,
+    localize,
+    slug_of,
+)
 
 NAMESPACE = uuid.UUID("5d2f4c1e-8f0b-5b7e-9a51-3c6e0d7f2a90")
 UUID_VERSION = 5
-DEFAULT_LOCALE = LOCALES[0]
 NO_PERIOD = "No filter"
 # Superset replaces this password by the one handed over beside the bundle.
 MASKED_PASSWORD = "X" * 10
@@ -67,11 +78,6 @@ def asset_uuid(kind: str, name: str, locale: str = "") -> str:
 def own_name(dashboard: str, name: str) -> str:
     """Name of a dashboard's own copy of a chart or dataset."""
     return f"{dashboard}.{name}"
-
-
-def slug_of(dashboard: Dashboard, locale: str) -> str:
-    """Where the dashboard of a locale is found: the default locale under the slug as written."""
-    return dashboard.slug if locale == DEFAULT_LOCALE else f"{dashboard.slug}-{locale}"
 
 
 def contents(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> Files:
@@ -169,7 +175,7 @@ def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: 
         "main_dttm_col": dataset.time,
         "cache_timeout": NEVER_CACHED if dataset.is_logged or dataset.is_live else None,
         "params": None,
-        "template_params": _template_values(dataset, assets.dashboards[dashboard], assets, locale) or None,
+        "template_params": _template_values(dataset, assets.dashboards[dashboard], assets, models, locale) or None,
         "filter_select_enabled": True,
         "normalize_columns": False,
         "always_filter_main_dttm": False,
@@ -201,7 +207,9 @@ def _dataset(dashboard: str, name: str, assets: Assets, models: Models, locale: 
     }
 
 
-def _template_values(dataset: Dataset, dashboard: Dashboard, assets: Assets, locale: str) -> dict[str, Any]:
+def _template_values(
+    dataset: Dataset, dashboard: Dashboard, assets: Assets, models: Models, locale: str
+) -> dict[str, Any]:
     """What a dataset's query may print besides the filters' values; a model is read as it is."""
     values: dict[str, Any] = {word: text.get(locale) for word, text in dataset.words.items()}
     for word, name in dataset.links.items():
@@ -211,6 +219,8 @@ def _template_values(dataset: Dataset, dashboard: Dashboard, assets: Assets, loc
         values[word] = [[key, label.get(locale)] for key, label in assets.names[kind].items()]
     if dataset.is_menu:
         values["menu"] = json.dumps(menu_items(assets, locale), ensure_ascii=False)
+    if dataset.proof:
+        values |= proof_values(dataset.proof, assets, models, locale)
     return values | (dashboard.pins if dataset.query else {})
 
 
@@ -363,7 +373,7 @@ def _position(
                     height=row.height,
                 )
         if tab.help:
-            text = help_markdown(tab.help, dashboard, assets, models, locale)
+            text = help_markdown(tab.help, name, assets, models, locale)
             in_row = add(f"ROW-{tab_no}-text", "ROW", in_tab, background="BACKGROUND_TRANSPARENT")
             add(f"MARKDOWN-{tab_no}", "MARKDOWN", in_row, width=12, height=text.count("\n") * 4, code=text)
     return position

@@ -7,34 +7,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from journeymart.superset.lint import METRIC_FIELDS, columns_in, columns_of, names
 from journeymart.superset.manifest import Models
-from journeymart.superset.specs import SCHEMA, Assets, Chart, Dashboard, Dataset, Text
+from journeymart.superset.specs import SCHEMA, Assets, Chart, Dataset, Text, slug_of
 
 WORDS = {
     "charts": Text(ko="차트에서 보는 것", en="What the charts show"),
     "chart": Text(ko="차트", en="Chart"),
     "shows": Text(ko="보는 것", en="What it shows"),
+    "proof": Text(ko="근거", en="Proof"),
     "numbers": Text(ko="숫자의 뜻", en="What the numbers mean"),
     "number": Text(ko="숫자", en="Number"),
     "meaning": Text(ko="뜻", en="Meaning"),
     "origin": Text(ko="출처", en="Origin"),
 }
+# The dashboard that shows what stands behind a number.
+PROOF = "proof"
 # What queries take names, members of a chosen segment and links from: no number comes from it.
 NAMING = ("dashboard_link", "node", "segment", "segment_customers")
 # Nor from where a filter's values are looked up.
 CHOICE = re.compile(rf"distinct \w+ from {SCHEMA}\.\w+ where \w+ in")
 
 
-def help_markdown(intro: Text, dashboard: Dashboard, assets: Assets, models: Models, locale: str) -> str:
-    """Markdown for one locale: introduction, then tables of charts and of numbers with their origin."""
+def help_markdown(intro: Text, dashboard: str, assets: Assets, models: Models, locale: str) -> str:
+    """Markdown for one locale: introduction, charts with their proof, numbers with their origin."""
 
     def word(key: str) -> str:
         return WORDS[key].get(locale)
 
-    charts = [assets.charts[name] for name in dashboard.charts]
-    described = [(f"**{c.title.get(locale)}**", c.description.get(locale)) for c in charts if c.description]
+    charts = [assets.charts[name] for name in assets.dashboards[dashboard].charts]
+    described = [
+        (
+            f"**{chart.title.get(locale)}**",
+            chart.description.get(locale) if chart.description else "",
+            f"[{word('proof')}]({proof_link(dashboard, name, assets, locale)})",
+        )
+        for name, chart in zip(assets.dashboards[dashboard].charts, charts, strict=True)
+    ]
     shown_in: dict[tuple[str, str], list[str]] = {}
     for chart in charts:
         for key in metrics_of(chart):
@@ -48,13 +59,14 @@ def help_markdown(intro: Text, dashboard: Dashboard, assets: Assets, models: Mod
                 f"**{metric.label.get(locale)}**",
                 metric.description.get(locale),
                 ", ".join(titles),
-                _origin(dataset, metric.sql(locale), assets, models, locale),
+                " ".join(f"`{table}`" for table in tables_of(dataset, assets))
+                + f" · {', '.join(column_labels(dataset, metric.sql(locale), models, locale))}",
             )
         )
     parts = [
         intro.get(locale).strip(),
         f"### {word('charts')}",
-        _table((word("chart"), word("shows")), described),
+        _table((word("chart"), word("shows"), word("proof")), described),
         f"### {word('numbers')}",
         _table((word("number"), word("meaning"), word("chart"), word("origin")), numbers),
     ]
@@ -67,17 +79,35 @@ def metrics_of(chart: Chart) -> list[str]:
     return [name for field in shown for name in names(chart.params.get(field))]
 
 
-def _origin(dataset: Dataset, expression: str, assets: Assets, models: Models, locale: str) -> str:
-    """Published tables behind a number, and the labels of the columns it is computed from."""
+def figure_of(dashboard: str, chart: str, assets: Assets, locale: str) -> str:
+    """What a chart on a dashboard is called on the dashboard of proofs."""
+    return f"{assets.dashboards[dashboard].title.get(locale)}: {assets.charts[chart].title.get(locale)}"
+
+
+def proof_link(dashboard: str, chart: str, assets: Assets, locale: str) -> str:
+    """Address of the dashboard of proofs with that figure chosen, as mart.dashboard_link() writes them."""
+    figure = re.sub("(['!])", r"!\1", figure_of(dashboard, chart, assets, locale))
+    chosen = (
+        f"(NATIVE_FILTER-figure:(extraFormData:(filters:!((col:figure,op:IN,val:!('{figure}')))),"
+        f"filterState:(value:!('{figure}')),id:NATIVE_FILTER-figure,ownState:()))"
+    )
+    slug = slug_of(assets.dashboards[PROOF], locale)
+    return f"/superset/dashboard/{slug}/?native_filters={quote(chosen, safe='')}"
+
+
+def tables_of(dataset: Dataset, assets: Assets) -> list[str]:
+    """Published tables and functions that a dataset's numbers come from."""
     if dataset.model:
-        tables = [f"{SCHEMA}.{dataset.model}"]
-    else:
-        sql = CHOICE.sub("", assets.queries[dataset.query or ""])
-        tables = sorted(set(re.findall(rf"\b{SCHEMA}\.[a-z_]+", sql)))
-        tables = [table for table in tables if table.removeprefix(f"{SCHEMA}.") not in NAMING] or tables
+        return [f"{SCHEMA}.{dataset.model}"]
+    sql = CHOICE.sub("", assets.queries[dataset.query or ""])
+    tables = sorted(set(re.findall(rf"\b{SCHEMA}\.[a-z_]+", sql)))
+    return [table for table in tables if table.removeprefix(f"{SCHEMA}.") not in NAMING] or tables
+
+
+def column_labels(dataset: Dataset, expression: str, models: Models, locale: str) -> list[str]:
+    """Labels of the columns that a number is computed from."""
     columns = columns_of(dataset, models)
-    labels = [columns[name].label[locale] for name in columns_in(expression, columns)]
-    return " ".join(f"`{table}`" for table in tables) + " · " + ", ".join(labels)
+    return [columns[name].label[locale] for name in columns_in(expression, columns)]
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -19,8 +19,15 @@ class ModelColumn:
     description: str
 
 
-# Model name → its columns by name, in the order of the table.
-Models = dict[str, dict[str, ModelColumn]]
+class Models(dict[str, dict[str, ModelColumn]]):
+    """Model name → its columns by name, in the order of the table.
+
+    `files`: where each model is written, in the dbt project. `parents`: what each is made of, models by their names and
+    tables that are no models as `schema.table`.
+    """
+
+    files: dict[str, str]
+    parents: dict[str, set[str]]
 
 
 def current_models(settings: Settings) -> Models:
@@ -33,9 +40,19 @@ def current_models(settings: Settings) -> Models:
     # In a folder of its own: a run of the pipeline may be reading the project at the same moment.
     dbt = Dbt(replace(settings, home=settings.home / "dashboards"))
     dbt.parse()
-    return {
-        model["name"]: {name: _column(column) for name, column in model["columns"].items()} for model in dbt.models()
-    }
+    described = dbt.models()
+    models = Models(
+        (model["name"], {name: _column(column) for name, column in model["columns"].items()}) for model in described
+    )
+    models.files = {model["name"]: model["original_file_path"] for model in described}
+    models.parents = {model["name"]: {_name(node) for node in model["depends_on"]["nodes"]} for model in described}
+    return models
+
+
+def _name(node: str) -> str:
+    """model.journeymart.session → session, source.journeymart.raw.event → raw.event."""
+    kind, _, name = node.split(".", 2)
+    return name if kind == "source" else name.rpartition(".")[2]
 
 
 def _column(column: dict[str, Any]) -> ModelColumn:

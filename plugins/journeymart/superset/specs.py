@@ -86,6 +86,7 @@ class Dataset(Spec):
     `is_logged`: reading writes down who asked, so the query may name the user, and results are never cached.
     `is_live`: what it reads changes between publications, so results are never cached.
     `is_menu`: its query is given menu.yml as JSON, an item for every role and dashboard that the role may open.
+    `proof`: its query is given, as JSON, what stands behind the numbers of every chart (superset/proof.py).
     `links`: a word and the dashboard whose slug it becomes; <word>_roles are the roles that may open it.
     `names`: a word and what it becomes all [id, label] of: inflow channels, sources, fields of sources, or the values
     of a field that have names.
@@ -99,6 +100,7 @@ class Dataset(Spec):
     is_logged: bool = False
     is_live: bool = False
     is_menu: bool = False
+    proof: Literal["numbers", "code", "checks", "sources"] | None = None
     links: dict[str, str] = Field(default_factory=dict)
     words: dict[str, Text] = Field(default_factory=dict)
     names: dict[str, Annotated[str, Field(pattern=r"^(channels|sources|fields|values\.\w+)$")]] = Field(
@@ -199,6 +201,11 @@ class Dashboard(Spec):
         return [name for tab in self.tabs for row in tab.rows for name in row.charts]
 
 
+def slug_of(dashboard: Dashboard, locale: str) -> str:
+    """Where the dashboard of a locale is found: the default locale under the slug as written."""
+    return dashboard.slug if locale == LOCALES[0] else f"{dashboard.slug}-{locale}"
+
+
 class MenuGroup(Spec):
     """Dashboards for one kind of task; with `packs`, those made of packs."""
 
@@ -249,6 +256,7 @@ class Roles(Spec):
 class Assets(Spec):
     """Everything under docker/superset/assets, by file name."""
 
+    directory: Path
     databases: dict[str, Database]
     menu: Menu
     roles: dict[str, Role]
@@ -331,6 +339,7 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> As
         raise AssetError(f"dashboards: {', '.join(sorted(repeated))}: a pack has this name")
     sources = load_sources(definitions).sources
     return Assets(
+        directory=directory,
         databases=databases,
         menu=menu,
         roles=roles.roles,

@@ -7,7 +7,8 @@ select
     checks_passed,
     checks_failed,
     session_policy_version,
-    identity_version
+    identity_version,
+    definitions as code_hash
 from {{ source('ops', 'publication') }}
 order by publication_id desc
 limit 1
