@@ -33,6 +33,7 @@ WAREHOUSE_ROLES = (
 )
 # Each of these tools keeps its own metadata in a database of the same name.
 METADATA_ROLES = ("airflow", "superset")
+_SMTP = "JOURNEYMART_SMTP_"
 
 
 class SettingsError(JourneymartError):
@@ -79,7 +80,9 @@ class Settings:
     pg_database: str
     airflow_url: str
     superset_url: str
+    dashboards_url: str  # Superset as people type it, where this process reaches it by another address
     secrets: Mapping[str, str] = field(repr=False)
+    smtp: Mapping[str, str] = field(default_factory=dict)  # host, port, user, from; nothing is mailed without a host
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -94,6 +97,7 @@ class Settings:
         archive = values.get("JOURNEYMART_ARCHIVE")
         if not port.isdecimal():
             raise SettingsError(f"JOURNEYMART_PG_PORT must be a number, not '{port}'")
+        superset_url = values.get("JOURNEYMART_SUPERSET_URL", f"http://127.0.0.1:{int(port) + 2}")
         return cls(
             home=home,
             repo=REPO,
@@ -103,8 +107,14 @@ class Settings:
             pg_port=int(port),
             pg_database=values.get("JOURNEYMART_PG_DATABASE", "journeymart"),
             airflow_url=values.get("JOURNEYMART_AIRFLOW_URL", f"http://127.0.0.1:{int(port) + 1}"),
-            superset_url=values.get("JOURNEYMART_SUPERSET_URL", f"http://127.0.0.1:{int(port) + 2}"),
+            superset_url=superset_url,
+            dashboards_url=values.get("JOURNEYMART_DASHBOARDS_URL", superset_url),
             secrets={name: value for name, value in values.items() if _is_secret(name)},
+            smtp={
+                name.removeprefix(_SMTP).lower(): value
+                for name, value in values.items()
+                if name.startswith(_SMTP) and value and not _is_secret(name)
+            },
         )
 
     @property
@@ -126,6 +136,11 @@ class Settings:
     def export(self) -> Path:
         """Audiences as files, for campaign systems that read no database."""
         return self.home / "export"
+
+    @property
+    def reports(self) -> Path:
+        """Reports of departments: <department>/<last date>/<pack>/."""
+        return self.home / "reports"
 
     @property
     def logs(self) -> Path:

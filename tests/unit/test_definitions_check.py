@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from journeymart.cli.definitions import app
 from journeymart.definitions import SHIPPED
 from journeymart.definitions.check import check
 from journeymart.definitions.loader import DefinitionError
-from journeymart.definitions.packs import load_packs
+from journeymart.definitions.packs import Report, load_packs
 from journeymart.definitions.requests import target_of, with_audience
 from journeymart.definitions.schema import DIRECTORY, MODELS, schemas, written
 from journeymart.settings import Settings
@@ -335,6 +336,10 @@ PACK = "packs:\n- id: PK-X\n  label: {ko: 가, en: x}\n  description: {ko: 가, 
          "packs.yml:6: packs.0.between.end: the way ends where it starts"),
         ("  anchors: [{page: A}]\n" + PACK.removeprefix("packs:\n") + "  anchors: [{page: A}]",
          "packs.yml:7: packs.1.id: PK-X is there twice"),
+        ("  anchors: [{page: A}]\n  report: {every: fortnight}",
+         "packs.yml:7: packs.0.report.every: Input should be 'day', 'week' or 'month'"),
+        ("  anchors: [{page: A}]\n  report: {every: day, recipients: ['Kim <kim@bank.example>']}",
+         "packs.yml:7: packs.0.report.recipients.0: String should match pattern"),
     ],
 )  # fmt: skip
 def test_a_pack_names_what_exists_and_what_its_people_see(tmp_path, lines, message):
@@ -342,6 +347,21 @@ def test_a_pack_names_what_exists_and_what_its_people_see(tmp_path, lines, messa
     with pytest.raises(DefinitionError, match=re.escape(message)) as raised:
         load_packs(tmp_path)
     assert len(raised.value.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("report", "first", "last", "first_before"),
+    [
+        (Report(every="day"), "2026-03-08", "2026-03-08", "2026-03-07"),
+        (Report(every="week"), "2026-03-02", "2026-03-08", "2026-02-23"),
+        (Report(every="week", days=28), "2026-02-09", "2026-03-08", "2026-01-12"),
+        (Report(every="month"), "2026-02-01", "2026-02-28", "2026-01-01"),
+    ],
+)
+def test_a_report_covers_what_is_over_on_a_monday(report: Report, first: str, last: str, first_before: str) -> None:
+    assert report.period(date(2026, 3, 9)) == (date.fromisoformat(first), date.fromisoformat(last))
+    begun, ended = report.before(date.fromisoformat(first))
+    assert (begun.isoformat(), ended) == (first_before, date.fromisoformat(first) - timedelta(1))
 
 
 def test_shipped_packs_that_do_not_fit_other_funnels_are_left_out(tmp_path):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from journeymart.cli.common import Definitions, Json, Landing, day, write_json
-from journeymart.errors import one_line
+from journeymart.errors import NotPublishedError, one_line
 from journeymart.settings import Settings
 
 app = typer.Typer()
@@ -80,8 +80,8 @@ def reprocess(
     print(f"Published run {result.publication.run_id}.")
 
 
-# The steps of a run in order, and what `journeymart audience request` does.
-Step = Literal["pull", "discover", "land", "build", "validate", "publish", "deliver", "audience"]
+# The steps of a run in order, and what `journeymart audience request` and `journeymart report` do.
+Step = Literal["pull", "discover", "land", "build", "validate", "publish", "deliver", "audience", "report"]
 
 
 @app.command()
@@ -172,6 +172,15 @@ def _audience(settings: Settings, _run: str, _landing: Path, definitions: Path |
     return audiences.request(settings, content, definitions)
 
 
+def _report(settings: Settings, _run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
+    from journeymart import reports
+
+    try:
+        return {"reports": reports.deliver(settings, definitions=definitions)}
+    except NotPublishedError:  # of a new installation nothing is due
+        return {"reports": []}
+
+
 _STEPS: dict[Step, Callable[..., Any]] = {
     "pull": _pull,
     "discover": _discover,
@@ -181,4 +190,5 @@ _STEPS: dict[Step, Callable[..., Any]] = {
     "publish": _publish,
     "deliver": _deliver,
     "audience": _audience,
+    "report": _report,
 }

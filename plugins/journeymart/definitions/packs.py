@@ -1,11 +1,13 @@
-"""definitions/packs.yml: what one department wants to see. A dashboard is made of each pack (superset/packs.py)."""
+"""definitions/packs.yml: what one department wants to see. A dashboard is made of each pack (superset/packs.py), and a
+report of those that say when (reports)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,6 +28,7 @@ from journeymart.definitions.transactions import load_transactions
 
 MAX_ANCHORS = 20
 Code = Annotated[str, Field(min_length=1, max_length=200)]
+Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254)]
 
 
 class Anchor(DefinitionModel):
@@ -68,6 +71,34 @@ class Between(DefinitionModel):
         return self
 
 
+class Report(DefinitionModel):
+    """What the department is given without asking, once a day, week (it ends on Sunday) or month is over.
+
+    `days`: how many it looks back upon, that day, week or month being the last of them; without it no further.
+    `recipients`: addresses it is mailed to.
+    """
+
+    every: Literal["day", "week", "month"]
+    days: Annotated[int, Field(ge=1, le=366)] | None = None
+    recipients: Annotated[tuple[Address, ...], Field(max_length=50)] = ()
+
+    def period(self, as_of: date) -> tuple[date, date]:
+        """First and last date of the latest report whose last date is over on `as_of`."""
+        if self.every == "day":
+            last = first = as_of - timedelta(1)
+        elif self.every == "week":
+            last = as_of - timedelta(as_of.weekday() + 1)
+            first = last - timedelta(6)
+        else:
+            last = as_of.replace(day=1) - timedelta(1)
+            first = last.replace(day=1)
+        return (last - timedelta(self.days - 1) if self.days else first), last
+
+    def before(self, first: date) -> tuple[date, date]:
+        """The period that ends where the one from `first` begins."""
+        return (first - timedelta(self.days), first - timedelta(1)) if self.days else self.period(first)
+
+
 class Pack(DefinitionModel):
     """What a department looks at: around its anchors, between two places, along its funnel, by its segments."""
 
@@ -79,6 +110,7 @@ class Pack(DefinitionModel):
     between: Between | None = None
     funnel: str | None = None
     segments: tuple[str, ...] = ()
+    report: Report | None = None
 
     @model_validator(mode="after")
     def _shows_something(self) -> Self:

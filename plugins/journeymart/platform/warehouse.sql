@@ -769,6 +769,19 @@ create table if not exists ops.access_log (
 );
 -- What people looked at; channels ask for triggers many times a second.
 create index if not exists access_log_person on ops.access_log (accessed_at) where object <> 'export.trigger_queue';
+create table if not exists ops.report (               -- of packs: one for each period, however often it is tried
+    pack_id        text not null,
+    from_date      date not null,
+    to_date        date not null,
+    publication_id bigint references ops.publication,
+    sha256         text,                              -- of report.html
+    made_at        timestamptz,
+    recipients     integer not null default 0,        -- for whom the mail server has taken it
+    sending_at     timestamptz,                       -- when it was handed over: without sent_at nobody knows
+    sent_at        timestamptz,
+    error          text,                              -- why it was not made or not sent
+    primary key (pack_id, from_date, to_date)
+);
 
 -- ───────────────────────────── config: applied definitions, versioned ─────────────────────────────
 create table if not exists config.definition (
@@ -850,6 +863,7 @@ grant select, insert, update on ops.run to jm_loader, jm_builder, jm_publisher;
 grant select, insert, update, delete on ops.model_result, ops.check_result to jm_builder;
 grant select on all tables in schema ops to jm_builder, jm_publisher, jm_auditor;
 grant insert on ops.access_log to jm_builder;
+grant insert, update on ops.report to jm_builder;
 grant insert on ops.publication to jm_publisher;
 grant insert, update on ops.mart_view to jm_publisher;
 

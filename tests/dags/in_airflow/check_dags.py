@@ -129,5 +129,22 @@ class CustomerJourney(unittest.TestCase):
         self.assertEqual(DagSerialization.to_dict(self.load()), DagSerialization.to_dict(self.load()))
 
 
+class DepartmentReports(unittest.TestCase):
+    """The DAG of what departments are given."""
+
+    def load(self, schedule):
+        """The DAG as read with JOURNEYMART_SCHEDULE set to `schedule`."""
+        os.environ["JOURNEYMART_SCHEDULE"] = schedule
+        return DagBag(FOLDER / "department_reports.py").dags["department_reports"]
+
+    def test_it_does_one_step_in_working_hours(self):
+        dag = self.load("*/5 * * * *")
+        self.assertEqual([task.step for task in dag.tasks], ["report"])
+        self.assertEqual(dag.timetable.expression, "0 7-19 * * *")
+
+    def test_it_has_no_schedule_where_nothing_has(self):
+        self.assertFalse(self.load("none").timetable.can_be_scheduled)
+
+
 if __name__ == "__main__":
     unittest.main()
