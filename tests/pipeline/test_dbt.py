@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +167,24 @@ def test_a_run_repeated_later_publishes_what_came_since(empty_bank: Settings, tm
     with connect("jm_builder", settings=empty_bank) as connection:
         runs = connection.execute("select run_id from ops.publication order by publication_id").fetchall()
     assert runs == [("empty",), ("empty",)]
+
+
+def test_what_was_kept_of_another_version_hides_nothing_of_this_one(tmp_path: Path) -> None:
+    """Two versions beside each other, in turn: of a source that only one has, dbt then misses what it has kept."""
+    this, other = tmp_path / "this", tmp_path / "other"
+    for version in (this, other):
+        shutil.copytree(REPO / "dbt_project", version / "dbt_project")
+    models = other / "dbt_project" / "models"
+    (models / "marts" / "trust" / "publication_check.sql").unlink()
+    for name, left_out in (
+        ("staging/_sources.yml", r"\n.*name: check_result.*"),
+        ("marts/trust/_trust__models.yml", r"  - name: publication_check\n(.*\n)*?(?=  - name)"),
+    ):
+        text, times = re.subn(left_out, "", (models / name).read_text("utf-8"))
+        assert times == 1
+        (models / name).write_text(text, "utf-8")
+    settings = Settings.load({"JOURNEYMART_HOME": str(tmp_path), "JM_BUILDER_PASSWORD": "not used"})
+    for version in (this, other, this):
+        dbt = Dbt(replace(settings, repo=version))
+        dbt.parse()
+        assert ("publication_check" in {model["name"] for model in dbt.models()}) == (version is this)

@@ -54,7 +54,10 @@ class Dbt:
 
     def parse(self) -> None:
         """Read the project; raises DbtError where it is not valid."""
-        self._manifest = self._invoke(["parse"]).result
+        try:
+            self._manifest = self._invoke(["parse"]).result
+        except DbtError:  # of what it has kept of other versions dbt may miss some: then everything is read anew
+            self._manifest = self._invoke(["--no-partial-parse", "parse"]).result
 
     def models(self) -> list[dict[str, Any]]:
         """Every model as dbt describes it in its manifest: name, description, columns with types, labels and so on."""
