@@ -157,6 +157,19 @@ def test_there_is_one_for_each_period(bank: Zone) -> None:
     assert [item["state"] for item in step["reports"]] == ["done"]
 
 
+def test_a_day_is_over_with_its_last_hour(bank: Zone) -> None:
+    moment = bank.value("select watermark_at from ops.publication")
+    try:
+        bank.query("update ops.publication set watermark_at = '2026-03-08 22:59+09'; select 1")
+        with pytest.raises(PipelineError, match="the data have come to 2026-03-08 22:59"):
+            deliver(bank, as_of=dt.date(2026, 3, 9))
+        bank.query("update ops.publication set watermark_at = '2026-03-08 23:00+09'; select 1")
+        assert state(bank) == "made"
+        assert recorded(bank)["to_date"] == dt.date(2026, 3, 8)
+    finally:
+        bank.query(f"update ops.publication set watermark_at = '{moment}'; select 1")
+
+
 def test_when_one_question_fails_there_is_nothing(bank: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are made; the next time it is tried again."""
     packs = (PACK | {"id": "PK-BROKEN"}, PACK | {"between": None})

@@ -133,7 +133,7 @@ def _deliver(
             facts = content.facts(mart)
         except psycopg.errors.UndefinedTable as error:
             raise NotPublishedError("nothing has been published yet") from error
-        until = facts["watermark_date"]
+        until = facts["until_date"]
         if as_of and as_of > until:
             raise JourneymartError(f"the data have come to {facts['as_of']}: what is over on {as_of} is not known")
         first, last = pack.report.period(as_of or until)

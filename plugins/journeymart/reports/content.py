@@ -31,7 +31,8 @@ FACTS = """
         p.publication_id, p.checks_passed, p.checks_failed,
         to_char(p.watermark_at at time zone mart.time_zone(), 'YYYY-MM-DD HH24:MI') as as_of,
         to_char(p.published_at at time zone mart.time_zone(), 'YYYY-MM-DD HH24:MI') as published,
-        (p.watermark_at at time zone mart.time_zone())::date as watermark_date,
+        -- files of a whole day end with its last hour; those of the next day may be a day away
+        (p.watermark_at at time zone mart.time_zone() + interval '1 hour')::date as until_date,
         (select min(d.session_date) from mart.session_daily as d) as first_date
     from mart.publication_latest as p
 """
