@@ -527,3 +527,18 @@ def test_what_ends_or_follows_a_hit(warehouse: Settings, tmp_path: Path) -> None
     # what lands late is in a session of its own, and fulfils nothing
     assert bank.run(event("stays", "E", 45)).build.scope == "changes"
     assert bank.hits("DR-STAY") == kept
+
+
+def test_nobody_is_exported_as_away_before_the_period_has_begun(warehouse: Settings, tmp_path: Path) -> None:
+    bank = Bank(warehouse, tmp_path, "rules: []\n")
+    shared = {"label": {"ko": "가", "en": "X"}, "owner": "tests"}
+    start = {"source": "screen", "where": {"page_code": "A"}}
+    away = {"cohort": "CH-X", "start": "2026-06-01", "age": 1, "returned": False}
+    cohort = {"id": "CH-X", **shared, "period": "day", "ages": 3, "start": start}
+    audience = {"id": "AU-X", **shared, "purpose": "marketing", "schedule": "run", "from": away}
+    (bank.definitions / "cohorts.yml").write_text(json.dumps({"cohorts": [cohort]}), encoding="utf-8")
+    (bank.definitions / "audiences.yml").write_text(json.dumps({"audiences": [audience]}), encoding="utf-8")
+    bank.run(event("x", "A", 0), event("y", "A", 0), consent("x", granted=True), consent("y", granted=True))
+    assert bank.exported(SNAPSHOT) == []
+    bank.run(event("x", "A", 24 * 60))
+    assert bank.exported(SNAPSHOT) == [("AU-X", "c-y")]

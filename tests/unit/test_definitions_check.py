@@ -291,6 +291,11 @@ AUDIENCE = """audiences:
         ("  from: {rule: DR-FX-INTENT}", "a rule needs within"),
         ("  from: {segment: SG-STABLE, step: 2}", "step does not belong to a segment"),
         ("  from: {funnel: FN-ACCOUNT-OPEN, step: 9}", "audiences.0.from.step: FN-ACCOUNT-OPEN has 5 steps"),
+        ("  from: {cohort: CH-LOGIN-WEEK, start: 2026-06-02}", "audiences.0.from.start: no week begins on 2026-06-02"),
+        (
+            "  from: {cohort: CH-ACCOUNT-TRADE, start: 2026-06-01, age: 2, returned: false}",
+            "audiences.0.from.age: CH-ACCOUNT-TRADE has no age 2",
+        ),
         (
             "  from: {segment: SG-STABLE}\n  columns: [name]",
             "audiences.yml:7: audiences.0.columns.0: String should match",

@@ -48,10 +48,15 @@ with wanted as (
         '{{ ref("cohort_day") }}', s.cohort_id, c.period, c.mode, c.entry, c.ages, c.brackets
     ) as p
     where s.is_due and p.cohort_start = s.cohort_start
-    group by s.export_id, s.age, s.has_returned, c.mode, p.person_key
+    group by s.export_id, s.cohort_start, s.age, s.has_returned, c.period, c.mode, p.person_key
     having
         s.age is null
-        or coalesce(bool_or(p.age = s.age or (c.mode = 'unbounded' and p.age > s.age)), false) = s.has_returned
+        or (
+            coalesce(bool_or(p.age = s.age or (c.mode = 'unbounded' and p.age > s.age)), false) = s.has_returned
+            -- nobody stays away from a period to come
+            and s.age <= raw.period_no(c.period, {{ business_date(watermark()) }})
+            - raw.period_no(c.period, s.cohort_start)
+        )
 )
 
 select

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from journeymart.definitions.cohorts import begin_of, shown_ages
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.durations import Cap, Duration
 from journeymart.definitions.loader import DefinitionModel, Label, Location, suggestion
@@ -132,7 +133,8 @@ class AudiencesFile(DefinitionModel):
 def unknown_references(
     number: int, audience: Audience, known: Mapping[tuple[str, str], dict[str, Any]]
 ) -> Iterator[tuple[Location, str]]:
-    """What the audience names that is not defined, or a step that a funnel does not have: where, and what to say."""
+    """What the audience names that is not defined, or a step or cell that a report does not have: where, and what to
+    say."""
     place: Location = ("audiences", number)
     kind, wanted = audience.origin.names
     references: list[tuple[Location, str, str]] = [((*place, "from", kind.removesuffix("s")), kind, wanted)]
@@ -145,3 +147,10 @@ def unknown_references(
         steps = len(known[kind, wanted]["steps"])
         if audience.origin.step > steps:
             yield (*place, "from", "step"), f"{wanted} has {steps} steps"
+    if (start := audience.origin.start) is not None and (kind, wanted) in known:
+        cohort = known[kind, wanted]
+        if begin_of(cohort["period"], start) != start:
+            yield (*place, "from", "start"), f"no {cohort['period']} begins on {start}"
+        age = audience.origin.age
+        if age is not None and age not in shown_ages(cohort["mode"], cohort["ages"], cohort["brackets"]):
+            yield (*place, "from", "age"), f"{wanted} has no age {age}"

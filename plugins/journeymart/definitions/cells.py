@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from journeymart.definitions.cohorts import Cohort
+from journeymart.definitions.cohorts import Cohort, begin_of, shown_ages
 from journeymart.definitions.conditions import Condition
 
 Clauses = list[dict[str, Any]]
@@ -21,7 +21,7 @@ def retention(
     Raises ValueError if the report has no such cell.
     """
     _check_start(cohort.period, start)
-    last = _period(cohort.period, start, 1) - timedelta(days=1)
+    last = begin_of(cohort.period, start, 1) - timedelta(days=1)
     starts = _during(cohort.start, start, last)
     clauses: Clauses = [{"did": starts}]
     if session:
@@ -32,8 +32,8 @@ def retention(
         until = _last_age(cohort, age)
         returns = _during(
             cohort.returns or cohort.start,
-            _period(cohort.period, start, age),
-            None if until is None else _period(cohort.period, start, until + 1) - timedelta(days=1),
+            begin_of(cohort.period, start, age),
+            None if until is None else begin_of(cohort.period, start, until + 1) - timedelta(days=1),
         )
         # in the period of the start only what comes after it is a return
         clauses.append({"did" if returned else "did_not": returns, **({} if age else {"after": starts})})
@@ -48,8 +48,8 @@ def lifecycle(cohort: Cohort, start: date, status: str, *, session: Mapping[str,
     """
     _check_start(cohort.period, start)
     before = start - timedelta(days=1)
-    in_period = (start, _period(cohort.period, start, 1) - timedelta(days=1))
-    in_last = (_period(cohort.period, start, -1), before)
+    in_period = (start, begin_of(cohort.period, start, 1) - timedelta(days=1))
+    in_last = (begin_of(cohort.period, start, -1), before)
     now, just_before = _during(cohort.start, *in_period), _during(cohort.start, *in_last)
     long_before = _during(cohort.start, None, in_last[0] - timedelta(days=1))
     clauses: Clauses = {
@@ -83,8 +83,7 @@ def _dates(first: date | None, last: date | None) -> Iterator[tuple[str, str]]:
 
 def _last_age(cohort: Cohort, age: int) -> int | None:
     """The last age that counts as this one; None: all later ones do."""
-    shown = (0, *cohort.brackets) if cohort.mode == "bracket" else range(cohort.ages + 1)
-    if age not in shown:
+    if age not in shown_ages(cohort.mode, cohort.ages, cohort.brackets):
         raise ValueError(f"the report has no age {age}")
     if cohort.mode == "bracket":
         return min([first - 1 for first in cohort.brackets if first > age] + [cohort.ages])
@@ -92,14 +91,5 @@ def _last_age(cohort: Cohort, age: int) -> int | None:
 
 
 def _check_start(period: str, start: date) -> None:
-    if _period(period, start, 0) != start:
+    if begin_of(period, start, 0) != start:
         raise ValueError(f"no {period} begins on {start}")
-
-
-def _period(period: str, day: date, later: int) -> date:
-    """Where the period that many after that of a date begins; weeks begin on Monday."""
-    if period == "month":
-        months = day.year * 12 + day.month - 1 + later
-        return date(months // 12, months % 12 + 1, 1)
-    begin = day - timedelta(days=day.weekday()) if period == "week" else day
-    return begin + timedelta(days=later * (7 if period == "week" else 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -81,3 +83,17 @@ class CohortsFile(DefinitionModel):
     """The file as a whole."""
 
     cohorts: tuple[Cohort, ...] = ()
+
+
+def shown_ages(mode: str, ages: int, brackets: Collection[int]) -> Collection[int]:
+    """The ages that a report has: those of brackets are their first ones."""
+    return (0, *brackets) if mode == "bracket" else range(ages + 1)
+
+
+def begin_of(period: str, day: date, later: int = 0) -> date:
+    """Where the period that many after that of a date begins; weeks begin on Monday."""
+    if period == "month":
+        months = day.year * 12 + day.month - 1 + later
+        return date(months // 12, months % 12 + 1, 1)
+    begin = day - timedelta(days=day.weekday()) if period == "week" else day
+    return begin + timedelta(days=later * (7 if period == "week" else 1))
