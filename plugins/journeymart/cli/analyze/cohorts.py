@@ -108,21 +108,22 @@ def lifecycle(
 
     Example: `journeymart analyze lifecycle --id CH-LOGIN-WEEK --period month`
     """
+    asked = (saving, start, status)
+    if asked != (None, None, None) and (None in asked or as_of is not None):
+        raise AnalysisError("--save is of one cell as it is now: it takes --start and --status, and no --as-of")
     scope = request.scope.arguments()
     found = call(request.settings, "lifecycle_cells", {"cohort": cohort, "period": period, "as_of": as_of, **scope})
-    if (saving, start, status) != (None, None, None):
-        if saving is None or start is None or status is None or as_of is not None:
-            raise AnalysisError("--save is of one cell as it is now: it takes --start and --status, and no --as-of")
-        if (start, status) not in {row[:2] for row in found.rows}:
-            raise AnalysisError(f"the report has no cell '{status}' of {start}")
-        from journeymart.definitions import cells
+    if saving is None or start is None or status is None:
+        return found
+    if (start, status) not in {row[:2] for row in found.rows}:
+        raise AnalysisError(f"the report has no cell '{status}' of {start}")
+    from journeymart.definitions import cells
 
-        session = _of_session(request.scope)
-        return _cell_of(
-            request, saving, cohort, {"period": period},
-            lambda plan: cells.lifecycle(plan, start, status, session=session),
-        )  # fmt: skip
-    return found
+    session = _of_session(request.scope)
+    return _cell_of(
+        request, saving, cohort, {"period": period},
+        lambda plan: cells.lifecycle(plan, start, status, session=session),
+    )  # fmt: skip
 
 
 @app.command("segment")
