@@ -51,12 +51,12 @@ def test_columns_of_the_file_are_taken_as_they_are_without_values_that_are_empty
     with duckdb.connect() as engine:
         typed = Typed(engine)
         typed.fill(f"select i + 7 as row_id, i % 2 = 0 as even from range({len(texts)}) t(i) order by {order}")  # noqa: S608
-        typed.add(chunk, {"value": "given", "whole": "full"})
+        typed.add(chunk, {"value": "given", "whole": "full"}, {"whole"})
         found = engine.execute("select row_id, even, value, whole from typed").fetchall()
         unknown = pa.table({ROW_ID: [1], "given": ["a"], "full": ["x"]})
         for other in (chunk.slice(1), pa.concat_tables([chunk.slice(1), unknown])):
             with pytest.raises(AssertionError, match="not those of a chunk"):
-                typed.add(other, {"other": "full"})
+                typed.add(other, {"other": "full"}, ())
     expected = [(row_id, i % 2 == 0, texts[i] or None, "x") for i, row_id in enumerate(ids)]
     assert found == expected
 

@@ -140,7 +140,7 @@ class Decoder:
             )
         values = {column: f"r.{name(column)}" for column in wanted}
         exact = {
-            column: f"case when (strlen({value}) > 15 or contains({value}, '.'))"
+            column: f"case when (strlen({value}) > 15 or contains({value}, '.') or contains({value}, 'e'))"
             f" and not contains({LINE}, '\"' || {value} || '\"') then {_as_written(column, value)} else {value} end"
             for column, value in values.items()
             if wanted[column] == "decimal"
@@ -330,6 +330,7 @@ class Decoder:
         if item.type == "integer":
             # DuckDB rounds, and reads other ways of writing numbers.
             check(f"not regexp_full_match({raw}, '{WHOLE_NUMBER}')", f"{key} is not {_KINDS['integer']}: {{}}.")
+        checks += _birthday(key, item)
         if item.type in ("time", "date") and not is_typed:
             # DuckDB knows words for times, as `epoch`.
             check(
@@ -383,6 +384,13 @@ class Decoder:
         return [(Problem(key, f"{key} does not exist in {zone}, where clocks are put forward: {{}}."), condition, raw)]
 
 
+def _birthday(key: str, item: Field) -> list[tuple[Problem, str, str]]:
+    """What finds a birthday, of which only the year is kept; the reason does not show it."""
+    is_year = item.type == "integer" and item.personal == "birth"
+    reason = f"{key} is no year of four digits."
+    return [(Problem(key, reason), f"{name(key)} not between 1800 and 2199", "null")] if is_year else []
+
+
 def _origin(key: str, item: Field, values: dict[str, str], typed: set[str]) -> str:
     """The raw value of a field, as text unless a time has its type already."""
     if item.value is not None:
@@ -398,12 +406,17 @@ def _origin(key: str, item: Field, values: dict[str, str], typed: set[str]) -> s
         return f"case when {known} then md5(concat_ws('|', {', '.join(parts)})) end" if parts else "null::varchar"
     if len(columns) == 1 and columns[0] in typed and item.type == "time" and item.time == "iso":
         return values[columns[0]]
-    found = [f"nullif({part}, '')" for part in parts]
+    found = [_present(part) if item.type == "key" else f"nullif({part}, '')" for part in parts]
     if item.values is not None and found:
         found = [_translated(item.values, f"coalesce({', '.join(found)})")]
     if item.default is not None:
         found.append(text(item.default))
     return f"coalesce({', '.join(found)})" if found else "null::varchar"
+
+
+def _present(raw: str) -> str:
+    """A key; one of blanks alone, as columns of fixed width have it, is none: all who have none would be the same."""
+    return f"case when {raw} >= '!' or trim({raw}) <> '' then {raw} end"  # most end with the first comparison
 
 
 def _translated(values: dict[str, str], raw: str) -> str:

@@ -77,6 +77,14 @@ REFUSED = (
     psycopg.errors.ProgramLimitExceeded,
     psycopg.errors.StatementTooComplex,
 )
+# What DuckDB or Arrow say of a file whose types they do not take; it stops no other.
+UNREADABLE = (
+    duckdb.DataError,
+    duckdb.NotSupportedError,
+    duckdb.InvalidInputException,
+    pa.ArrowInvalid,
+    pa.ArrowNotImplementedError,
+)
 
 
 @dataclass
@@ -207,7 +215,7 @@ class Encoder:
         """The rows of a batch. Raises FileRejectedError if there is something in it that the engine cannot read."""
         try:
             return self._encode(batch)
-        except (duckdb.DataError, duckdb.NotSupportedError, duckdb.InvalidInputException) as error:
+        except UNREADABLE as error:
             raise FileRejectedError(f"has columns or values that cannot be read: {words(error)[:200]}") from error
         finally:
             self._let_go()
@@ -297,7 +305,8 @@ class Encoder:
         """Make `typed`, with columns that are no field merged into its properties."""
         self._typed.fill(decoder.sql)
         if decoder.as_is:
-            self._typed.add(self._chunk, decoder.as_is)
+            keys = {key for key, item in self._source.fields.items() if item.type == "key"}
+            self._typed.add(self._chunk, decoder.as_is, keys)
         if decoder.format == "ndjson":
             self._find_extra()
         if len(self._typed.distinct(EXTRA)):

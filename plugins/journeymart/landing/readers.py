@@ -30,6 +30,7 @@ UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20
 MAX_COLUMNS = 1_000  # what is done per pair of columns takes an hour for as many as fit into a line
 PARQUET_ROWS = 65_536
+VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}  # Arrow filters no views
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # Columns beside the file's own.
 LINE_NO = "_line_no"
@@ -156,7 +157,8 @@ def _read_parquet(path: Path) -> Iterator[Chunk]:
             row += batch.num_rows
             for name, column in zip(names, batch.columns, strict=True):
                 _check_times(name, column)
-            yield Chunk(pa.Table.from_batches([batch]).add_column(0, LINE_NO, numbers))
+            columns = [c.cast(VIEWS[c.type]) if c.type in VIEWS else c for c in batch.columns]
+            yield Chunk(pa.Table.from_arrays([numbers, *columns], names=[LINE_NO, *names]))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejectedError(f"is not readable as Parquet: {_reason(error)}") from error
 
@@ -397,7 +399,10 @@ def _check_times(name: str, column: pa.Array) -> None:
     elif pa.types.is_struct(column.type):
         for member in column.flatten():
             _check_times(name, member)
-    elif pa.types.is_nested(column.type):  # lists and maps
+    elif pa.types.is_map(column.type):
+        _check_times(name, column.keys)
+        _check_times(name, column.items)
+    elif pa.types.is_nested(column.type):  # lists
         _check_times(name, column.flatten())
 
 

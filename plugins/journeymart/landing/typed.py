@@ -6,7 +6,7 @@ of a second, and read again through them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,8 +34,11 @@ class Typed:
         """Make it the rows of a query."""
         self._hold(self._engine.sql(query).to_arrow_table())
 
-    def add(self, chunk: pa.Table, columns: Mapping[str, str]) -> None:
-        """Add columns of the chunk whose rows these are, by the names they get; text is not copied for it."""
+    def add(self, chunk: pa.Table, columns: Mapping[str, str], keys: Container[str]) -> None:
+        """Add columns of the chunk whose rows these are, by the names they get; text is not copied for it.
+
+        Empty ones become null, and of `keys` those of blanks alone.
+        """
         rows = self._rows
         if rows.column("row_id") != chunk.column(ROW_ID):
             # A list of allowed values is a join for DuckDB, and when memory is short, a join returns rows in any order.
@@ -47,6 +50,9 @@ class Typed:
             values = chunk.column(of)
             if pc.min(pc.binary_length(values)).as_py() == 0:
                 values = pc.if_else(pc.equal(values, ""), None, values)
+            if column in keys and pc.any(blank := pc.starts_with(values, " ")).as_py():
+                blank = pc.and_(blank, pc.equal(pc.utf8_trim(values, " "), ""))
+                values = pc.if_else(blank, None, values)
             rows = rows.append_column(column, values)
         self._hold(rows)
 
@@ -128,5 +134,19 @@ class Typed:
 
 
 def shared_out(table: pa.Table) -> pa.Table:
-    """The same rows in portions, for several threads of DuckDB; of one portion they could use but one."""
-    return pa.Table.from_batches(table.to_batches(max_chunksize=THREAD_ROWS), table.schema)
+    """The same rows in portions, for several threads of DuckDB; of one portion they could use but one.
+
+    A struct inside a struct is copied: DuckDB refuses one that does not begin with its buffers.
+    """
+    batches = table.to_batches(max_chunksize=THREAD_ROWS)
+    if any(pa.types.is_struct(field.type) for field in table.schema):
+        batches = [
+            pa.RecordBatch.from_arrays([_at_begin(column) for column in batch.columns], schema=table.schema)
+            for batch in batches
+        ]
+    return pa.Table.from_batches(batches, table.schema)
+
+
+def _at_begin(column: pa.Array) -> pa.Array:
+    is_cut = pa.types.is_struct(column.type) and column.offset
+    return pa.concat_arrays([column, column[:0]]) if is_cut else column
