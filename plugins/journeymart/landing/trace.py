@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from bisect import bisect
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,16 +15,18 @@ from typing import Any, LiteralString, Self
 
 import numpy as np
 import psycopg
+import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from journeymart.db import connect, exists
-from journeymart.definitions.sources import load_sources
+from journeymart.definitions.sources import Source, load_sources
+from journeymart.definitions.transactions import load_transactions
 from journeymart.errors import JourneymartError
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.files import LandingFile
-from journeymart.landing.readers import LINE_NO, FileRejectedError, as_text, read_parquet, text_blocks
+from journeymart.landing.readers import LINE, LINE_NO, FileRejectedError, as_text, read_csv, read_parquet, text_blocks
 from journeymart.person import person
 from journeymart.settings import Settings
 
@@ -84,6 +87,7 @@ class Tracer:
         self._settings = settings
         self._landing = landing or settings.landing
         self._sources = load_sources(definitions)
+        self._messages = load_transactions(definitions, self._sources).file
         self._archive = Archive(settings.archive)
         self._unmasked = unmasked
 
@@ -235,7 +239,7 @@ class Tracer:
             except FileRejectedError as error:
                 log.warning("%s %s: its lines cannot be looked for", row["path"], error)
                 continue
-            numbers = list(_numbers_with(file, value, columns, plan.encoding))
+            numbers = list(_numbers_with(file, value, columns, plan))
             found += [file_id << 32 | number for file_id in row["file_ids"] for number in numbers]
         return found
 
@@ -252,7 +256,10 @@ class Tracer:
             file = self._archive.original(self._sources, self._landing, self._entry(row))
         except FileRejectedError as error:
             raise TraceError(f"{row['path']} {error}") from error
-        for number, text in _texts(file, numbers, self._sources.sources[file.source].encoding):
+        plan = self._sources.sources[file.source]
+        if file.format == "messages" and self._messages:
+            plan = plan.model_copy(update={"encoding": self._messages.encoding})
+        for number, text in _texts(file, numbers, plan):
             yield number, text if self._unmasked else masked(text)
 
 
@@ -297,7 +304,7 @@ def masked(text: str) -> str:
     return _VALUE.sub("x", text[:SHOWN_CHARACTERS])
 
 
-def _numbers_with(file: LandingFile, value: str, columns: Iterable[str], encoding: str) -> Iterator[int]:
+def _numbers_with(file: LandingFile, value: str, columns: Iterable[str], plan: Source) -> Iterator[int]:
     """Numbers of lines with a value, as a whole word; of Parquet, in one of these columns."""
     if file.format == "parquet":
         for chunk in read_parquet(file.location, file.compression):
@@ -305,10 +312,26 @@ def _numbers_with(file: LandingFile, value: str, columns: Iterable[str], encodin
                 same = pc.equal(chunk.table.column(column).cast("string"), value)
                 yield from chunk.table.column(LINE_NO).filter(same).to_pylist()
         return
-    written = {text.encode(encoding, "backslashreplace") for text in (value, json.dumps(value)[1:-1])}
+    written = {text.encode(plan.encoding, "backslashreplace") for text in (value, json.dumps(value)[1:-1])}
+    found: set[int] = set()
     for lines, _ in text_blocks(file.location, file.compression):
         starts = list(_words_at(lines.data.tobytes(), written))
-        yield from sorted(set(lines.numbers[np.searchsorted(lines.starts, starts, side="right") - 1].tolist()))
+        found.update(lines.numbers[np.searchsorted(lines.starts, starts, side="right") - 1].tolist())
+    if file.format == "csv" and found:  # a record may be several lines
+        begins = sorted(number for number, _ in _records(file, plan))
+        found = {begins[bisect(begins, number) - 1] for number in found if begins and number >= begins[0]}
+    yield from sorted(found)
+
+
+def _records(file: LandingFile, plan: Source, among: Iterable[int] | None = None) -> Iterator[tuple[int, str]]:
+    """Records of a CSV file by the line on which they begin."""
+    for chunk in read_csv(file.location, file.compression, plan.delimiter, plan.columns, plan.encoding):
+        table = chunk.table.select([LINE_NO, LINE])
+        if among is not None:
+            table = table.filter(pc.is_in(table.column(LINE_NO), pa.array(among, pa.int64())))
+        for number, text in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            yield number, text.rstrip("\r\n")
+        yield from ((reject.line_no, reject.line) for reject in chunk.rejects)
 
 
 def _words_at(data: bytes, written: Iterable[bytes]) -> Iterator[int]:
@@ -322,8 +345,14 @@ def _words_at(data: bytes, written: Iterable[bytes]) -> Iterator[int]:
             at = data.find(text, at + 1)
 
 
-def _texts(file: LandingFile, numbers: set[int], encoding: str) -> Iterator[tuple[int, str]]:
-    """Lines by number; rows of a Parquet file as JSON."""
+def _texts(file: LandingFile, numbers: set[int], plan: Source) -> Iterator[tuple[int, str]]:
+    """Lines by number; records of a CSV file as a whole, and rows of a Parquet file as JSON."""
+    if file.format == "csv":
+        records = {number: text for number, text in _records(file, plan, numbers) if number in numbers}
+        yield from records.items()
+        numbers = numbers - records.keys()  # a header, what is within a record
+    if not numbers:
+        return
     last = max(numbers)
     if file.format == "parquet":
         for chunk in read_parquet(file.location, file.compression):
@@ -340,6 +369,6 @@ def _texts(file: LandingFile, numbers: set[int], encoding: str) -> Iterator[tupl
         if not len(lines.numbers):
             continue
         for number in sorted(numbers.intersection(range(int(lines.numbers[0]), int(lines.numbers[-1]) + 1))):
-            yield number, as_text(lines.raw(number - int(lines.numbers[0])), encoding)
+            yield number, as_text(lines.raw(number - int(lines.numbers[0])), plan.encoding)
         if int(lines.numbers[-1]) >= last:
             return
