@@ -26,7 +26,7 @@ SCHEDULE = os.environ.get("JOURNEYMART_SCHEDULE", "*/5 * * * *")
     default_args={"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=20)},
 )
 def customer_journey() -> None:
-    """Chain the seven steps of a run."""
+    """Chain the eight steps of a run."""
     pull = StepOperator(task_id="pull", step="pull", execution_timeout=timedelta(hours=1))
     # At most 4 batches however many files there are. No batch: nothing is new, and the rest is skipped.
     # An empty batch: nothing to load, but an earlier run has left loaded files unpublished, so go on.
@@ -44,12 +44,15 @@ def customer_journey() -> None:
         do_xcom_push=False,  # the result is in the ledger, raw.file, for every file
         execution_timeout=timedelta(hours=1),
     ).expand(files=discover.output)
+    # Files that are rejected hold up no others: what has landed is published, and the run is red for it all the same.
+    rejected = StepOperator(task_id="rejected", step="rejected", retries=0, execution_timeout=timedelta(minutes=10))
     build = StepOperator(task_id="build", step="build", execution_timeout=timedelta(hours=2))
     # The same data fails the same check again: no retry, the run turns red at once.
     validate = StepOperator(task_id="validate", step="validate", retries=0, execution_timeout=timedelta(minutes=30))
     publish = StepOperator(task_id="publish", step="publish", execution_timeout=timedelta(minutes=30))
     deliver = StepOperator(task_id="deliver", step="deliver", execution_timeout=timedelta(minutes=15))
     chain(pull, discover, land, build, validate, publish, deliver)
+    chain([pull, land], rejected)
 
 
 customer_journey()

@@ -13,7 +13,7 @@ from journeymart.settings import Settings
 pytestmark = pytest.mark.platform
 
 DAG = "customer_journey"
-STEPS = ["build", "deliver", "discover", "land", "publish", "pull", "validate"]
+STEPS = ["build", "deliver", "discover", "land", "publish", "pull", "rejected", "validate"]
 LONGEST_RUN = 300  # seconds, on a busy machine
 
 
@@ -101,6 +101,27 @@ def test_a_new_file_is_landed_checked_and_published(airflow: Airflow, platform: 
         events = connection.execute("select count(*) from mart.event where visitor_id = 'e2e 방문자'").fetchone()
     assert published == [(3, run_id, run_id)]
     assert events == (3,)
+
+
+def test_a_rejected_file_makes_the_run_red_and_holds_up_no_other(airflow: Airflow, platform: Settings) -> None:
+    folder = platform.landing / "consents" / "e2e"
+    folder.mkdir(parents=True)
+    for name in ("good", "short"):
+        line = {"customer_id": "e2e", "purpose": name, "granted": True, "effective_at": "2026-06-01T00:00:00Z"}
+        (folder / f".{name}").write_text(json.dumps(line) + "\n")
+    (folder / "short.ndjson.done").write_text('{"rows": 2}')
+    for name in ("good", "short"):
+        (folder / f".{name}").rename(folder / f"{name}.ndjson")
+
+    run, tasks = airflow.run()
+
+    assert run["state"] == "failed"
+    assert {task["task_id"] for task in tasks if task["state"] != "success"} == {"rejected"}
+    with connect("jm_admin", settings=platform) as connection:
+        published = connection.execute(
+            "select path from raw.file where path like 'consents/e2e/%' and publication_id is not null"
+        ).fetchall()
+    assert published == [("consents/e2e/good.ndjson",)]
 
 
 def test_nothing_new_is_a_short_green_run(airflow: Airflow) -> None:

@@ -105,7 +105,9 @@ def test_half_made_copies_of_killed_loaders_go(zone: Zone):
 def test_a_sender_who_cannot_be_read_is_told(zone: Zone):
     archive = Archive(zone.settings.archive)
     gone = zone.directory / "clickstream" / "gone.ndjson"
-    file = LandingFile("clickstream", "clickstream/gone.ndjson", gone, 1, datetime.now(UTC), "ndjson", None)
+    file = LandingFile(
+        "clickstream", "clickstream/gone.ndjson", zone.directory, gone, 1, datetime.now(UTC), "ndjson", None
+    )
     with pytest.raises(FileRejectedError, match="cannot be read: No such file"):
         archive.copy(file)
     assert list((zone.settings.archive / ".incoming").iterdir()) == []

@@ -26,8 +26,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
+from tests.pipeline.test_corrections import environment
 from tests.pipeline.zone import Zone, event, transaction
+from typer.testing import CliRunner
 
+from journeymart.cli import build_app
 from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.landing import archive, discover
 from journeymart.landing import load as loading
@@ -560,6 +563,70 @@ def test_a_type_that_cannot_be_read_rejects_only_its_file(zone: Zone):
     assert (first.error or "").startswith("clickstream/a.parquet has columns or values that cannot be read: ")
 
 
+def test_structs_within_structs_and_maps_are_kept_of_many_rows(zone: Zone):
+    """DuckDB takes them in portions, and refuses the former where a portion does not begin with its buffers."""
+    rows = [event(number, context={"page": {"no": number}}, tags=[("k", number)]) for number in range(20_000)]
+    columns = ["event_id", "event_time", "visitor_id", "context"]
+    table = pa.Table.from_pylist([{column: row[column] for column in columns} for row in rows])
+    tags = pa.array([row["tags"] for row in rows], pa.map_(pa.string(), pa.int64()))
+    parquet.write_table(table.append_column("tags", tags), zone.put("clickstream/a.parquet", b""))
+    assert [result.rows_loaded for result in zone.land()] == [20_000]
+    assert zone.value("select properties from raw.clickstream where event_id = 'e19000'") == {
+        "context": {"page": {"no": 19_000}}, "tags": {"k": 19_000}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet"])
+def test_a_key_of_blanks_is_none(zone: Zone, kind: str):
+    """Columns of fixed width have them: all who are not logged in would be one customer."""
+    rows = [event(1, customer_id="   ", page_name="  "), event(2, customer_id=" c2"), event(3, visitor_id="  ")]
+    columns = [*event(1), "customer_id", "page_name"]
+    file = zone.put(f"clickstream/a.{kind}", rows if kind == "ndjson" else csv_text(rows, columns))
+    if kind == "parquet":
+        table = pa.table({column: pa.array([row.get(column) for row in rows], pa.string()) for column in columns})
+        parquet.write_table(table, file)
+    zone.land()
+    assert zone.query(
+        "select customer_id, page_name from raw.event join raw.clickstream using (row_id)"
+        " left join raw.customer using (customer_key) order by row_id"
+    ) == [(None, "  "), (" c2", None)]
+    assert [reason for _, _, reason in zone.quarantine()] == ["visitor_id is missing."]
+
+
+def test_a_birth_year_is_no_birthday(zone: Zone):
+    years = ["1985", "19850401", "85"]
+    zone.put(
+        "customers/a.csv",
+        csv_text([{"customer_id": year, "birth_year": year} for year in years], ["customer_id", "birth_year"]),
+    )
+    zone.land()
+    assert zone.query("select birth_year from raw.customers") == [(1985,)]
+    assert [reason for _, _, reason in zone.quarantine()] == ["birth_year is no year of four digits."] * 2
+
+
+def test_a_declaration_may_have_a_mark_and_nulls(zone: Zone):
+    done = '{"rows": 1, "totals": null}'
+    zone.put("clickstream/a.ndjson", [event(1)], "\ufeff" + done)
+    zone.put("clickstream/b.ndjson", [event(2)], "\ufeff" + done.replace("1", "2"))
+    zone.put("clickstream/c.ndjson", [event(3)], "OK")
+    assert [(result.status, result.error) for result in zone.land()] == [
+        ("loaded", None),
+        ("rejected", "clickstream/b.ndjson has 1 rows, but its .done declares 2"),
+        ("rejected", "clickstream/c.ndjson cannot be checked against its .done, which is no JSON object"),
+    ]
+
+
+def test_columns_of_views_have_broken_lines_too(zone: Zone):
+    """Arrow cannot filter them; at the top they are read as text, further inside the file is rejected, and no other."""
+    rows = pa.table({column: pa.array([event(1)[column], "x"], pa.string_view()) for column in event(1)})
+    deep = rows.append_column("deep", pa.array([{"a": "x"}, {"a": "y"}], pa.struct([("a", pa.string_view())])))
+    parquet.write_table(deep, zone.put("clickstream/a.parquet", b""))
+    parquet.write_table(rows, zone.put("clickstream/b.parquet", b""))
+    assert [(result.status, result.rows_loaded, result.rows_quarantined) for result in zone.land()] == [
+        ("rejected", 0, 0), ("loaded", 1, 1)
+    ]  # fmt: skip
+
+
 def test_lines_of_a_megabyte_fit_into_memory(zone: Zone):
     """DuckDB holds two thousand lines at a time while it reads JSON."""
     items = [{"item": f"x{number}", "price": number * 3} for number in range(15_000)]
@@ -840,3 +907,21 @@ def test_every_line_of_faulty_files_ends_in_one_place(zone: Zone, files: list[Fa
                 )
             """  # noqa: S608 - a number
         ) == [(good, good, content_lines + 1 - good, 0, good, True)]
+
+
+def test_a_run_with_a_rejected_file_publishes_the_others_and_ends_with_1(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    zone.put("clickstream/good.ndjson", [event(1)])
+    zone.put("clickstream/short.ndjson", [event(2)], done={"rows": 2})
+    for variable, value in environment(zone.settings).items():
+        monkeypatch.setenv(variable, value)
+    command = ["run", "--landing", str(zone.directory), "--json"]
+    ended = CliRunner().invoke(build_app(), command)
+    [why] = [file["error"] for file in json.loads(ended.stdout)["files"] if file["error"]]
+    assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (1, why)
+    assert zone.query("select event_id from mart.event") == [(event(1)["event_id"],)]
+    run_id = zone.value("select run_id from ops.publication")
+    reported = CliRunner().invoke(build_app(), ["step", "rejected", "--run-id", run_id])
+    assert (reported.stderr, str(reported.exception)) == (
+        f"{why}\n", "1 files were rejected, see above: nothing of them is loaded"
+    )  # fmt: skip
+    assert CliRunner().invoke(build_app(), command).exit_code == 0, "it has been said"

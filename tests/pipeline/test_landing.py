@@ -34,7 +34,6 @@ from journeymart.db import connect
 from journeymart.errors import JourneymartError
 from journeymart.landing import FileResult, LandingFile, discover, indexes, land_file
 from journeymart.landing import load as loading
-from journeymart.landing.files import open_landed
 from journeymart.settings import REPO
 
 DEFINITIONS = Path(__file__).parent / "definitions"
@@ -250,6 +249,18 @@ def test_digits_that_are_no_time_of_iso_8601(zone: Zone, text: str):
     assert [field for _, field, _ in zone.quarantine()] == ["event_time"]
 
 
+def test_a_file_that_the_plan_rejected_is_taken_once_it_is_corrected(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    zone.put("customers/a.csv", "CUST_NO\nc1\n")
+    zone.put("customers/a.txt", "c2")
+    assert [result.status for result in zone.land()] == ["rejected", "rejected"]
+    definitions = zone.define("sources: {customers: {fields: {customer_id: {from: CUST_NO}}}}")
+    assert zone.land(definitions=definitions) == []
+    for variable, value in environment(zone.settings).items():
+        monkeypatch.setenv(variable, value)
+    options = ["--landing", str(zone.directory), "--definitions", str(definitions), "--again"]
+    assert CliRunner().invoke(build_app(), ["land", *options]).stdout == "1 loaded; 1 rows loaded, 0 in quarantine\n"
+
+
 def test_a_source_may_have_another_encoding(zone: Zone):
     definitions = zone.define("sources: {customers: {encoding: cp949}}")
     zone.put("customers/a.csv", "customer_id,region\nc1,서울\nc2,부산\n".encode("cp949"))
@@ -367,8 +378,8 @@ def test_the_same_rows_in_any_format_are_the_same(zone: Zone):
 
 
 def test_amounts_are_exact(zone: Zone):
-    amounts = ["0.1", "0.20", "-5", "1234567890123456.7891", '"9999999999999999.9999"', "1000.0"]
-    wrong = ["1.23456", '"12,5"', "12345678901234567", '"NaN"', "1e3", "-1.5E+03", '"1e3"', "1e999"]
+    amounts = ["0.1", "0.20", "-5", "1234567890123456.7891", '"9999999999999999.9999"', "1000.0", "9999999999999999.75"]
+    wrong = ["0.00001", "1.23456", '"12,5"', "12345678901234567", '"NaN"', "1e3", "-1.5E+03", '"1e3"', "1e999"]
     # The same key further inside is another amount.
     lines = [
         json.dumps(transaction(n, fields={"a": 1}))[:-2] + f', "amount": 9e9}}, "amount": {value}}}'
@@ -376,14 +387,18 @@ def test_amounts_are_exact(zone: Zone):
     ]
     zone.put("transactions/a.ndjson", "\n".join(lines))
     [result] = zone.land()
-    assert result.totals == {"amount": "11234567890124452.089"}
+    assert result.totals == {"amount": "21234567890124451.839"}
     stored = [str(row[0]) for row in zone.query("select amount from raw.transactions order by row_id")]
-    assert stored == ["0.1000", "0.2000", "-5.0000", "1234567890123456.7891", "9999999999999999.9999", "1000.0000"]
+    assert stored == [
+        "0.1000", "0.2000", "-5.0000", "1234567890123456.7891", "9999999999999999.9999", "1000.0000",
+        "9999999999999999.7500",
+    ]  # fmt: skip
     assert zone.value("select sum(amount)::text from raw.transactions") == zone.value(
         "select to_char((totals ->> 'amount')::numeric, 'FM99999999999999999.0000') from raw.file"
     )
     no_number = "amount is not a decimal number of at most 16 digits before the point: "
     assert [(field, reason) for _, field, reason in zone.quarantine()] == [
+        ("amount", "amount has more than 4 decimals: '0.00001'."),
         ("amount", "amount has more than 4 decimals: '1.23456'."),
         ("amount", f"{no_number}'12,5'."),
         ("amount", f"{no_number}'12345678901234567'."),
@@ -839,19 +854,32 @@ def test_a_link_put_in_the_place_of_a_file_while_it_is_read_is_not_followed(
     secret, aside = zone.directory / "secret", zone.directory / "aside"
     secret.write_text(json.dumps(event(2)) + "\n")
 
-    @contextmanager
-    def swapped(path: Path) -> Iterator[BufferedReader]:
-        with open_landed(path) as stream:
-            path.rename(aside)
-            path.symlink_to(secret)
-            yield stream
-            path.unlink()
-            aside.rename(path)
+    opened = LandingFile.open
 
-    monkeypatch.setattr(loading, "open_landed", swapped)
+    @contextmanager
+    def swapped(found: LandingFile) -> Iterator[BufferedReader]:
+        with opened(found) as stream:
+            file.rename(aside)
+            file.symlink_to(secret)
+            yield stream
+            file.unlink()
+            aside.rename(file)
+
+    monkeypatch.setattr(LandingFile, "open", swapped)
     assert [result.status for result in zone.land()] == ["loaded"]
     assert file.is_file()
     assert zone.value("select event_id from raw.clickstream") == event(1)["event_id"]
+
+
+def test_a_link_put_in_the_place_of_a_folder_is_not_followed(zone: Zone):
+    file = zone.put("clickstream/in/a.ndjson", [event(1)])
+    other = zone.put("elsewhere/a.ndjson", [event(2)])
+    os.utime(other, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    [found] = [found for found in discover(zone.directory, settings=zone.settings) if found.source == "clickstream"]
+    file.parent.rename(zone.directory / "aside")
+    file.parent.symlink_to(other.parent)
+    result = land_file(found, "test-run", settings=zone.settings)
+    assert (result.status, result.error) == ("rejected", "clickstream/in/a.ndjson cannot be read: Not a directory")
 
 
 def test_many_small_files_share_transactions(zone: Zone, monkeypatch: pytest.MonkeyPatch):

@@ -16,7 +16,9 @@ from journeymart.runs import new_run_id
 
 app = typer.Typer()
 
-AGAIN = typer.Option(help="Then read the files again, from the archive, that were landed under another tracking plan.")
+AGAIN = typer.Option(
+    help="Try rejected files once more; then read those again, from the archive, that were landed under another plan."
+)
 
 
 @app.command()
@@ -57,6 +59,7 @@ def land(
             landing or settings.landing,
             run_id,
             source=source,
+            again=again,
             definitions=definitions,
             settings=settings,
             progress=progress,
@@ -72,13 +75,13 @@ def land(
     for result in results:
         if result.error:
             print(result.error, file=sys.stderr)
-    counts = Counter(result.status for result in results)
     if not as_json:
+        counts = Counter(result.status for result in results)
         parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no new files"
         rows = sum(result.rows_loaded for result in results)
         quarantined = sum(result.rows_quarantined for result in results)
         print(f"{parts}; {rows:,} rows loaded, {quarantined:,} in quarantine")
-    if counts["rejected"] or counts["failed"]:
+    if any(result.is_failure for result in results):
         raise typer.Exit(1)
 
 

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from journeymart.cli.common import Definitions, Json, Landing, day, write_json
-from journeymart.errors import NotPublishedError, one_line
+from journeymart.errors import NotPublishedError, PipelineError, one_line
 from journeymart.settings import Settings
+
+if TYPE_CHECKING:
+    from journeymart.pipeline import Run
 
 app = typer.Typer()
 
@@ -27,6 +30,9 @@ Full = Annotated[bool, typer.Option("--full", help="Compute everything anew from
 def run(landing: Landing = None, definitions: Definitions = None, full: Full = False, as_json: Json = False) -> None:
     """Run the whole pipeline once: pull, land, build, validate, publish, deliver.
 
+    Ends with 1 if a step failed, and also if a file was rejected or failed or a database was out of reach: the others
+    are published all the same.
+
     Example: `journeymart run --landing /data/landing`
     """
     from journeymart import pipeline
@@ -35,14 +41,22 @@ def run(landing: Landing = None, definitions: Definitions = None, full: Full = F
     result = pipeline.run(settings, landing or settings.landing, definitions=definitions, full=full)
     if as_json:
         write_json(result)
-        return
+    else:
+        _print(result)
+    failures = [pulled.error for pulled in result.pulls if pulled.error]
+    for error in (*failures, *(file.error for file in result.files if file.error)):
+        print(error, file=sys.stderr)
+    if failures or any(file.is_failure for file in result.files):
+        raise typer.Exit(1)
+
+
+def _print(result: Run) -> None:
     for pulled in result.pulls:
-        print(pulled.error or f"pulled   {pulled.rows:>10,} rows  {pulled.name}")
+        if not pulled.error:
+            print(f"pulled   {pulled.rows:>10,} rows  {pulled.name}")
     for file in result.files:
         counts = f"{file.rows_loaded:>10,} rows {file.rows_quarantined:>8,} quarantined"
         print(f"{file.status:8} {counts}  {one_line(file.path)}")
-        if file.error:
-            print(f"         {file.error}")
     if result.publication is None or result.checks is None:
         print("Nothing new: the mart is up to date.")
         return
@@ -81,7 +95,7 @@ def reprocess(
 
 
 # The steps of a run in order, and what `journeymart audience request` and `journeymart report` do.
-Step = Literal["pull", "discover", "land", "build", "validate", "publish", "deliver", "audience", "report"]
+Step = Literal["pull", "discover", "land", "rejected", "build", "validate", "publish", "deliver", "audience", "report"]
 
 
 @app.command()
@@ -141,6 +155,19 @@ def _land(settings: Settings, run: str, landing: Path, definitions: Path | None,
     return {"files": results}
 
 
+def _rejected(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:
+    from journeymart.db import connect
+
+    with connect("jm_builder", settings=settings) as connection:
+        query = "select error from raw.file where run_id = %s and status = 'rejected' order by file_id"
+        errors = [error for (error,) in connection.execute(query, (run,))]
+    for error in errors:
+        print(error, file=sys.stderr)
+    if errors:
+        raise PipelineError(f"{len(errors)} files were rejected, see above: nothing of them is loaded")
+    return {"rejected": 0}
+
+
 def _build(settings: Settings, run: str, _landing: Path, definitions: Path | None, full: Any) -> Any:
     from journeymart.transform.build import build
 
@@ -185,6 +212,7 @@ _STEPS: dict[Step, Callable[..., Any]] = {
     "pull": _pull,
     "discover": _discover,
     "land": _land,
+    "rejected": _rejected,
     "build": _build,
     "validate": _validate,
     "publish": _publish,

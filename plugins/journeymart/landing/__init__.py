@@ -28,16 +28,17 @@ def discover(
     *,
     source: str | None = None,
     paths: set[str] | None = None,
+    again: bool = False,
     settings: Settings | None = None,
 ) -> list[LandingFile]:
-    """Complete files that are not in the ledger yet, ordered by source and path.
+    """Complete files that are not in the ledger yet, ordered by source and path; with `again` rejected ones, too.
 
     `definitions` is a directory (default: the shipped one); `source` and `paths` (relative to the landing zone)
     limit the search. Raises JourneymartError if the landing zone or the source does not exist.
     """
     sources = load_sources(definitions)
     with connect("jm_loader", autocommit=True, settings=settings) as warehouse:
-        return landing_zone.discover(landing, sources, warehouse, source=source, paths=paths)
+        return landing_zone.discover(landing, sources, warehouse, source=source, paths=paths, again=again)
 
 
 def land_file(
@@ -56,17 +57,19 @@ def land(
     *,
     source: str | None = None,
     paths: set[str] | None = None,
+    again: bool = False,
     definitions: Path | None = None,
     settings: Settings | None = None,
     progress: Callable[[FileResult, int, int], None] | None = None,
 ) -> list[FileResult]:
-    """Discover and load; results in the order of discovery. One rejected file stops no other.
+    """Discover and load, with `again` rejected files once more; results in the order of discovery. One rejected file
+    stops no other.
 
     `progress` is called after each file with its result, how many are done and how many there are.
     """
     from journeymart.landing.load import Loader  # noqa: PLC0415 - brings DuckDB and Arrow
 
-    found = discover(landing, definitions, source=source, paths=paths, settings=settings)
+    found = discover(landing, definitions, source=source, paths=paths, again=again, settings=settings)
     results: list[FileResult] = []
     if found:
         with Loader(run_id, definitions=definitions, settings=settings) as loader:

@@ -26,7 +26,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from journeymart.definitions.sources import Sources
-from journeymart.landing.files import FORMATS, LandingFile, landed_as, open_landed
+from journeymart.landing.files import FORMATS, LandingFile, landed_as
 from journeymart.landing.readers import COMPRESSIONS, FileRejectedError, uncompressed
 
 INCOMING = ".incoming"
@@ -235,7 +235,7 @@ def _erase_rows(file: LandingFile, target: IO[bytes], goes: Goes, lines: set[int
 
 def _blocks(file: LandingFile) -> Iterator[bytes]:
     try:
-        with open_landed(file.location) as stream:
+        with file.open() as stream:
             while block := stream.read(BLOCK_BYTES):
                 yield block
     except OSError as error:

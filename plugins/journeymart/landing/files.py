@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +20,7 @@ from typing import Any, Literal, Self
 
 import psycopg
 from pydantic import Field as ModelField
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
 from journeymart.definitions.loader import DefinitionModel, suggestion
 from journeymart.definitions.sources import Source, Sources
@@ -50,6 +51,7 @@ class LandingFile:
 
     source: str
     path: str  # relative to the landing zone, with /, without personal values
+    root: Path  # the landing zone, or the archive
     location: Path
     bytes: int
     modified_at: datetime
@@ -65,10 +67,14 @@ class LandingFile:
             return False
         return status.st_size == self.bytes and _modified_at(status) == self.modified_at
 
+    def open(self) -> BufferedReader:
+        """The file as landed. Raises OSError if it cannot be read, or is not a file."""
+        return open_landed(self.root, self.location)
+
     def sha256(self) -> str:
         """Of the bytes as landed. Raises FileRejectedError if the file cannot be read."""
         try:
-            with open_landed(self.location) as stream:
+            with self.open() as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise FileRejectedError(f"cannot be read: {error.strerror}") from error
@@ -76,12 +82,13 @@ class LandingFile:
     def declared(self) -> Any:
         """The content of `<file>.done`; None if there is none or it is empty, text if it is not JSON."""
         try:
-            with open_landed(Path(f"{self.location}{DONE}")) as stream:
-                content = stream.read(MAX_DONE_BYTES).decode(errors="backslashreplace").replace("\0", "\\x00").strip()
+            with open_landed(self.root, Path(f"{self.location}{DONE}")) as stream:
+                text = stream.read(MAX_DONE_BYTES).decode("utf-8-sig", "backslashreplace")
         except FileNotFoundError:
             return None
         except OSError as error:
             return f"cannot be read: {error.strerror}"
+        content = text.replace("\0", "\\x00").strip()
         try:
             declared: Any = (
                 _storable(json.loads(content, parse_float=str, parse_constant=_no_number)) if content else None
@@ -93,12 +100,20 @@ class LandingFile:
         return declared
 
 
-def open_landed(path: Path) -> BufferedReader:
-    """A file of the landing zone, where others put what they like: links are not followed, pipes not waited for.
+def open_landed(root: Path, path: Path) -> BufferedReader:
+    """A file of the landing zone, where others put what they like: no links are followed below `root`, be they in the
+    place of a folder, and pipes not waited for.
 
     Raises OSError for those too, as for what cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with ExitStack() as opened:
+        at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        opened.callback(os.close, at)
+        *folders, name = path.relative_to(root).parts
+        for folder in folders:
+            at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            opened.callback(os.close, at)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a regular file")
@@ -113,12 +128,19 @@ class Declaration(DefinitionModel):
     totals: dict[str, Decimal] = ModelField(default_factory=dict)
     supersedes: str | None = None  # sha256 or path of the file that this one corrects
 
+    @field_validator("totals", mode="before")
+    @classmethod
+    def _null_says_nothing(cls, value: Any) -> Any:
+        return {} if value is None else value
+
     @classmethod
     def read(cls, content: Any, numbers: tuple[str, ...]) -> Self:
         """Check the content of a .done file; `numbers` are the fields that have totals.
 
         Raises FileRejectedError: a total that is not understood would look like one that was checked.
         """
+        if not isinstance(content, dict | None):
+            raise FileRejectedError("cannot be checked against its .done, which is no JSON object")
         try:
             declared = cls() if content is None else cls.model_validate(content)
         except ValidationError as error:
@@ -157,12 +179,13 @@ def discover(
     *,
     source: str | None = None,
     paths: set[str] | None = None,
+    again: bool = False,
 ) -> list[LandingFile]:
     """Complete files that the ledger does not know, ordered by source and path, corrections behind what they correct.
 
     A file is known by source, path, size and time of change. One that was rejected comes again when it or its .done
-    has changed, or when the file that it corrects has been loaded. `source` and `paths` (relative to the landing zone)
-    limit the search. One query, whatever it finds.
+    has changed, when the file that it corrects has been loaded, or with `again`, as the plan may have changed, unless
+    that was for its name. `source` and `paths` (relative to the landing zone) limit the search. One query for all.
     Raises JourneymartError if the landing zone or the source does not exist.
     """
     if not landing.is_dir():
@@ -185,7 +208,10 @@ def discover(
                 select from raw.file as corrected
                 where corrected.source = given.source and corrected.file_id > latest.file_id
                     and corrected.status = 'loaded'
-                    and latest.declared ->> 'supersedes' in (corrected.sha256, corrected.path)
+                    and (
+                        lower(latest.declared ->> 'supersedes') = corrected.sha256
+                        or latest.declared ->> 'supersedes' = corrected.path
+                    )
             ) else false end
         from unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
             with ordinality as given (source, path, bytes, modified_at, n)
@@ -203,7 +229,8 @@ def discover(
     settled = {
         number - 1
         for number, status, declared, is_awaited in known
-        if status != "rejected" or (declared == found[number - 1].declared() and not is_awaited)
+        if status != "rejected"
+        or not ((again and found[number - 1].problem is None) or is_awaited or declared != found[number - 1].declared())
     }
     fresh = [file for position, file in enumerate(found) if position not in settled]
     for stray in strays:
@@ -234,7 +261,7 @@ def _of_no_source(landing: Path, sources: Sources) -> list[LandingFile]:
             continue  # notes, and what describes the landing zone
         problem = f"{problem} (sources: {', '.join(sources.sources)})"
         shown = _masked(name)
-        strays.append(LandingFile(shown, shown, entry, 0, EPOCH, "unknown", None, problem))
+        strays.append(LandingFile(shown, shown, landing, entry, 0, EPOCH, "unknown", None, problem))
     return strays
 
 
@@ -291,7 +318,9 @@ def _landing_file(landing: Path, name: str, source: Source, location: Path, stat
         problem = f"has the unknown ending '{ending}'; known are {', '.join(FORMATS)}, each plain, .gz or .zst"
     elif file_format == "parquet" and not status.st_size:  # not a repeat of any other empty file
         problem = "is not readable as Parquet: it is empty"
-    return LandingFile(name, masked, location, status.st_size, _modified_at(status), file_format, compression, problem)
+    return LandingFile(
+        name, masked, landing, location, status.st_size, _modified_at(status), file_format, compression, problem
+    )
 
 
 def _ending(location: Path) -> tuple[str, str | None]:
@@ -328,3 +357,8 @@ class FileResult:
     rows_quarantined: int = 0
     totals: dict[str, str] | None = None
     error: str | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether somebody has to look: the file is not loaded, and it was not just being written."""
+        return self.status in {"rejected", "failed"}

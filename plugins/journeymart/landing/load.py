@@ -44,7 +44,7 @@ from journeymart.errors import one_line
 from journeymart.landing.archive import Archive, Copy, keep_all
 from journeymart.landing.decode import ROW_ID
 from journeymart.landing.encode import REFUSED, Batch, Encoded, Encoder, Rules, Tally, words
-from journeymart.landing.files import Declaration, FileResult, LandingFile, open_landed, supersedes
+from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
 from journeymart.landing.messages import read_messages
 from journeymart.landing.personal import mask_line
 from journeymart.landing.protection import SECRET, Protection
@@ -433,7 +433,7 @@ class Loader:
             yield batch
 
     def _chunks(self, file: LandingFile) -> Iterator[Chunk]:
-        with open_landed(file.location) as stream:
+        with file.open() as stream:
             # By its descriptor: a link that is put in its place meanwhile is not followed.
             yield from self._chunks_of(replace(file, location=Path(f"/proc/self/fd/{stream.fileno()}")))
 
@@ -537,7 +537,7 @@ class Loader:
             where (status = 'loaded' or superseded_by = %(file_id)s) and file_id = (
                 select file_id from raw.file
                 where source = %(source)s and (sha256 = lower(%(other)s) or path = %(other)s)
-                    and (status = 'loaded' or superseded_by = %(file_id)s) and file_id <> %(file_id)s
+                    and (status = 'loaded' or superseded_by = %(file_id)s) and file_id < %(file_id)s
                 order by file_id desc limit 1
             )
             """,

@@ -82,7 +82,7 @@ class EveryDag(unittest.TestCase):
                 with self.subTest(f"{dag.dag_id}.{task.task_id}"):
                     self.assertEqual(task.owner, "data-platform")
                     self.assertIsNotNone(task.execution_timeout)
-                    self.assertEqual(task.retries, 0 if task.task_id == "validate" else 2)
+                    self.assertEqual(task.retries, 0 if task.task_id in {"rejected", "validate"} else 2)
                     self.assertLessEqual(task.retry_delay, datetime.timedelta(minutes=1))
 
 
@@ -101,9 +101,10 @@ class CustomerJourney(unittest.TestCase):
         self.assertEqual(
             {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
             {
-                "pull": ["discover"],
+                "pull": ["discover", "rejected"],
                 "discover": ["land"],
-                "land": ["build"],
+                "land": ["build", "rejected"],
+                "rejected": [],
                 "build": ["validate"],
                 "validate": ["publish"],
                 "publish": ["deliver"],
