@@ -129,15 +129,21 @@ def test_a_correction_that_waits_for_what_it_corrects(zone: Zone):
 
 def test_a_changed_plan_reads_files_again_from_the_archive(zone: Zone):
     line = event(1, menu="홈", staff="김하나", branch="7", properties={"branch": "8", "a": 1})
-    first = zone.put("clickstream/a.ndjson", [line, event(2, staff="이두리", branch="x")], {"rows": 2})
+    first = zone.put("clickstream/a.ndjson", [line, event(2, staff="이두리", branch="x")])
+    declared = {"rows": 2, "sha256": hashlib.sha256(first.read_bytes()).hexdigest().upper()}
+    Path(f"{first}.done").write_text(json.dumps(declared))
     zone.put("customers/a.ndjson", [{"customer_id": "c1"}])
-    zone.land()
+    by_place = "sources: {clickstream: {fields: {event_id: {file_line: true}}}}"
+    zone.land(definitions=zone.define(by_place))
+    archived = sorted(zone.settings.archive.rglob("*"))
+    event_id = zone.value("select min(event_id) from raw.clickstream")
     first.unlink()
     definitions = zone.define(
         """
 sources:
   clickstream:
     fields:
+      event_id: {file_line: true}
       page_name: {aliases: [menu]}
       staff: {type: text, personal: name, label: {ko: 직원, en: Staff}, description: {ko: 직원., en: Staff.}}
       branch_no: {type: integer, from: branch, label: {ko: 지점, en: Branch}, description: {ko: 지점., en: Branch.}}
@@ -152,9 +158,12 @@ sources:
         ("customers/a.ndjson", "loaded", None),
         ("clickstream/a.ndjson", "loaded", None),
     ]
-    [(page_name, properties)] = zone.query("select page_name, properties from raw.clickstream where row_id >> 32 = 3")
-    assert page_name == "홈"
-    assert properties == {"a": 1, "branch": "8", "branch_no": 7, "staff": mock.ANY}
+    assert sorted(zone.settings.archive.rglob("*")) == archived, "what is nobody's would not be erased"
+    [(page_name, properties, same_id)] = zone.query(
+        "select page_name, properties, event_id from raw.clickstream where row_id >> 32 = 3"
+    )
+    assert (page_name, same_id) == ("홈", event_id)
+    assert properties == {"a": 1, "branch": "8", "branch_no": 7, "staff": mock.ANY, "event_id": "e1"}
     assert properties["staff"].startswith("name-")
     reasons = zone.query("select field, reason from raw.quarantine where file_id = 3")
     assert reasons == [("branch_no", "branch_no is not a whole number: 'x'.")]
@@ -164,6 +173,12 @@ sources:
     zone.query("update raw.file set plan_hash = null, content_hash = null where source = 'customers' returning 1")
     assert len(list(land_again(zone.directory, "again", definitions=definitions, settings=zone.settings))) == 1
     assert zone.value("select content_hash <> 0 from raw.file where source = 'customers' and status = 'loaded'")
+
+
+def test_two_files_that_correct_each_other_do_not_both_vanish(zone: Zone):
+    zone.put("clickstream/a.ndjson", [event(1)], {"supersedes": "clickstream/b.ndjson"})
+    zone.put("clickstream/b.ndjson", [event(1)] * 2, {"supersedes": "clickstream/a.ndjson"})
+    assert [result.status for result in zone.land()] == ["rejected", "rejected"]
 
 
 def test_a_file_that_is_nowhere_any_more_stays_as_it_was(zone: Zone):

@@ -7,6 +7,7 @@ one of the two counts. The next run takes the rows of the one from the mart and 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -67,10 +68,10 @@ class AgainLoader(Loader):
 
     def _content(self, file: LandingFile) -> Content:
         """What was declared still has to hold, unless lines were erased since; what it corrected at that time is
-        corrected."""
-        content = super()._content(file)
+        corrected. It keeps the sha256 as it landed, of which its ids may be made, and its place in the archive, where a
+        file may be compressed: a copy of that one nobody would find again, nor erase."""
         row = self.warehouse.execute(
-            "select case"
+            "select source, path, format, coalesce(archived_sha256, sha256), sha256, case"
             " when jsonb_typeof(declared) <> 'object' then declared"
             " when rows_erased > 0 or archived_sha256 is not null"
             " then declared - '{supersedes,rows,totals,sha256}'::text[]"
@@ -78,7 +79,11 @@ class AgainLoader(Loader):
             " from raw.file where file_id = %s",
             (self._earlier,),
         ).fetchone()
-        return Content(content.sha256, row and row[0], content.copy)
+        if row is None:
+            raise FileChangedError
+        *kept, sha256, declared = row
+        copy = self.archive.copy(file)
+        return Content(sha256, declared, replace(copy, place=self.archive.place(Entry(*kept))))
 
     def _take(self, files: list[LandingFile], contents: list[Content]) -> list[int | None]:
         """The new row of the file at hand, known by the place at which it was landed. Raises FileChangedError if it is
