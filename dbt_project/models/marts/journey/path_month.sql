@@ -18,3 +18,5 @@
 ){% endset %}
 -- depends_on: {{ ref('path_edge') }}
 {{ counted('path_month', ['path_month', 'channel', 'step_no', 'from_node', 'to_node'], ['sessions'], signed) }}
+-- a month's steps lie together: what reads some of them reads few pages
+order by path_month, channel, step_no
