@@ -33,12 +33,12 @@ class Airflow:
         response.raise_for_status()
         return response.json()
 
-    def run(self, **conf: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def run(self, dag: str = DAG, **conf: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Start a run and wait for its end; returns the run and its task instances."""
         asked = {"logical_date": None, "conf": conf}
-        started = self.session.post(f"{self.url}/api/v2/dags/{DAG}/dagRuns", json=asked, timeout=60)
+        started = self.session.post(f"{self.url}/api/v2/dags/{dag}/dagRuns", json=asked, timeout=60)
         started.raise_for_status()
-        path = f"dags/{DAG}/dagRuns/{started.json()['dag_run_id']}"
+        path = f"dags/{dag}/dagRuns/{started.json()['dag_run_id']}"
         deadline = time.monotonic() + LONGEST_RUN
         while (run := self.get(path))["state"] not in ("success", "failed"):
             assert time.monotonic() < deadline, f"still {run['state']} after {LONGEST_RUN} s"
@@ -153,3 +153,21 @@ def test_data_docs_are_behind_the_login(airflow: Airflow, platform: Settings) ->
     assert isinstance(token, str)
     cookie = {"_token": token.removeprefix("Bearer ")}
     assert requests.get(platform.docs_url, cookies=cookie, timeout=60).status_code == 200
+
+
+def test_a_canary_that_is_not_seen_turns_its_dag_red(airflow: Airflow, platform: Settings) -> None:
+    """One whose robot never came; the scheduler's task says what is missing."""
+    definitions = platform.home / "definitions"
+    definitions.mkdir(exist_ok=True)
+    own = definitions / "canaries.yml"
+    own.write_text(
+        "canaries: [{id: CN-ROBOT, label: {ko: 로봇, en: Robot}, customer_id: CANARY-ROBOT, visitor_id: canary-robot,"
+        " within: 1ms, expect: {timeline: {behaviour: 1}}}]"
+    )
+    run, tasks = airflow.run("canary")
+    own.unlink()
+    assert run["state"] == "failed"
+    assert {task["task_id"]: task["state"] for task in tasks} == {"send": "success", "check": "failed"}
+    with connect("jm_admin", settings=platform) as connection:
+        kept = connection.execute("delete from ops.canary returning canary_id, is_seen, hop, missing").fetchall()
+    assert kept == [("CN-ROBOT", False, "timeline", "timeline: expected 1 behaviour, seen none")]

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from journeymart import pipeline
 from journeymart.cli.definitions import app
 from journeymart.definitions import SHIPPED
+from journeymart.definitions.canaries import load_canaries
 from journeymart.definitions.check import check
 from journeymart.definitions.loader import DefinitionError
 from journeymart.definitions.packs import Report, load_packs
@@ -389,3 +390,62 @@ def test_an_installation_keeps_requests_beside_the_shipped_definitions(
     target_of(None).write_text(text, encoding="utf-8")
     assert with_audience(content) == text, "a request that is repeated finds itself"
     assert with_audience(content | {"id": "AU-NEXT"}).startswith(text)
+
+
+CANARY = """canaries:
+- id: CN-X
+  label: {ko: 가, en: x}
+  customer_id: CANARY
+  visitor_id: canary
+  within: 30m
+  expect: {timeline: {behaviour: 1}, funnels: {FN-REMITTANCE: 1}, rules: [DR-FX-STUCK]}
+  steps:
+  - {source: clickstream, at: "06:00", fields: {page_code: A}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("page_code: A", "page_cod: A",
+         "canaries.yml:9: canaries.0.steps.0.fields.page_cod: is no field to fill in of clickstream; did you mean 'p"),
+        ("page_code: A", "event_id: A", "canaries.0.steps.0.fields.event_id: is no field to fill in of clickstream"),
+        ("page_code: A", "action_type: swipe", "canaries.0.steps.0.fields.action_type: must be one of view, click, "),
+        ('clickstream, at: "06:00", fields: {page_code: A}', 'transactions, at: "06:00"',
+         "canaries.yml:9: canaries.0.steps.0.fields: transactions needs transaction_code"),
+        ("clickstream", "consents", "canaries.yml:9: canaries.0.steps.0.source: Input should be 'clickstream', "),
+        ("FN-REMITTANCE", "FN-REMITANCE",
+         "canaries.yml:7: canaries.0.expect.funnels.FN-REMITANCE: funnels.yml has no FN-REMITANCE; did you mean 'F"),
+        ("DR-FX-STUCK", "DR-FX-STUK", "canaries.yml:7: canaries.0.expect.rules.0: rules.yml has no DR-FX-STUK; did"),
+        ("CANARY", "CANARY-{day}", "canaries.yml:4: canaries.0.customer_id: String should match pattern"),
+        ("{behaviour: 1}", "{}", "canaries.yml:7: canaries.0.expect.timeline: "),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_canary(tmp_path: Path, old: str, new: str, found: str) -> None:
+    [message] = errors(tmp_path, CANARY.replace(old, new), "canaries.yml")
+    assert found in message
+
+
+def test_canaries_keep_their_customers_and_their_order(tmp_path: Path) -> None:
+    again = CANARY.replace("CN-X", "CN-Y").removeprefix("canaries:\n")
+    assert errors(tmp_path, CANARY + again, "canaries.yml") == [
+        "canaries.yml:12: canaries.1.customer_id: CANARY is another canary's",
+        "canaries.yml:13: canaries.1.visitor_id: canary is another canary's",
+    ]
+    step = '  - {source: clickstream, at: "05:59", fields: {page_code: B}}\n'
+    [message] = errors(tmp_path, CANARY + step, "canaries.yml")
+    assert message == "canaries.yml:10: canaries.0.steps.1: must come after the step before"
+
+
+def test_lines_that_landing_would_read_otherwise_are_for_a_robot(tmp_path: Path) -> None:
+    """A canary of one's own is a mistake then; a shipped one is left out."""
+    assert {canary.id for canary in load_canaries()} == {"CN-WEB", "CN-APP", "CN-COUNTER"}
+    (tmp_path / "sources.yml").write_text("sources: {clickstream: {fields: {page_code: {from: screen}}}}")
+    assert check(tmp_path).errors == []
+    assert [canary.id for canary in load_canaries(tmp_path)] == ["CN-COUNTER"]
+    [message] = errors(tmp_path, CANARY, "canaries.yml")
+    assert message.endswith(
+        "steps.0.source: sources.yml takes page_code from something else: let a robot make this journey"
+    )
+    robot = CANARY.partition("  steps:")[0]
+    assert errors(tmp_path, robot, "canaries.yml") == []

@@ -159,7 +159,7 @@ OWN_VALUE = {
 # A proxy in front is the installation's; the local platform has none, and its passwords are in a file of its home.
 CONTAINER_ONLY = {
     "AIRFLOW__FAB__ENABLE_PROXY_FIX", "JOURNEYMART_SCHEDULE", "JOURNEYMART_PG_DATABASE", "JM_CAMPAIGN_PASSWORD",
-    "JOURNEYMART_DEFINITIONS",
+    "JOURNEYMART_DEFINITIONS", "JOURNEYMART_CANARY_SCHEDULE",
 }  # fmt: skip
 IMAGE_ONLY = {"JOURNEYMART_HOME", "JOURNEYMART_VENVS", "PATH", "PYTHONUNBUFFERED"}
 
@@ -231,6 +231,7 @@ def test_no_secret_is_written_down() -> None:
             {
                 "JM_BUILDER_PASSWORD",
                 "JM_CAMPAIGN_PASSWORD",
+                "JM_DASHBOARD_PASSWORD",
                 "JM_LOADER_PASSWORD",
                 "JM_PUBLISHER_PASSWORD",
                 "JM_REPORT_PASSWORD",

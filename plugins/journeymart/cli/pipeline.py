@@ -94,8 +94,11 @@ def reprocess(
     print(f"Published run {result.publication.run_id}.")
 
 
-# The steps of a run in order, and what `journeymart audience request` and `journeymart report` do.
-Step = Literal["pull", "discover", "land", "rejected", "build", "validate", "publish", "deliver", "audience", "report"]
+# The steps of a run in order, and what `journeymart audience request`, `report` and `canary` do.
+Step = Literal[
+    "pull", "discover", "land", "rejected", "build", "validate", "publish", "deliver", "audience", "report",
+    "canary-send", "canary-check",
+]  # fmt: skip
 
 
 @app.command()
@@ -208,6 +211,20 @@ def _report(settings: Settings, _run: str, _landing: Path, definitions: Path | N
         return {"reports": []}
 
 
+def _canary_send(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> Any:
+    from journeymart import canaries
+
+    return {"sent": canaries.send(settings, landing, definitions=definitions)}
+
+
+def _canary_check(settings: Settings, _run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
+    from journeymart import canaries
+
+    outcomes = canaries.check(settings, definitions=definitions)
+    canaries.require(outcomes)
+    return {"seen": [outcome.canary_id for outcome in outcomes]}
+
+
 _STEPS: dict[Step, Callable[..., Any]] = {
     "pull": _pull,
     "discover": _discover,
@@ -219,4 +236,6 @@ _STEPS: dict[Step, Callable[..., Any]] = {
     "deliver": _deliver,
     "audience": _audience,
     "report": _report,
+    "canary-send": _canary_send,
+    "canary-check": _canary_check,
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from journeymart.definitions.applied import KINDS, load_definitions
+from journeymart.definitions.canaries import load_canaries
 from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.databases import load_pulls
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
@@ -58,6 +59,7 @@ def check(directory: Path | None = None) -> Report:
     if sources is not None and not errors:
         errors.update(dict.fromkeys(_values_never_there(directory, sources)))
     attempt(lambda: load_packs(directory))
+    attempt(lambda: load_canaries(directory))
     known = {path.stem for path in SHIPPED.glob("*.yml")}
     files = sorted((directory or own_directory()).glob("*.y*ml"))
     for path in files:

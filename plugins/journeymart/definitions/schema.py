@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from journeymart.definitions.applied import KINDS
+from journeymart.definitions.canaries import CanariesFile
 from journeymart.definitions.channels import ChannelsFile
 from journeymart.definitions.conditions import LISTS, MAX_DEPTH, OPERATORS
 from journeymart.definitions.databases import Databases
@@ -31,6 +32,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "transactions": Transactions,
     "databases": Databases,
     "packs": PacksFile,
+    "canaries": CanariesFile,
     **KINDS,
 }
 

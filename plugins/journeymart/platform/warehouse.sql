@@ -760,6 +760,18 @@ create table if not exists ops.check_result (
     checked_at timestamptz not null default clock_timestamp(),
     primary key (run_id, suite, check_id)
 );
+create table if not exists ops.canary (               -- canary customers of a day: sent, and what was seen of them
+    canary_id   text not null,                        -- CN-… of definitions/canaries.yml
+    canary_date date not null,
+    label       jsonb not null,
+    sent_at     timestamptz not null default clock_timestamp(),
+    due_at      timestamptz not null,                 -- by when everything has to be seen
+    checked_at  timestamptz,                          -- last time
+    is_seen     boolean,
+    hop         text,                                 -- the first at which something was not as expected
+    missing     text,                                 -- everything that was not: hop, expected, seen
+    primary key (canary_id, canary_date)
+);
 create table if not exists ops.access_log (
     accessed_at timestamptz not null default clock_timestamp(),
     user_name   text not null,
@@ -861,6 +873,7 @@ grant select, insert on ops.erasure to jm_privacy;
 grant update (customer_keys, reason, archived_at, replaced) on ops.erasure to jm_privacy;
 grant select, insert, update on ops.run to jm_loader, jm_builder, jm_publisher;
 grant select, insert, update, delete on ops.model_result, ops.check_result to jm_builder;
+grant insert, update on ops.canary to jm_builder;
 grant select on all tables in schema ops to jm_builder, jm_publisher, jm_auditor;
 grant insert on ops.access_log to jm_builder;
 grant insert, update on ops.report to jm_builder;

@@ -82,7 +82,7 @@ class EveryDag(unittest.TestCase):
                 with self.subTest(f"{dag.dag_id}.{task.task_id}"):
                     self.assertEqual(task.owner, "data-platform")
                     self.assertIsNotNone(task.execution_timeout)
-                    self.assertEqual(task.retries, 0 if task.task_id in {"rejected", "validate"} else 2)
+                    self.assertEqual(task.retries, 0 if task.task_id in {"rejected", "validate", "check"} else 2)
                     self.assertLessEqual(task.retry_delay, datetime.timedelta(minutes=1))
 
 
@@ -145,6 +145,26 @@ class DepartmentReports(unittest.TestCase):
 
     def test_it_has_no_schedule_where_nothing_has(self):
         self.assertFalse(self.load("none").timetable.can_be_scheduled)
+
+
+class Canary(unittest.TestCase):
+    """The DAG that an installation decides to have."""
+
+    def load(self, schedule=None):
+        """The DAG as read with JOURNEYMART_CANARY_SCHEDULE set to `schedule`, or not set."""
+        os.environ.pop("JOURNEYMART_CANARY_SCHEDULE", None)
+        if schedule is not None:
+            os.environ["JOURNEYMART_CANARY_SCHEDULE"] = schedule
+        return DagBag(FOLDER / "canary.py").dags["canary"]
+
+    def test_a_failure_of_either_task_is_one_of_the_run(self):
+        dag = self.load()
+        tasks = {task.task_id: (sorted(task.downstream_task_ids), task.trigger_rule.value) for task in dag.tasks}
+        self.assertEqual(tasks, {"send": (["check"], "all_success"), "check": ([], "all_success")})
+
+    def test_schedule(self):
+        self.assertFalse(self.load().timetable.can_be_scheduled)
+        self.assertEqual(self.load("0 * * * *").timetable.expression, "0 * * * *")
 
 
 if __name__ == "__main__":
