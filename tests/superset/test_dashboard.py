@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 from tests.browser import CHROMIUM, FLAGS, PATIENCE
 from tests.people import opened_by, people_of
 
+from journeymart.db import connect as warehouse_as
 from journeymart.settings import REPO, Settings
 from journeymart.superset.apply import apply, connect, list_assets
 from journeymart.superset.bundle import asset_uuid, own_name, pack, parts
@@ -372,6 +374,37 @@ def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, asset
     page.screenshot(path=screenshots / f"drill_{dashboard}_{locale}.png", full_page=True)
     customer.click()
     expect(page.locator("[data-test=NATIVE_FILTER-customer_id]")).to_contain_text(number, timeout=PATIENCE)
+    assert_healthy(watched)
+
+
+def test_a_canary_is_seen_where_people_look(window, platform, assets, locale, screenshots):
+    """What it did, row by row in the single view; that it was all seen, on the status of the data."""
+    day = "2026-06-02"
+    own = {"JOURNEYMART_HOME": str(platform.home), "JOURNEYMART_DEFINITIONS": str(platform.home / "definitions")}
+    for command in ("canary send --date " + day, "run", "canary check --date " + day):
+        subprocess.run([REPO / "scripts" / "journeymart", *command.split()], env={**os.environ, **own}, check=True)
+    purpose = {"ko": "상담 응대", "en": "Serving the customer"}[locale]
+    chosen = {"customer_id": "CANARY-WEB-20260602", "purpose": purpose, "period": f"{day} : 2026-06-03"}
+    slug = slug_of(assets.dashboards["customer_view"], locale)
+    with warehouse_as("jm_dashboard", settings=platform) as mart:
+        [(link,)] = mart.execute("select mart.dashboard_link(%s, %s, '')", (slug, json.dumps(chosen))).fetchall()
+    watched = window("journeymart_customer_service")
+    watched.page.goto(platform.superset_url + link.partition('"')[2].partition('"')[0])
+    wait_for_charts(watched.page, charts_of_tab(assets, "customer_view", 0))
+    watched.page.screenshot(path=screenshots / f"canary_{locale}.png", full_page=True)
+    rows = watched.page.locator(".slice_container:visible").last.locator("tbody tr").all_inner_texts()
+    kinds = {
+        "ko": "✉ 캠페인|● 행동|● 행동|● 행동|● 행동|◆ 거래",
+        "en": "✉ Campaign" + "|● Behaviour" * 4 + "|◆ Transaction",
+    }
+    times = ("05:50:00", "06:00:00", "06:01:00", "06:02:00", "06:13:00", "06:14:00")
+    assert len(rows) == len(times)
+    for row, kind, at in zip(rows, kinds[locale].split("|"), times, strict=True):
+        assert kind in row, row
+        assert f"{day} {at}" in row, row
+    open_dashboard(watched.page, platform, assets, locale, "landing")
+    watched.page.screenshot(path=screenshots / f"canary_landing_{locale}.png", full_page=True)
+    expect(watched.page.get_by_text({"ko": "모두 보임", "en": "All seen"}[locale], exact=True)).to_be_visible()
     assert_healthy(watched)
 
 
