@@ -30,6 +30,29 @@ def empty_bank(new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.T
     return settings
 
 
+PEOPLE = [
+    "Mozilla/5.0 (Linux; Android 14; SM-S918N) AppleWebKit/537.36 Chrome/124.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) Mobile/15E148 NAVER(inapp; search; 1200)",
+    "Mozilla/5.0 (Linux; Android 13; SM-A546S; wv) Chrome/120.0 Mobile Safari/537.36;KAKAOTALK 2410460",
+    "JourneyBank/7.2.1 (Android 14; SM-S918N)",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/17.4 Safari/605.1.15",
+]
+ROBOTS = [
+    "Twitterbot", "company-bot", "Mozilla/5.0 (compatible; Googlebot/2.1)", "Mozilla/5.0 (compatible; Yeti/1.1)",
+    "python-requests/2.31", "Mozilla/5.0 HeadlessChrome/124.0", "Pingdom.com_check", "facebookexternalhit/1.1",
+]  # fmt: skip
+
+
+def test_robots_are_told_by_their_user_agent(empty_bank: Settings) -> None:
+    with connect("jm_builder", settings=empty_bank) as connection:
+        found = connection.execute(
+            "select agent from unnest(%s::text[]) as agent"
+            " where exists (select from staging.bot_pattern as p where agent ~* p.pattern)",
+            (PEOPLE + ROBOTS,),
+        ).fetchall()
+    assert [agent for (agent,) in found] == ROBOTS
+
+
 def test_an_empty_bank_has_an_empty_mart(empty_bank: Settings) -> None:
     with connect("jm_dashboard", settings=empty_bank) as connection:
         for relation in (
