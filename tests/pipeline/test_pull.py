@@ -168,6 +168,29 @@ def test_times_that_python_has_no_value_for_cost_only_their_rows(core: Core) -> 
     assert core.pull().error == "pull core: changed is infinity where No is '40': leave it out in a query"
 
 
+def test_rows_without_a_key_are_named_wherever_they_lie(core: Core, caplog: pytest.LogCaptureFixture) -> None:
+    core.define("query: 'select *, nullif(id, $$T14$$) as name from ledger'", 4, key="name")
+    assert core.pull().rows == 39
+    assert caplog.messages == ["pull core: rows without name are never pulled"]
+
+
+def test_a_database_that_does_not_know_its_encoding(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect("jm_admin", autocommit=True, settings=core.bank) as database:
+        database.execute("create database bytes encoding 'SQL_ASCII' locale 'C' template template0")
+    utf8 = sa.make_url(core.bank.dsn("jm_admin")).set(database="bytes").render_as_string(hide_password=False)
+    korean = utf8 + "?client_encoding=euckr"
+    old = sa.create_engine(connection_url("old", {"AIRFLOW_CONN_OLD": korean}), poolclass=sa.NullPool)
+    with old.begin() as database:
+        database.execute(
+            sa.text("create table ledger as select 1 as \"No\", timestamp '2026-06-01' as changed, '가' as name")
+        )
+    monkeypatch.setenv("AIRFLOW_CONN_CORE", utf8)
+    assert str(core.pull().error).startswith('pull core: invalid byte sequence for encoding "UTF8": 0xb0')
+    monkeypatch.setenv("AIRFLOW_CONN_CORE", korean)
+    [path] = core.pull().files
+    assert pq.read_table(core.landing / path).column("name").to_pylist() == ["가"]
+
+
 def test_a_failing_database_stops_no_other_pull_and_shows_no_password(core: Core) -> None:
     text = (core.definitions / "databases.yml").read_text()
     (core.definitions / "databases.yml").write_text(text + text.partition("\n")[2].replace("core", "other"))

@@ -247,6 +247,13 @@ def test_a_body_that_is_not_as_laid_out_is_rejected_alone(
     assert rejects[0].reason.startswith(reason)
 
 
+def test_a_date_of_zeros_is_none_in_every_body(tmp_path: Path, bodies: Transactions) -> None:
+    lines = (b"D001DL0000100^^00000000^0", b'D002JS0000100{"at": "00000000000000"}', b'D003JS0000100{"at": 0}')
+    rows, rejects = read(tmp_path, bodies, *lines, trailer(3, 300))
+    assert not rejects
+    assert [row["fields"] for row in rows] == [{"stocks": 0, "held": []}, {}, {}]
+
+
 def test_text_that_json_must_escape(tmp_path: Path, layout: Transactions) -> None:
     rows, _ = read(tmp_path, layout, b'D001TR0000001a"\\\t}{"\'..000+', b'D002TR0000001    \\"  ..000+', trailer(2, 2))
     assert [row["fields"]["to_name"] for row in rows] == ['a"\\\t}{"\'', '\\"']

@@ -166,7 +166,7 @@ def _value(item: Item, raw: Any) -> str | None:
     if not isinstance(text, str):
         raise _WrongError(item.name, f"{item.name} is not one value: '{_written(raw)[:SHOWN_CHARACTERS]}'.")
     text = text.strip(" \u3000")
-    if not text:
+    if not text or (item.type in ("date", "time") and not text.strip("0")):  # as in bodies that are fixed
         return None
     if item.values is not None:
         if text not in item.values:

@@ -86,7 +86,8 @@ def pull(
         zone = ZoneInfo(sources.sources[definition.source].time_zone)
         try:
             results.append(_pull(landing, name, definition, zone, settings))
-        except (sa.exc.SQLAlchemyError, JourneymartError, OSError, ImportError) as error:
+        # Drivers and Arrow raise ValueError and TypeError for what they cannot read.
+        except (sa.exc.SQLAlchemyError, JourneymartError, OSError, ImportError, ValueError, TypeError) as error:
             reason = mask_line(" ".join(str(getattr(error, "orig", None) or error).split()))[:400]
             results.append(PullResult(name, definition.source, error=f"pull {name}: {reason}"))
     return results
@@ -95,7 +96,10 @@ def pull(
 def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: Settings | None) -> PullResult:
     folder = landing / definition.source / FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(connection_url(definition.connection, os.environ), poolclass=sa.NullPool)
+    url = connection_url(definition.connection, os.environ)
+    if url.get_backend_name() == "postgresql":  # one that says of no encoding which it has would send bytes for texts
+        url = url.set(query={"client_encoding": "utf8", **url.query})
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     files, rows = [], 0
     with (
         _alone(folder, name),
@@ -105,9 +109,10 @@ def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: 
         if engine.dialect.name == "postgresql":
             database.execution_options(postgresql_readonly=True)
         table = _table(definition)
-        watermark = table.c[definition.watermark]
-        if database.execute(sa.select(sa.literal(1)).select_from(table).where(watermark.is_(None)).limit(1)).first():
-            LOG.warning("pull %s: rows without %s are never pulled", name, definition.watermark)
+        for column in (definition.watermark, definition.key):
+            without = sa.select(sa.literal(1)).select_from(table).where(table.c[column].is_(None)).limit(1)
+            if database.execute(without).first():
+                LOG.warning("pull %s: rows without %s are never pulled", name, column)
         number, position = _reached(folder, definition.source, name, warehouse)
         while True:
             batch = _batch(database, table, definition, position, zone)
@@ -163,7 +168,7 @@ def _batch(
 ) -> Sequence[sa.Row[Any]]:
     """The next rows behind a position, in order."""
     watermark, key = table.c[definition.watermark], table.c[definition.key]
-    query = sa.select(sa.text("*")).select_from(table).where(watermark.is_not(None))
+    query = sa.select(sa.text("*")).select_from(table).where(watermark.is_not(None), key.is_not(None))
     if position is not None:
         reached, last = position
         query = query.where(sa.or_(watermark > reached, sa.and_(watermark == reached, key > last)))
