@@ -1,6 +1,6 @@
 -- depends_on: {{ ref('consent') }}
 -- What this run tells campaign systems: who comes (I), of whom something else is told (U), who goes (D). Consent that
--- ends takes effect with the next run, whatever the schedule.
+-- ends takes effect with the run that learns of it, whatever the schedule.
 with coming as (
     select
         c.export_id,
@@ -26,14 +26,14 @@ known as (
     inner join {{ published('audience_member') }} as m on s.export_id = m.export_id
     where
         s.is_due
-        or not exists (
-            select from {{ ref('consent') }} as c
+        or exists (
+            select from {{ computed('consent') }} as c
             where
                 c.customer_key = m.customer_key
                 and c.purpose = s.purpose
-                and c.is_granted
                 and c.valid_from <= {{ consent_moment() }}
                 and c.valid_to > {{ consent_moment() }}
+                and not c.is_granted
         )
     {%- else %}
     select

@@ -22,17 +22,7 @@ touched as (
         p.rule_id,
         c.customer_key as subject_key
     from {{ ref('int_trigger__action') }} as p
-    inner join (
-        select
-            customer_key,
-            purpose
-        from {{ computed('consent') }}
-        union all
-        select
-            customer_key,
-            purpose
-        from build.consent_before
-    ) as c on p.purpose = c.purpose
+    inner join {{ computed('consent') }} as c on p.purpose = c.purpose
 ),
 {% endif %}
 timed as (
