@@ -370,10 +370,12 @@ def test_a_report_covers_what_is_over_on_a_monday(report: Report, first: str, la
     assert (begun.isoformat(), ended) == (first_before, date.fromisoformat(first) - timedelta(1))
 
 
-def test_shipped_packs_that_do_not_fit_other_funnels_are_left_out(tmp_path):
+def test_shipped_packs_that_do_not_fit_other_funnels_are_left_out(tmp_path, monkeypatch):
     write = (tmp_path / "funnels.yml").write_text
     write("funnels: []\n", encoding="utf-8")
     assert [pack.id for pack in load_packs(tmp_path)] == ["PK-SEC-OUT", "PK-RANKING-ORDER"]
+    monkeypatch.setenv("JOURNEYMART_DEFINITIONS", str(tmp_path))
+    assert [pack.id for pack in load_packs()] == ["PK-SEC-OUT", "PK-RANKING-ORDER"]
 
 
 def test_an_installation_keeps_requests_beside_the_shipped_definitions(

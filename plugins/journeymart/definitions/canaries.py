@@ -14,14 +14,12 @@ from pydantic import Field, model_validator
 from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.durations import Duration
 from journeymart.definitions.loader import (
-    SHIPPED,
-    DefinitionError,
     DefinitionModel,
     Document,
     Label,
     Location,
+    fitting,
     load_yaml,
-    own_directory,
     suggestion,
 )
 from journeymart.definitions.sources import Source, load_sources
@@ -121,13 +119,7 @@ def load_canaries(directory: Path | None = None) -> tuple[Canary, ...]:
     document = load_yaml("canaries", directory)
     canaries = document.parse(CanariesFile).canaries
     known = _Known.read(directory)
-    found = [list(_problems(document, number, canaries, known)) for number in range(len(canaries))]
-    if document.path.parent == SHIPPED and (directory or own_directory()) != SHIPPED:
-        return tuple(canary for canary, problems in zip(canaries, found, strict=True) if not problems)
-    messages = [message for problems in found for message in problems]
-    if messages:
-        raise DefinitionError(messages)
-    return canaries
+    return fitting(document, canaries, lambda number: _problems(document, number, canaries, known), directory)
 
 
 @dataclass(frozen=True)

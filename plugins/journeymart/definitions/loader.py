@@ -12,7 +12,7 @@ import re
 import textwrap
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ Location = tuple[str | int, ...]
 _DOTTED = re.compile(r"([a-z_]+(?:\.\w+)*): ")
 _NAMED_FIELD = re.compile(r"(?:unknown field ')?([\w.-]+)(?:'|:| is )")
 Model = TypeVar("Model", bound=BaseModel)
+Item = TypeVar("Item")
 
 
 class DefinitionError(JourneymartError):
@@ -155,6 +156,22 @@ def own_directory() -> Path:
     Containers need one, because theirs are part of the image.
     """
     return Path(os.environ.get("JOURNEYMART_DEFINITIONS") or SHIPPED)
+
+
+def fitting(
+    document: Document, items: tuple[Item, ...], problems: Callable[[int], Iterable[str]], directory: Path | None
+) -> tuple[Item, ...]:
+    """The items of a file if none has a problem; of a shipped file beside other definitions, which need not have what
+    it names, those that have none.
+
+    Raises DefinitionError with all problems (messages with file and line, by the number of an item).
+    """
+    found = [list(problems(number)) for number in range(len(items))]
+    if document.path.parent == SHIPPED and (directory or own_directory()) != SHIPPED:
+        return tuple(item for item, messages in zip(items, found, strict=True) if not messages)
+    if any(found):
+        raise DefinitionError([message for messages in found for message in messages])
+    return items
 
 
 def read_document(kind: str, path: Path) -> Document:

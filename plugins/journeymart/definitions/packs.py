@@ -13,12 +13,11 @@ from pydantic import Field, model_validator
 
 from journeymart.definitions.funnels import FunnelsFile
 from journeymart.definitions.loader import (
-    SHIPPED,
-    DefinitionError,
     DefinitionModel,
     Document,
     Label,
     Location,
+    fitting,
     load_yaml,
     suggestion,
 )
@@ -133,13 +132,7 @@ def load_packs(directory: Path | None = None) -> tuple[Pack, ...]:
     document = load_yaml("packs", directory)
     packs = document.parse(PacksFile).packs
     known = _Known.read(directory)
-    found = [list(_problems(document, number, packs, known)) for number in range(len(packs))]
-    if directory is not None and document.path.parent == SHIPPED:
-        return tuple(pack for pack, problems in zip(packs, found, strict=True) if not problems)
-    messages = [message for problems in found for message in problems]
-    if messages:
-        raise DefinitionError(messages)
-    return packs
+    return fitting(document, packs, lambda number: _problems(document, number, packs, known), directory)
 
 
 @dataclass(frozen=True)
