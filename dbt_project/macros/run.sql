@@ -115,7 +115,7 @@
     (select r.watermark_at from build.run_scope as r)
 {%- endmacro %}
 
-{# When consent has to hold still: it ends by the clock, be the data older. #}
+{# When consent has to hold: it is given and ends by the clock, be the data older. #}
 {% macro consent_moment() -%}
     greatest({{ watermark() }}, now())
 {%- endmacro %}

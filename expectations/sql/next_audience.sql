@@ -62,7 +62,7 @@ where
             c.customer_key = m.customer_key
             and c.purpose = s.purpose
             and c.is_granted
-            and c.valid_from <= w.watermark_at
+            and c.valid_from <= greatest(w.watermark_at, now())
             and c.valid_to > w.watermark_at
     )
 union all

@@ -430,6 +430,41 @@ def spoiled(rows: list[dict[str, Any]], others: list[dict[str, Any]], chance: ra
     return found + chance.sample(others, min(5, len(others)))
 
 
+def test_a_consent_that_is_taken_back_or_ends_or_is_renewed(zone: Zone):
+    """What a corrected file has not is no consent, and what the clock has ended neither; a renewed one never ended."""
+    shared = {"label": {"ko": "x", "en": "x"}, "owner": "tests"}
+    action = {"kind": "redirect", "target_url": "/x"}
+    rule = {"id": "DR-CONSENT", **shared, "steps": [{"name": "A", "source": "screen", "where": {}}], "action": action}
+    audience = {"id": "AU-CONSENT", **shared, "purpose": "marketing", "schedule": "month",
+                "from": {"rule": "DR-CONSENT", "within": "9d"}}  # fmt: skip
+    zone.define(json.dumps({"audiences": [audience]}), "audiences")
+    definitions = zone.define(json.dumps({"rules": [rule]}), "rules")
+
+    def consent(customer: str, effective_at: str, *, granted: bool = True) -> dict[str, Any]:
+        return {"customer_id": customer, "purpose": "marketing", "granted": granted, "effective_at": effective_at}
+
+    customers = ("corrected", "ended", "renewed")
+    zone.put("clickstream/a.ndjson", [event(n, customer_id=name, visitor_id=name) for n, name in enumerate(customers)])
+    zone.put("consents/a.ndjson", [consent("corrected", "2025-01-01")])
+    given = [consent("ended", "2025-01-01"), consent("ended", "2099-01-01", granted=False)]
+    zone.put("consents/b.ndjson", [*given, consent("renewed", "2025-01-01")])
+    pipeline.run(zone.settings, zone.directory, definitions=definitions)
+    # as if the time had come
+    assert zone.query("update mart.consent set valid_to = now() where valid_to = '2099-01-01 00:00+09' returning 1")
+    renewed = [consent("renewed", zone.value("select now()").isoformat())]
+    zone.put("consents/c.ndjson", renewed, {"supersedes": "consents/a.ndjson"})
+    pipeline.run(zone.settings, zone.directory, definitions=definitions)
+    deltas = "select export_no, op, customer_id from export.audience_delta order by 1, 3"
+    told = [*((1, "I", name) for name in customers), (2, "D", "corrected"), (2, "D", "ended")]
+    assert zone.query(deltas) == told
+    assert zone.query("select customer_id from export.audience_snapshot") == [("renewed",)]
+    assert zone.query("select customer_id from mart.trigger order by 1") == [("ended",), ("renewed",)]
+
+    zone.put("consents/d.ndjson", [consent("renewed", zone.value("select now()").isoformat(), granted=False)])
+    pipeline.run(zone.settings, zone.directory, definitions=definitions, full=True)
+    assert zone.query(deltas) == [*told, (3, "D", "renewed")]
+
+
 def test_definitions_count_for_readers_once_they_are_published(zone: Zone):
     """Reports, audiences, pop-ups and dates of a build that has not ended are nobody's yet."""
     shared = {"label": {"ko": "x", "en": "x"}, "owner": "tests"}

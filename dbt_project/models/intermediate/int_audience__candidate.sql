@@ -73,7 +73,7 @@ select
                 c.customer_key = w.customer_key
                 and c.purpose = s.purpose
                 and c.is_granted
-                and c.valid_from <= {{ watermark() }}
+                and c.valid_from <= {{ consent_moment() }}
                 and c.valid_to > {{ consent_moment() }}
         ) then 'consent'
         when exists (

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref('consent') }}
 -- What this run tells campaign systems: who comes (I), of whom something else is told (U), who goes (D). Consent that
--- ends takes effect with the run that learns of it, whatever the schedule.
+-- ends takes effect with the next run, whatever the schedule.
 with coming as (
     select
         c.export_id,
@@ -13,40 +13,95 @@ with coming as (
     where c.left_out is null
 ),
 
+{%- if is_published('audience_member') %}
+
+-- whose consent this run changes, or the clock has ended since the last one; nobody's ends in any other way
+concerned as (
+    {%- if is_full() %}
+    select
+        s.export_id,
+        m.customer_key
+    from {{ ref('int_audience__scope') }} as s
+    inner join {{ published('audience_member') }} as m on s.export_id = m.export_id
+    where not s.is_due
+    {%- else %}
+    select
+        s.export_id,
+        c.customer_key
+    from (
+        select
+            customer_key,
+            purpose
+        from {{ computed('consent') }}
+        union
+        select
+            customer_key,
+            purpose
+        from {{ replaced('consent', 'customer_key, purpose') }} as gone
+        union
+        select
+            e.customer_key,
+            e.purpose
+        from {{ published('consent') }} as e
+        where
+            e.valid_to <= {{ consent_moment() }}
+            and e.valid_to > (
+                select greatest(p.watermark_at, r.started_at)
+                from {{ source('ops', 'publication') }} as p
+                inner join {{ source('ops', 'run') }} as r on p.run_id = r.run_id
+                order by p.publication_id desc
+                limit 1
+            )
+    ) as c
+    inner join {{ ref('int_audience__scope') }} as s on c.purpose = s.purpose
+    where not s.is_due
+    {%- endif %}
+),
+
 known as (
-    {%- if is_published('audience_member') %}
     select
         m.export_id,
         m.customer_key,
         m.is_held_out,
         m.customer_id,
-        m.row_hash,
-        s.is_due
+        m.row_hash
     from {{ ref('int_audience__scope') }} as s
     inner join {{ published('audience_member') }} as m on s.export_id = m.export_id
+    where s.is_due
+    union all
+    select
+        m.export_id,
+        m.customer_key,
+        m.is_held_out,
+        m.customer_id,
+        m.row_hash
+    from concerned as w
+    inner join {{ ref('int_audience__scope') }} as s on w.export_id = s.export_id
+    inner join {{ published('audience_member') }} as m on w.export_id = m.export_id and w.customer_key = m.customer_key
     where
-        s.is_due
-        or exists (
-            select from {{ computed('consent') }} as c
+        not exists (
+            select from {{ ref('consent') }} as c
             where
                 c.customer_key = m.customer_key
                 and c.purpose = s.purpose
+                and c.is_granted
                 and c.valid_from <= {{ consent_moment() }}
                 and c.valid_to > {{ consent_moment() }}
-                and not c.is_granted
         )
-    {%- else %}
+)
+{%- else %}
+
+known as (
     select
         c.export_id,
         c.customer_key,
         c.is_held_out,
         c.customer_id,
-        c.row_hash,
-        true as is_due
+        c.row_hash
     from coming as c
     where false
-    {%- endif %}
 )
+{%- endif %}
 
 select
     s.export_id,

@@ -22,7 +22,17 @@ touched as (
         p.rule_id,
         c.customer_key as subject_key
     from {{ ref('int_trigger__action') }} as p
-    inner join {{ computed('consent') }} as c on p.purpose = c.purpose
+    inner join (
+        select
+            customer_key,
+            purpose
+        from {{ computed('consent') }}
+        union all
+        select
+            customer_key,
+            purpose
+        from {{ replaced('consent', 'customer_key, purpose') }} as gone
+    ) as c on p.purpose = c.purpose
 ),
 {% endif %}
 timed as (

@@ -21,6 +21,6 @@ where
             c.customer_key = m.customer_key
             and c.purpose = d.content ->> 'purpose'
             and c.is_granted
-            and c.valid_from <= w.watermark_at
+            and c.valid_from <= greatest(w.watermark_at, now())
             and c.valid_to > greatest(w.watermark_at, now())
     )

@@ -3,7 +3,7 @@
     replaces="exists (
         select from build.consent as b where (b.customer_key, b.purpose) = (m.customer_key, m.purpose)
     )",
-    indexes=[['customer_key', 'purpose', 'valid_from']],
+    indexes=[['customer_key', 'purpose', 'valid_from'], ['valid_to']],
     refers={'customer_key': 'customer.customer_key'},
 ) }}
 -- Of what is given and withdrawn at one moment, the withdrawal holds.

@@ -5,7 +5,7 @@
             select from build.int_detection__subject as s where s.rule_id = m.rule_id and s.subject_key = m.subject_key
         )",
         "exists (
-            select from build.consent as c where c.customer_key = m.subject_key and c.purpose = m.purpose
+            select from build.consent_before as c where c.customer_key = m.subject_key and c.purpose = m.purpose
         )",
         is_of_retired('rules', 'rule_id'),
     ],
