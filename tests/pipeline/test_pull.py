@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -136,6 +138,39 @@ def test_a_query_can_be_pulled_from_and_text_keys_break_ties(core: Core) -> None
     assert core.pull().rows == 12
     assert sorted(core.pulled()) == list(range(1, 13))
     assert core.pull().rows == 0
+
+
+def test_a_key_may_hold_what_parts_the_names_of_files_but_has_to_fit_into_one(core: Core) -> None:
+    core.execute("update ledger set id = '~/' || id")
+    core.define("table: ledger", 15, key="id")
+    assert [core.pull().rows, core.pull().rows] == [40, 0]
+    core.execute(
+        "insert into ledger select 41, repeat('가', 30), at, customer, code, amount, body, changed from ledger limit 1"
+    )
+    core.execute("update ledger set changed = '2026-07-01' where \"No\" = 41")
+    assert core.pull().error == (
+        "pull core: id is too long to name a file by, with 30 characters: make a shorter key in a query"
+    )
+
+
+def test_what_a_killed_pull_has_left_half_written_goes(core: Core) -> None:
+    folder = core.landing / "transactions/db/core"
+    folder.mkdir(parents=True)
+    (folder / ".0000000001~i1~i1.parquet.part").touch()
+    core.pull()
+    assert {path.name for path in folder.iterdir() if path.name.startswith(".")} == {".lock"}
+
+
+def test_bytes_that_sqlite_keeps_as_text_stop_nothing(
+    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_CORE", f"sqlite:///{tmp_path}/bank.db")
+    with closing(sqlite3.connect(tmp_path / "bank.db")) as database, database:
+        database.execute("create table ledger as select 1 as No, '가' as name, '2026-06-01' as changed")
+        database.execute("insert into ledger values (2, cast(x'b0a1' as text), '2026-06-02')")
+    core.define("table: ledger", key="No")
+    [path] = core.pull().files
+    assert pq.read_table(core.landing / path).column("name").to_pylist() == ["가", r"\xb0\xa1"]
 
 
 def test_what_changes_is_pulled_again_and_young_rows_wait(core: Core) -> None:

@@ -38,6 +38,7 @@ from journeymart.landing.readers import (
     LINE_NO,
     MAX_LINE_BYTES,
     NEWLINE,
+    TOO_LONG,
     Chunk,
     FileRejectedError,
     Reject,
@@ -195,7 +196,7 @@ class _Reader:
         """Positions of messages that can be looked into; the others are rejected."""
         usable = np.ones(len(block.numbers), bool)
         for wrong, reason in (
-            (block.lengths > MAX_LINE_BYTES, f"The line is longer than {MAX_LINE_BYTES:,} bytes."),
+            (block.lengths > MAX_LINE_BYTES, TOO_LONG),
             (_holds_nul(block), "The line contains a NUL byte."),
         ):
             positions = np.flatnonzero(wrong & usable)

@@ -41,6 +41,7 @@ from journeymart.settings import Settings
 
 FOLDER = "db"
 NUMBER_DIGITS = 10
+MAX_NAME_BYTES = 240  # of a file: 255 may be, and while it is written it has more
 # Airflow's names of connection types, where SQLAlchemy's differ.
 DIALECTS = {
     "postgres": "postgresql+psycopg",
@@ -108,7 +109,12 @@ def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: 
     ):
         if engine.dialect.name == "postgresql":
             database.execution_options(postgresql_readonly=True)
+        elif engine.dialect.name == "sqlite":  # which keeps bytes that are no text as text
+            driver: Any = database.connection.driver_connection
+            driver.text_factory = lambda text: text.decode(errors="backslashreplace")
         table = _table(definition)
+        for part in folder.glob(".*.part"):  # of a pull that was killed, or had no room
+            part.unlink()
         for column in (definition.watermark, definition.key):
             without = sa.select(sa.literal(1)).select_from(table).where(table.c[column].is_(None)).limit(1)
             if database.execute(without).first():
@@ -122,6 +128,11 @@ def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: 
             position = _position(batch[-1], columns, definition)
             number += 1
             path = folder / f"{number:0{NUMBER_DIGITS}}~{_written(position[0])}~{_written(position[1])}.parquet"
+            if len(path.name) > MAX_NAME_BYTES:
+                raise PullError(
+                    f"{definition.key} is too long to name a file by, with {len(str(position[1]))} characters: make a"
+                    " shorter key in a query"
+                )
             _write(path, columns, batch)
             files.append(path.relative_to(landing).as_posix())
             rows += len(batch)
@@ -280,7 +291,7 @@ def _written(value: Any) -> str:
     for letter, (kind, _) in _TYPES.items():
         if isinstance(value, kind):
             text = value.isoformat() if isinstance(value, date) else str(value)
-            return letter + quote(text, safe=":+")
+            return letter + quote(text, safe=":+").replace("~", "%7E")
     raise PullError(f"a watermark or key of type {type(value).__name__} is not supported; cast it in a query")
 
 

@@ -10,6 +10,7 @@ import csv
 import functools
 import io
 import itertools
+import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ CHUNK_BYTES = 32 * 2**20
 SEARCHED_BYTES = 2**18
 UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20
+TOO_LONG = f"The line is longer than {MAX_LINE_BYTES:,} bytes."
 MAX_COLUMNS = 1_000  # what is done per pair of columns takes an hour for as many as fit into a line
 PARQUET_ROWS = 65_536
 VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}  # Arrow filters no views
@@ -120,7 +122,7 @@ def without_erased(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     for chunk in chunks:
         known = [column.is_valid() for name, column in zip(chunk.table.column_names, chunk.table.columns, strict=True)
                  if name != LINE_NO]  # fmt: skip
-        yield Chunk(chunk.table.filter(functools.reduce(pc.or_, known)))
+        yield Chunk(chunk.table.filter(functools.reduce(pc.or_, known)), chunk.rejects)
 
 
 @contextmanager
@@ -158,9 +160,29 @@ def _read_parquet(path: Path) -> Iterator[Chunk]:
             for name, column in zip(names, batch.columns, strict=True):
                 _check_times(name, column)
             columns = [c.cast(VIEWS[c.type]) if c.type in VIEWS else c for c in batch.columns]
-            yield Chunk(pa.Table.from_arrays([numbers, *columns], names=[LINE_NO, *names]))
+            yield _without_long_rows(pa.Table.from_arrays([numbers, *columns], names=[LINE_NO, *names]))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileRejectedError(f"is not readable as Parquet: {_reason(error)}") from error
+
+
+def _without_long_rows(table: pa.Table) -> Chunk:
+    """Rows of Parquet; those whose texts are longer than a line may be are rejected, because memory is bounded."""
+    texts = [
+        pc.binary_length(column)
+        for column in table.columns
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    ]
+    if sum(pc.max(lengths).as_py() or 0 for lengths in texts) <= MAX_LINE_BYTES:
+        return Chunk(table)
+    sizes = sum(pc.fill_null(lengths, 0).to_numpy().astype(np.int64) for lengths in texts)
+    rejects = []
+    for position in np.flatnonzero(sizes > MAX_LINE_BYTES).tolist():
+        [row] = table.slice(position, 1).to_pylist()
+        number = row.pop(LINE_NO)
+        cut = {name: value[:MAX_LINE_BYTES] if isinstance(value, str) else value for name, value in row.items()}
+        line = json.dumps(cut, ensure_ascii=False, default=str).encode()
+        rejects.append(Reject(number, None, TOO_LONG, as_text(line)))
+    return Chunk(table.filter(pa.array(sizes <= MAX_LINE_BYTES)), rejects)
 
 
 def text_blocks(path: Path, compression: str | None) -> Iterator[tuple[_Lines, bool]]:
@@ -280,8 +302,7 @@ class _Lines:
     def drop_unusable(self, encoding: str) -> list[Reject]:
         """Leave out and return the lines that are too long, hold NUL bytes or are not text; the others become UTF-8."""
         unusable: dict[int, str] = {
-            int(position): f"The line is longer than {MAX_LINE_BYTES:,} bytes."
-            for position in np.flatnonzero(np.diff(self.starts) > MAX_LINE_BYTES)
+            int(position): TOO_LONG for position in np.flatnonzero(np.diff(self.starts) > MAX_LINE_BYTES)
         }
         has_nul = len(self.data) and self.data.min() == 0
         nul_bytes = np.flatnonzero(self.data == 0) if has_nul else np.empty(0, dtype=np.int64)
