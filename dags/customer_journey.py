@@ -41,11 +41,13 @@ def customer_journey() -> None:
         task_id="land",
         step="land",
         map_index_template="{{ task.files | length }} files {{ task.files | first | default('') }}",
-        do_xcom_push=False,  # the result is in the ledger, raw.file, for every file
+        returns="failed",  # the result of every other file is in the ledger, raw.file
         execution_timeout=timedelta(hours=1),
     ).expand(files=discover.output)
-    # Files that are rejected hold up no others: what has landed is published, and the run is red for it all the same.
-    rejected = StepOperator(task_id="rejected", step="rejected", retries=0, execution_timeout=timedelta(minutes=10))
+    # Files that are not taken hold up no others: what has landed is published, and the run is red for it all the same.
+    rejected = StepOperator(
+        task_id="rejected", step="rejected", files=land.output, retries=0, execution_timeout=timedelta(minutes=10)
+    )
     build = StepOperator(task_id="build", step="build", execution_timeout=timedelta(hours=2))
     # The same data fails the same check again: no retry, the run turns red at once.
     validate = StepOperator(task_id="validate", step="validate", retries=0, execution_timeout=timedelta(minutes=30))

@@ -1,5 +1,6 @@
 """The customer_journey DAG on the real scheduler, started over REST as an operations tool would."""
 
+import hashlib
 import json
 import time
 from typing import Any
@@ -80,9 +81,9 @@ def test_a_new_file_is_landed_checked_and_published(airflow: Airflow, platform: 
         }
         for n, page in enumerate(["HOME", "FX010", "FX020"])
     ]
-    unfinished = folder / ".e2e 한글 'quote'.tmp"
+    unfinished = folder / ".e2e 한글 'quote' {{ 7 }}.tmp"
     unfinished.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    unfinished.rename(folder / "e2e 한글 'quote'.ndjson")
+    unfinished.rename(folder / "e2e 한글 'quote' {{ 7 }}.ndjson")  # a name is no template
 
     run, tasks = airflow.run()
 
@@ -90,7 +91,7 @@ def test_a_new_file_is_landed_checked_and_published(airflow: Airflow, platform: 
     assert sorted((task["task_id"], task["state"]) for task in tasks) == [(step, "success") for step in STEPS]
     (landed,) = [task for task in tasks if task["task_id"] == "land"]
     assert landed["map_index"] == 0
-    assert landed["rendered_map_index"].startswith("1 files clickstream/e2e/e2e 한글")
+    assert landed["rendered_map_index"].startswith("1 files clickstream/e2e/e2e 한글 'quote' {{ 7 }}")
     run_id = run["dag_run_id"].replace(":", "-").replace("+", "-")
     with connect("jm_admin", settings=platform) as connection:
         published = connection.execute(
@@ -122,6 +123,37 @@ def test_a_rejected_file_makes_the_run_red_and_holds_up_no_other(airflow: Airflo
             "select path from raw.file where path like 'consents/e2e/%' and publication_id is not null"
         ).fetchall()
     assert published == [("consents/e2e/good.ndjson",)]
+
+
+def test_a_file_that_there_is_no_room_for_makes_the_run_red_until_it_is_taken(
+    airflow: Airflow, platform: Settings
+) -> None:
+    folder = platform.landing / "consents" / "e2e"
+    for name in ("fitting", "homeless"):
+        line = {"customer_id": "e2e", "purpose": name, "granted": True, "effective_at": "2026-06-01T00:00:00Z"}
+        (folder / f".{name}").write_text(json.dumps(line) + "\n")
+    digest = hashlib.sha256((folder / ".homeless").read_bytes()).hexdigest()
+    aside, place = platform.archive / ".aside", platform.archive / digest[:2]
+    if place.exists():
+        place.rename(aside)
+    place.touch()  # where a folder has to be
+    for name in ("fitting", "homeless"):
+        (folder / f".{name}").rename(folder / f"{name}.ndjson")
+
+    run, tasks = airflow.run()
+
+    place.unlink()
+    if aside.exists():
+        aside.rename(place)
+    assert run["state"] == "failed"
+    assert {task["task_id"] for task in tasks if task["state"] != "success"} == {"rejected"}
+    landed = "select count(*) from raw.file where path = any(%s) and publication_id is not null"
+    paths = [f"consents/e2e/{name}.ndjson" for name in ("fitting", "homeless")]
+    with connect("jm_admin", settings=platform) as connection:
+        assert connection.execute(landed, (paths,)).fetchone() == (1,)
+    assert airflow.run()[0]["state"] == "success"
+    with connect("jm_admin", settings=platform) as connection:
+        assert connection.execute(landed, (paths,)).fetchone() == (2,)
 
 
 def test_nothing_new_is_a_short_green_run(airflow: Airflow) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import importlib
 import io
 import json
@@ -96,6 +97,17 @@ def test_a_line_of_twenty_megabytes_costs_only_itself(zone: Zone):
     assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (3, 2, 1)
     assert lines_of(zone) == [1, 3]
     assert zone.quarantine() == [(2, None, "The line is longer than 1,048,576 bytes.")]
+
+
+def test_a_row_of_parquet_may_be_as_long_as_a_line(zone: Zone):
+    """Sixty megabytes in one of them were more than the memory that a loader takes, at every run."""
+    rows = pa.Table.from_pylist([event(n, click_text="x" * (60 * 2**20 if n == 2 else 1)) for n in (1, 2, 3)])
+    parquet.write_table(rows, zone.put("clickstream/a.parquet", b""))
+    [result] = zone.land()
+    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (3, 2, 1)
+    assert lines_of(zone) == [1, 3]
+    assert zone.quarantine() == [(2, None, "The line is longer than 1,048,576 bytes.")]
+    assert zone.value("select length(line) from raw.quarantine") == 2**20
 
 
 def test_nested_json_where_text_is_expected(zone: Zone):
@@ -471,6 +483,7 @@ def test_a_full_disk(failing: Zone):
 
 def test_a_disk_without_room_for_the_archive(zone: Zone, monkeypatch: pytest.MonkeyPatch):
     zone.put("clickstream/a.ndjson", [event(1)])
+    incoming = zone.settings.archive / archive.INCOMING
     made = tempfile.mkstemp
 
     def full(dir: os.PathLike[str]) -> tuple[int, str]:  # noqa: A002 - as in the standard library
@@ -483,11 +496,31 @@ def test_a_disk_without_room_for_the_archive(zone: Zone, monkeypatch: pytest.Mon
         [result] = zone.land()
     assert (result.status, result.error) == (
         "failed",
-        "clickstream/a.ndjson could not be loaded: [Errno 28] No space left on device;"
+        f"clickstream/a.ndjson could not be loaded: [Errno 28] No space left on device: '{incoming}';"
         " nothing of it is loaded, it is taken again by the next run",
     )
-    assert list((zone.settings.archive / archive.INCOMING).iterdir()) == []
+    assert list(incoming.iterdir()) == []
     assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 1)]
+
+
+def test_a_file_that_there_is_no_room_for_ends_the_step_rejected(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    """The DAG is red for it, as for one that was rejected, which the ledger has; of this one it knows nothing yet."""
+    file = zone.put("clickstream/a.ndjson", [event(1)])
+    zone.put("clickstream/b.ndjson", [event(2)])
+    for variable, value in environment(zone.settings).items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("JOURNEYMART_ARCHIVE", str(zone.directory.parent))
+    place = zone.directory.parent / hashlib.sha256(file.read_bytes()).hexdigest()[:2]
+    place.touch()  # where a folder has to be
+    step = ["step", "--run-id", "test-run"]
+    landed = json.loads(CliRunner().invoke(build_app(), [*step, "land", "--landing", str(zone.directory)]).stdout)
+    assert ([file["status"] for file in landed["files"]], len(landed["failed"])) == (["failed", "loaded"], 1)
+    reported = CliRunner().invoke(build_app(), [*step, "rejected", "--files", "-"], json.dumps([[], landed["failed"]]))
+    assert (reported.exit_code, reported.stderr.splitlines()) == (1, landed["failed"])
+    assert "a.ndjson could not be loaded: [Errno 17] File exists" in reported.stderr
+    place.unlink()
+    assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 1)]
+    assert CliRunner().invoke(build_app(), [*step, "rejected", "--files", "-"], "[[]]").exit_code == 0
 
 
 def test_a_connection_lost_in_the_middle_of_a_file(failing: Zone):
@@ -922,6 +955,6 @@ def test_a_run_with_a_rejected_file_publishes_the_others_and_ends_with_1(zone: Z
     run_id = zone.value("select run_id from ops.publication")
     reported = CliRunner().invoke(build_app(), ["step", "rejected", "--run-id", run_id])
     assert (reported.stderr, str(reported.exception)) == (
-        f"{why}\n", "1 files were rejected, see above: nothing of them is loaded"
+        f"{why}\n", "1 files were rejected or failed, see above: nothing of them is loaded"
     )  # fmt: skip
     assert CliRunner().invoke(build_app(), command).exit_code == 0, "it has been said"

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,18 +76,20 @@ class StepOperator(BaseOperator):
     """Run one step of the pipeline and return its result, or one item of it, as XCom.
 
     :param step: name of the step as `journeymart step` knows it.
-    :param files: landing-zone paths the step is limited to; handed over on standard input, since their number
-        and their names are up to whoever lands them.
+    :param files: landing-zone paths the step is limited to, or what became of them; handed over on standard input,
+        since their number and their names are up to whoever lands them.
     :param asks: the step does what the DAG run's configuration asks for, handed over in the same way, in the name of
         who started the run.
     :param returns: key of the result to return instead of all of it.
     """
 
+    template_fields = ("files",)  # so that it may be what another task returned
+
     def __init__(
         self,
         *,
         step: str,
-        files: list[str] | None = None,
+        files: Sequence[Any] | None = None,
         returns: str | None = None,
         asks: bool = False,
         **kwargs: Any,
@@ -106,13 +109,13 @@ class StepOperator(BaseOperator):
         command = [str(JOURNEYMART), "step", self.step, "--run-id", safe_run_id(context["run_id"]), "--json"]
         if self.step in FULL and context["params"].get("full"):
             command.append("--full")
-        given: Any = self.files
+        given: Any = None if self.files is None else list(self.files)  # of several tasks it comes one by one
         asked_by: dict[str, str] = {}
         if self.asks:
             given = context["dag_run"].conf
             asked_by["JOURNEYMART_USER"] = context["dag_run"].triggering_user_name or "airflow"
         if given is not None:
-            command += ["--files" if given is self.files else "--request", "-"]
+            command += ["--request" if self.asks else "--files", "-"]
         # Files, not pipes, at both ends: a step may log before it reads its list, however long either is.
         with tempfile.TemporaryFile("w+", encoding="utf-8") as files, tempfile.TemporaryFile("w+b") as output:
             json.dump(given or [], files)

@@ -105,7 +105,7 @@ Step = Literal[
 def step(
     name: Annotated[Step, typer.Argument(help="Which step.")],
     run_id: Annotated[str, typer.Option(help="The run that the step belongs to.")],
-    files: Annotated[str | None, typer.Option(help="land: '-' to read a JSON list of paths from stdin.")] = None,
+    files: Annotated[str | None, typer.Option(help="land, rejected: '-' to read a JSON list from stdin.")] = None,
     request: Annotated[str | None, typer.Option(help="audience: '-' to read its definition from stdin.")] = None,
     landing: Landing = None,
     definitions: Definitions = None,
@@ -155,19 +155,21 @@ def _land(settings: Settings, run: str, landing: Path, definitions: Path | None,
 
     only = None if paths is None else set(paths)
     results = land(landing, run, paths=only, definitions=definitions, settings=settings)
-    return {"files": results}
+    return {"files": results, "failed": [result.error for result in results if result.status == "failed"]}
 
 
-def _rejected(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:
+def _rejected(settings: Settings, run: str, _landing: Path, _definitions: Path | None, failed: Any) -> Any:
+    """The ledger has what was rejected; what there was no room for, which is taken again, each `land` tells."""
     from journeymart.db import connect
 
     with connect("jm_builder", settings=settings) as connection:
         query = "select error from raw.file where run_id = %s and status = 'rejected' order by file_id"
         errors = [error for (error,) in connection.execute(query, (run,))]
+    errors += [error for batch in failed or () for error in batch]
     for error in errors:
         print(error, file=sys.stderr)
     if errors:
-        raise PipelineError(f"{len(errors)} files were rejected, see above: nothing of them is loaded")
+        raise PipelineError(f"{len(errors)} files were rejected or failed, see above: nothing of them is loaded")
     return {"rejected": 0}
 
 

@@ -111,8 +111,10 @@ class Archive:
                 for block in _blocks(file):
                     digest.update(block)
                     written.write(block)
-        except BaseException:
+        except BaseException as error:
             Path(name).unlink()
+            if isinstance(error, OSError):  # the reason alone leaves open which disk has no room
+                error.filename = str(incoming)
             raise
         entry = Entry(file.source, file.path, file.format, digest.hexdigest())
         return Copy(entry.sha256, Path(name), self.place(entry))
