@@ -626,6 +626,13 @@ def test_a_key_of_blanks_is_none(zone: Zone, kind: str):
     assert [reason for _, _, reason in zone.quarantine()] == ["visitor_id is missing."]
 
 
+def test_a_currency_of_blanks_is_none(zone: Zone):
+    """And the amount in won, as in messages; a currency that nobody knows has no rate."""
+    zone.put("transactions/a.ndjson", [transaction(1, amount=5, currency="   ")])
+    zone.land()
+    assert zone.query("select currency from raw.transactions") == [(None,)]
+
+
 def test_a_birth_year_is_no_birthday(zone: Zone):
     years = ["1985", "19850401", "85"]
     zone.put(
