@@ -3,7 +3,6 @@ select
     d.definition_id as rule_id,
     d.content #>> '{action,kind}' as action,
     d.content #>> '{action,message_id}' as message_id,
-    m.version as message_version,
     d.content #>> '{action,target_url}' as target_url,
     d.content #>> '{action,purpose}' as purpose,
     make_interval(secs => (d.content #>> '{action,expires_seconds}')::double precision) as expires,
@@ -12,6 +11,4 @@ select
     (d.content #>> '{action,quiet_from}')::time as quiet_from,
     (d.content #>> '{action,quiet_to}')::time as quiet_to
 from {{ source('config', 'definition') }} as d
-left join {{ source('config', 'definition') }} as m
-    on m.kind = 'messages' and d.content #>> '{action,message_id}' = m.definition_id and m.retired_at is null
 where d.kind = 'rules' and d.retired_at is null and d.content -> 'action' <> 'null'

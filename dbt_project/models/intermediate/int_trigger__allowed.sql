@@ -47,7 +47,6 @@ timed as (
         d.evidence,
         a.action,
         a.message_id,
-        a.message_version,
         a.target_url,
         a.purpose,
         a.cap_times,

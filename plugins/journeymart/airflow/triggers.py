@@ -70,7 +70,7 @@ class Trigger(BaseModel):
     created_at: datetime
     show_from: datetime
     expires_at: datetime
-    dedupe_key: str = Field(description="Rule, person and last event; show one of them once.")
+    dedupe_key: str = Field(description="Rule and last event; show one of them once.")
 
 
 class Pending(BaseModel):

@@ -849,6 +849,25 @@ create table if not exists export.ack (
     check ((trigger_id is null) <> (export_id is null))
 );
 create index if not exists ack_trigger on export.ack (trigger_id);
+alter table export.ack
+    add column if not exists rule_id text,             -- of a trigger: what it was then; the trigger may go,
+    add column if not exists subject_key integer,      -- what somebody has been shown has been shown
+    add column if not exists message_version integer;
+create index if not exists ack_subject on export.ack (subject_key) where subject_key is not null;
+create or replace function raw.describe_ack() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if to_regclass('mart.trigger') is not null then    -- nothing has been published yet
+        select t.rule_id, t.subject_key, d.version
+        into new.rule_id, new.subject_key, new.message_version
+        from mart.trigger as t
+        left join mart.definition as d on d.kind = 'messages' and d.definition_id = t.message_id
+        where t.trigger_id = new.trigger_id;
+    end if;
+    return new;
+end $$;
+create or replace trigger describe before insert on export.ack
+    for each row when (new.trigger_id is not null) execute function raw.describe_ack();
 
 -- ───────────────────────────── roles ─────────────────────────────
 grant usage on schema raw to jm_loader, jm_builder, jm_publisher, jm_auditor;

@@ -24,7 +24,12 @@ left join lateral (
         d.row_id,
         t.trigger_id,
         t.message_id,
-        t.message_version
+        (
+            select a.message_version from {{ source('export', 'ack') }} as a
+            where a.trigger_id = t.trigger_id
+            order by a.ack_id
+            limit 1
+        ) as message_version
     from {{ ref('detection') }} as d
     left join {{ ref('trigger') }} as t
         on d.rule_id = t.rule_id and d.subject_key = t.subject_key and d.detected_at = t.created_at

@@ -12,7 +12,8 @@
     indexes=[['customer_id'], ['visitor_id'], ['expires_at'], ['rule_id', 'subject_key']],
 ) }}
 -- depends_on: {{ ref('detection') }}
--- The same hit is the same trigger, however often it is computed: its id follows from what completed it.
+-- The same hit is the same trigger, however often it is computed and whoever turns out to have used the device: its id
+-- follows from what completed it.
 select
     md5(k.dedupe_key)::uuid as trigger_id,
     w.rule_id,
@@ -22,7 +23,6 @@ select
     w.visitor_id,
     w.action,
     w.message_id,
-    w.message_version,
     w.target_url,
     w.purpose,
     w.detected_at as created_at,
@@ -34,6 +34,6 @@ inner join {{ ref('int_trigger__allowed') }} as w
     on c.rule_id = w.rule_id and c.subject_key = w.subject_key and c.row_id = w.row_id
 cross join lateral (
     select concat_ws(
-        '|', w.rule_id, coalesce(w.customer_id, w.visitor_id), w.evidence -> -1 ->> 'source', w.evidence -> -1 ->> 'id'
+        '|', w.rule_id, w.evidence -> -1 ->> 'source', w.evidence -> -1 ->> 'id'
     ) as dedupe_key
 ) as k

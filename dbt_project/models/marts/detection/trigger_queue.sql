@@ -1,6 +1,7 @@
 {{ config(materialized='mart_view', published_in='export', contract_version=1) }}
--- What is still to be shown: not expired by the watermark, not answered, still with consent, and to nobody who has been
--- shown as much as messages.yml allows, whatever the rules.
+-- What is still to be shown, in its present wording: not expired by the watermark, not answered, still with consent,
+-- and to nobody who has been shown as much as its rule allows, or messages.yml whatever the rules. What has been shown
+-- counts even if the trigger is gone since, with its rule or its hit.
 select
     t.trigger_id,
     t.rule_id,
@@ -13,8 +14,9 @@ select
     t.expires_at,
     t.dedupe_key,
     t.show_from,
-    t.message_version
+    m.version as message_version
 from {{ ref('trigger') }} as t
+left join {{ ref('definition') }} as m on m.kind = 'messages' and t.message_id = m.definition_id
 where
     t.expires_at > (select w.watermark_at from {{ ref('watermark') }} as w)
     and not exists (select from {{ source('export', 'ack') }} as a where a.trigger_id = t.trigger_id)
@@ -33,20 +35,34 @@ where
     )
     and not exists (
         select
-        from {{ ref('definition') }} as p
-        inner join {{ source('config', 'definition') }} as d
-            on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
+        from (
+            select
+                p.kind,
+                case p.kind when 'rules' then d.content -> 'action' else d.content end as cap
+            from {{ ref('definition') }} as p
+            inner join {{ source('config', 'definition') }} as d
+                on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
+            where p.kind = 'contacts' or (p.kind = 'rules' and p.definition_id = t.rule_id)
+        ) as c
         cross join {{ ref('watermark') }} as w
         where
-            p.kind = 'contacts'
-            and (d.content ->> 'cap_times')::integer <= (
+            (c.cap ->> 'cap_times')::integer <= (
                 select count(distinct s.trigger_id)
-                from {{ ref('trigger') }} as o
-                inner join {{ source('export', 'ack') }} as s on o.trigger_id = s.trigger_id
+                from (
+                    select o.trigger_id
+                    from {{ ref('trigger') }} as o
+                    where o.customer_id = t.customer_id or (t.customer_id is null and o.visitor_id = t.visitor_id)
+                    union all
+                    select g.trigger_id
+                    from {{ source('export', 'ack') }} as g
+                    where
+                        g.subject_key = t.subject_key
+                        and not exists (select from {{ ref('trigger') }} as o where o.trigger_id = g.trigger_id)
+                ) as h
+                inner join {{ source('export', 'ack') }} as s on h.trigger_id = s.trigger_id
                 where
-                    (o.customer_id = t.customer_id or (t.customer_id is null and o.visitor_id = t.visitor_id))
+                    (c.kind = 'contacts' or s.rule_id = t.rule_id)
                     and s.status in ('shown', 'clicked', 'closed')
-                    and s.acked_at
-                    > w.watermark_at - make_interval(secs => (d.content ->> 'cap_seconds')::double precision)
+                    and s.acked_at > w.watermark_at - make_interval(secs => (c.cap ->> 'cap_seconds')::double precision)
             )
     )
