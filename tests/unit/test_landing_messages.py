@@ -220,7 +220,9 @@ def test_delimited_and_json_bodies_lie_beside_fixed_ones(tmp_path: Path, bodies:
         (b"JS0000000[]", None, "The body is not a JSON object."),
         (b'JS0000000{"fee": NaN}', "fee", "fee is not a number: 'NaN'."),
         (b'JS0000000{"fee": "1,000"}', "fee", "fee is not a number: '1,000'."),
-        (b'JS0000000{"fee": 1.5e3}', "fee", "fee is not a number: '1.5e3'."),
+        (b'JS0000000{"fee": 1.5e3}', "fee", "fee is in scientific notation: '1.5e3'."),
+        (b'JS0000000{"fee": "-1.2E7"}', "fee", "fee is in scientific notation: '-1.2E7'."),
+        (b"DL0000000kim^USD^^1E+3", "stocks", "stocks is in scientific notation: '1E+3'."),
         (b'JS0000000{"session": {"a": 1}}', "session", "session is not one value: '{\"a\":1}'."),
         (b'JS0000000{"session": "\\ud800"}', "session", "session is not a text: '\\ud800'."),
         (b'JS0000000{"bsGb": 3}', "side", "side is not one of 1, 2: '3'."),
@@ -325,6 +327,12 @@ def test_the_trailer_decides_about_the_file(
     with pytest.raises(FileRejectedError) as error:
         read(tmp_path, layout, b"D001TR0000100kim     ..001+", *end)
     assert str(error.value) == reason
+
+
+@pytest.mark.parametrize("end", [b"T00100000100\r\n\x1a", b"T00100000100\x1a"])
+def test_old_hosts_end_a_file_with_ctrl_z(tmp_path: Path, layout: Transactions, end: bytes) -> None:
+    rows, rejects = read(tmp_path, layout, b"D001TR0000100kim     ..001+", end)
+    assert (len(rows), rejects) == (1, [])
 
 
 def test_random_messages_are_read_as_a_plain_loop_reads_them(tmp_path: Path, layout: Transactions) -> None:

@@ -18,6 +18,7 @@ from journeymart.landing.clocks import ISO_NO_OFFSET
 
 SHOWN_CHARACTERS = 80
 NUMBER = re.compile(r"[+-]?\d{1,22}(?:\.\d{1,16})?", re.ASCII)
+SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d*)?[eE][+-]?\d+", re.ASCII)
 # 20260601, 20260601103000, 20260601103000123 as ISO 8601 has them; ISO 8601 itself stays.
 PACKED_TIME = re.compile(r"(\d{8})(\d{6})?(\d{3})?", re.ASCII)
 
@@ -176,7 +177,9 @@ def _value(item: Item, raw: Any) -> str | None:
         text.encode()  # half a character, which JSON can escape, is none
         return _KINDS[item.type](text)
     except ValueError as error:
-        raise _WrongError(item.name, f"{item.name} is not a {item.type}: {_shown(text)}.") from error
+        is_scientific = item.type == "number" and SCIENTIFIC.fullmatch(text)
+        wrong = "in scientific notation" if is_scientific else f"not a {item.type}"
+        raise _WrongError(item.name, f"{item.name} is {wrong}: {_shown(text)}.") from error
 
 
 def _shown(text: str) -> str:

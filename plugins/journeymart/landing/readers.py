@@ -38,7 +38,7 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 LINE_NO = "_line_no"
 LINE = "_line"
 NEWLINE, QUOTE, BOM = 10, 34, b"\xef\xbb\xbf"
-WHITE = np.isin(np.arange(256), list(b" \t\n\r\v\f"))  # by byte
+WHITE = np.isin(np.arange(256), list(b" \t\n\r\v\f\x1a"))  # by byte; the last one ends a file of DOS and hosts like it
 csv.field_size_limit(MAX_LINE_BYTES)
 RESERVED = {LINE_NO, LINE, "_row_id"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
