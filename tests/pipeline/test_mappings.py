@@ -88,6 +88,20 @@ EXPORTS: dict[str, list[dict[str, Any]]] = {
             "platform": "web", "event": "unstruct", "event_id": "c", "event_name": "limit_changed",
             "derived_tstamp": "2026-06-01T00:00:00.123Z", "domain_userid": "d1", "page_url": "https://bank.example/fx",
         },
+        {
+            "platform": "app", "event": "unstruct", "event_id": "d", "event_name": "application_background",
+            "derived_tstamp": "2026-06-01T00:00:00.123Z", SCREEN: [{"name": "FX010"}],
+            CLIENT_SESSION: [{"user_id": "u1", "session_id": "s1"}],
+            "contexts_com_snowplowanalytics_snowplow_mobile_context_1": [{"os_type": "ios", "device_model": "iPad8"}],
+            "contexts_nl_basjes_yauaa_context_1": [{"device_class": "Phone"}],
+        },
+        {
+            "platform": "web", "event": "unstruct", "event_id": "e", "event_name": "link_click",
+            "derived_tstamp": "2026-06-01T00:00:00.123Z", "domain_userid": "d1", "page_url": "https://bank.example/fx",
+            "unstruct_event_com_snowplowanalytics_snowplow_link_click_1": {
+                "element_id": "next", "element_content": "다음",
+            },
+        },
     ],
     "ga4": [
         {
@@ -133,6 +147,11 @@ EXPORTS: dict[str, list[dict[str, Any]]] = {
                 "url": "https://bank.example/fx", "title": "송금", "referrer": "https://search.example/",
             },
         },
+        {
+            "messageId": "d", "type": "identify", "anonymousId": "m2", "userId": "C1", "channel": "web",
+            "originalTimestamp": "2026-06-01T00:00:00.123Z", "traits": {"grade": "VIP"},
+            "context": {"page": {"url": "https://bank.example/fx"}},
+        },
     ],
     "matomo": [
         {
@@ -176,6 +195,7 @@ EXPORTS: dict[str, list[dict[str, Any]]] = {
             {"idlink_va": 103, "server_time": "2026-06-01 00:00:06", "url": "https://bank.example/fx",
              "event_action": "submit", "event_name": "송금 신청", "type": "10"},
             {"idlink_va": 104, "server_time": "2026-06-01 00:00:07", "url": None, "title": "환율", "type": "8"},
+            {"idlink_va": 105, "server_time": "2026-06-01 00:00:08", "url": "https://bank.example/fx", "type": "13"},
         )
     ],
 }  # fmt: skip
@@ -186,6 +206,8 @@ EXPORTED = {
         ("u1", "s1", "view", "app", "FX010", None, None, None, "ios", "iPhone14", "7.1"),
         ("d1", "s2", "click", "web", "/fx", "next", "다음", "desktop", "Windows 10", None, None),
         ("d1", None, "click", "web", "/fx", None, None, None, None, None, None),
+        ("u1", "s1", "scroll", "app", "FX010", None, None, "mobile", "ios", "iPad8", None),
+        ("d1", None, "click", "web", "/fx", "next", "다음", None, None, None, None),
     ],
     "ga4": [
         ("g1", "1780271000", "view", "app", "FxActivity", None, None, "mobile", "ANDROID", "SM-S901", "7.1"),
@@ -196,6 +218,7 @@ EXPORTED = {
         ("m1", None, "view", "app", "FX010", None, None, "mobile", "iOS", "iPhone14", "7.1"),
         ("C1", None, "click", "web", "(none)", "Limit Changed", None, None, None, None, None),
         ("m2", "1", "view", "web", "FX010", None, None, None, None, None, None),
+        ("m2", None, "scroll", "web", "/fx", None, None, None, None, None, None),
     ],
     "matomo": [
         ("0123456789abcdef", None, "click", "web", "/fx", "submit", "송금", None, None, None, None),
@@ -212,6 +235,7 @@ EXPORTED = {
         ("0123456789abcdef", "7", "view", "web", "/fx", None, None, *PHONE),
         ("0123456789abcdef", "7", "click", "web", "/fx", "submit", "송금 신청", *PHONE),
         ("0123456789abcdef", "7", "submit", "web", "(none)", None, None, *PHONE),
+        ("0123456789abcdef", "7", "scroll", "web", "/fx", None, None, *PHONE),
     ],
 }  # fmt: skip
 DECODED = """
@@ -254,11 +278,16 @@ def test_enriched_events_of_snowplow_as_its_pipeline_writes_them(zone: Zone) -> 
         "data": [
             {"schema": f"{mobile}screen/jsonschema/1-0-0", "data": {"name": "FX010", "id": "0ab1"}},
             {"schema": f"{iglu}client_session/jsonschema/1-0-2", "data": {"userId": "u1", "sessionId": "s1"}},
+            {"schema": f"{iglu}mobile_context/jsonschema/1-0-3", "data": {"osType": "ios", "deviceModel": "iPhone14"}},
+            {"schema": f"{mobile}application/jsonschema/1-0-0", "data": {"version": "7.1", "build": "3"}},
         ],
     }
+    agent = {"schema": "iglu:nl.basjes/yauaa_context/jsonschema/1-0-4", "data": {"deviceClass": "Phone"}}
+    derived = {"schema": f"{iglu}contexts/jsonschema/1-0-1", "data": [agent]}
     common = {"event_id": "a", "derived_tstamp": "2026-06-01 00:00:00.123", "network_userid": "n1"}
     rows = [
-        {**common, "platform": "mob", "event_name": "screen_view", "contexts": json.dumps(contexts)},
+        {**common, "platform": "mob", "event_name": "screen_view", "contexts": json.dumps(contexts),
+         "derived_contexts": json.dumps(derived)},
         {**common, "event_id": "b", "platform": "web", "event_name": "page_view", "domain_userid": "d1",
          "page_url": "https://bank.example/fx", "page_title": 'He said "송금', "dvce_type": "Tablet"},
     ]  # fmt: skip
@@ -266,9 +295,9 @@ def test_enriched_events_of_snowplow_as_its_pipeline_writes_them(zone: Zone) -> 
     zone.put("clickstream/part-00000.gz", text)
     [result] = zone.land(definitions=zone.directory.parent / "definitions")
     assert (result.status, result.rows_loaded, zone.quarantine()) == ("loaded", 2, [])
-    assert [row[:5] + row[7:8] for row in zone.query(DECODED)] == [
-        ("u1", "s1", "view", "app", "FX010", None),
-        ("d1", None, "view", "web", "/fx", "tablet"),
+    assert [row[:5] + row[7:] for row in zone.query(DECODED)] == [
+        ("u1", "s1", "view", "app", "FX010", "mobile", "ios", "iPhone14", "7.1"),
+        ("d1", None, "view", "web", "/fx", "tablet", None, None, None),
     ]
     assert zone.query("select page_name from raw.clickstream order by row_id") == [(None,), ('He said "송금',)]
 
