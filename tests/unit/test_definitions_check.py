@@ -306,6 +306,18 @@ AUDIENCE = """audiences:
             "  from: {segment: SG-STABLE}\n  suppress: [SG-X]",
             "audiences.yml:7: audiences.0.suppress.0: segments.yml has",
         ),
+        (
+            "  from: {segment: SG-STABLE}\n  suppress: [SG-STABLE]",
+            "audiences.yml:7: audiences.0.suppress: SG-STABLE is the audience itself: nobody would be left",
+        ),
+        (
+            "  from: {funnel: FN-ACCOUNT-OPEN, step: 5, outcome: still_open}",
+            "audiences.yml:6: audiences.0.from.outcome: cannot be reached: nobody is still_open at step 5, the last of",
+        ),
+        (
+            "  from: {funnel: FN-ACCOUNT-OPEN, step: 5}",
+            "audiences.yml:6: audiences.0.from.step: cannot be reached: nobody is dropped at step 5, the last of",
+        ),
     ],
 )
 def test_mistakes_in_an_audience(tmp_path: Path, line: str, found: str) -> None:

@@ -96,6 +96,11 @@ def mistakes(directory: Path, body: str) -> list[str]:
             "    steps:\n      - not: {source: screen, where: {page: A}}",
             "6: rules.0.steps.0.not.where.page: unknown field 'page'",
         ),
+        (
+            "    steps: [" + A + "]\n    action:\n      kind: popup\n      message_id: MSG-FX-COUPON\n"
+            '      quiet_hours: {from: "22:00", to: "22:00"}',
+            "9: rules.0.action.quiet_hours: from 22:00 to 22:00 is no time at all: leave quiet_hours out",
+        ),
     ],
 )
 def test_mistakes_are_explained(tmp_path: Path, body: str, message: str) -> None:

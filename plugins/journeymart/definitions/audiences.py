@@ -87,6 +87,8 @@ class Audience(DefinitionModel):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: the same is there twice")
+        if self.origin.segment is not None and self.origin.segment in self.suppress:
+            raise ValueError(f"suppress: {self.origin.segment} is the audience itself: nobody would be left")
         if self.hold_out and self.goal is None:
             raise ValueError("hold_out: without a goal there is nothing to compare")
         return self
@@ -147,6 +149,14 @@ def unknown_references(
         steps = len(known[kind, wanted]["steps"])
         if audience.origin.step > steps:
             yield (*place, "from", "step"), f"{wanted} has {steps} steps"
+        outcome = audience.origin.outcome or "dropped"
+        if audience.origin.step == steps and outcome in {"dropped", "still_open"}:
+            key = "outcome" if audience.origin.outcome else "step"
+            yield (
+                (*place, "from", key),
+                f"cannot be reached: nobody is {outcome} at step {steps}, the last of {wanted}: name an earlier step,"
+                " or outcome: converted",
+            )
     if (start := audience.origin.start) is not None and (kind, wanted) in known:
         cohort = known[kind, wanted]
         if begin_of(cohort["period"], start) != start:

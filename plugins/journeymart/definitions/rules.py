@@ -118,6 +118,14 @@ class QuietHours(DefinitionModel):
     from_: TimeOfDay = Field(alias="from")
     to: TimeOfDay
 
+    @model_validator(mode="after")
+    def _last(self) -> QuietHours:
+        if self.from_ == self.to:
+            raise ValueError(
+                f"from {self.from_} to {self.to} is no time at all: leave quiet_hours out, or end them later"
+            )
+        return self
+
 
 class Action(DefinitionModel):
     """What is done about a hit."""
