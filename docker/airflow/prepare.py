@@ -17,15 +17,26 @@ def run(*arguments: str) -> None:
 
 
 def create_roles() -> None:
-    """The role of who asks for pending triggers, and nothing else (plugins/journeymart/airflow/triggers.py), and that
-    of who requests audiences (audiences.py there), beside a role that opens Airflow's pages. Airflow shows a plugin's
-    pages only to who may read "Plugins", which neither Viewer nor User may; Data Docs, which hold no values, with them.
+    """Roles that may do one thing each, all but Channel beside one that opens Airflow's pages, such as Viewer.
+
+    Channel asks for pending triggers (plugins/journeymart/airflow/triggers.py), Marketer requests audiences
+    (audiences.py there), Access requester starts access_request, Access approver answers it and starts access_end.
+
+    Airflow shows a plugin's pages only to who may read "Plugins", which neither Viewer nor User may; Data Docs, which
+    hold no values, with them. Whoever starts a DAG or answers a task must be allowed to edit the DAG, too.
     """
     with get_application_builder() as builder:
         for action, page, role in (
             ("can_read", "journeymart triggers", "Channel"),
             ("can_create", "journeymart audiences", "Marketer"),
             ("can_read", "Plugins", "Marketer"),
+            ("can_edit", "DAG:access_request", "Access requester"),
+            ("can_create", "DAG Run:access_request", "Access requester"),
+            ("can_edit", "DAG:access_request", "Access approver"),
+            ("can_edit", "HITL Detail", "Access approver"),
+            ("menu_access", "HITL Detail", "Access approver"),
+            ("can_edit", "DAG:access_end", "Access approver"),
+            ("can_create", "DAG Run:access_end", "Access approver"),
         ):
             permission = builder.sm.create_permission(action, page)
             for name in (role, "Admin"):

@@ -101,6 +101,10 @@ def test_an_erased_customer_is_nowhere_and_the_ledger_balances(zone: Zone):
     zone.query(
         "insert into ops.access_log (user_name, object, purpose) values ('a', 'b', 'C-77 not C-778') returning 1"
     )
+    zone.query(
+        "insert into ops.access_grant values ('r', 'a', 'A', 'a@b', 'marketer', 'about C-77', current_date, 'b')"
+        " returning 1"
+    )
     publish(zone)
     assert names(written(zone)) == 0
     assert zone.value("select purpose ~ '^erased-[-0-9a-f]{36} not C-778$' from ops.access_log where user_name = 'a'")

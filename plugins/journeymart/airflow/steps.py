@@ -106,29 +106,15 @@ class StepOperator(BaseOperator):
 
         A failed step raises and is retried; a build with nothing to compute is skipped, and with it what follows.
         """
-        command = [str(JOURNEYMART), "step", self.step, "--run-id", safe_run_id(context["run_id"]), "--json"]
-        if self.step in FULL and context["params"].get("full"):
-            command.append("--full")
-        given: Any = None if self.files is None else list(self.files)  # of several tasks it comes one by one
-        asked_by: dict[str, str] = {}
+        options = ["--full"] if self.step in FULL and context["params"].get("full") else []
         if self.asks:
-            given = context["dag_run"].conf
-            asked_by["JOURNEYMART_USER"] = context["dag_run"].triggering_user_name or "airflow"
-        if given is not None:
-            command += ["--request" if self.asks else "--files", "-"]
-        # Files, not pipes, at both ends: a step may log before it reads its list, however long either is.
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as files, tempfile.TemporaryFile("w+b") as output:
-            json.dump(given or [], files)
-            files.seek(0)
-            code, last_line = self._run(command, files, output, asked_by)
-            output.seek(0)
-            result = parse_result(output.read().decode(errors="replace"))
-        self.log.info("step %s ended with %d: %s", self.step, code, json.dumps(result, ensure_ascii=False)[:2000])
-        if code:
-            why = result.get("error") or last_line or "see the log above"
-            message = f"step {self.step} failed ({code if code > 0 else signal.Signals(-code).name}): {why}"
-            # Asking wrongly once more does not help; anything else may have been the database or the network.
-            raise AirflowFailException(message) if code == WRONG_USAGE else AirflowException(message)
+            run = context["dag_run"]
+            result = self.ask(context, self.step, run.conf, run.triggering_user_name)
+        elif self.files is not None:
+            files = list(self.files)  # of several tasks it comes one by one
+            result = self.perform(context, self.step, [*options, "--files", "-"], files)
+        else:
+            result = self.perform(context, self.step, options)
         if result.get("scope") == "empty":
             # The files that came repeat what is loaded, or none could be read: as `journeymart run`, end here.
             raise AirflowSkipException("there is nothing to compute, so the rest of the run is skipped")
@@ -136,6 +122,36 @@ class StepOperator(BaseOperator):
             if self.returns not in result:
                 raise AirflowFailException(f"step {self.step} returned no {self.returns!r}")
             return result[self.returns]
+        return result
+
+    def ask(self, context: Context, step: str, request: Any, asked_by: str | None) -> dict[str, Any]:
+        """Start a step that does what is asked for, in the name of who asks."""
+        who = {"JOURNEYMART_USER": asked_by or "airflow"}
+        return self.perform(context, step, ["--request", "-"], request, who)
+
+    def perform(
+        self,
+        context: Context,
+        step: str,
+        options: list[str],
+        given: Any = None,
+        variables: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Start a step, with what it is given on standard input; log its result and return it."""
+        command = [str(JOURNEYMART), "step", step, "--run-id", safe_run_id(context["run_id"]), "--json", *options]
+        # Files, not pipes, at both ends: a step may log before it reads its list, however long either is.
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as files, tempfile.TemporaryFile("w+b") as output:
+            json.dump(given or [], files)
+            files.seek(0)
+            code, last_line = self._run(command, files, output, variables or {})
+            output.seek(0)
+            result = parse_result(output.read().decode(errors="replace"))
+        self.log.info("step %s ended with %d: %s", step, code, json.dumps(result, ensure_ascii=False)[:2000])
+        if code:
+            why = result.get("error") or last_line or "see the log above"
+            message = f"step {step} failed ({code if code > 0 else signal.Signals(-code).name}): {why}"
+            # Asking wrongly once more does not help; anything else may have been the database or the network.
+            raise AirflowFailException(message) if code == WRONG_USAGE else AirflowException(message)
         return result
 
     def _run(self, command: list[str], files: IO[str], output: IO[bytes], variables: dict[str, str]) -> tuple[int, str]:

@@ -94,10 +94,10 @@ def reprocess(
     print(f"Published run {result.publication.run_id}.")
 
 
-# The steps of a run in order, and what `journeymart audience request`, `report` and `canary` do.
+# The steps of a run in order, and what the other DAGs do.
 Step = Literal[
     "pull", "discover", "land", "rejected", "build", "validate", "publish", "deliver", "audience", "report",
-    "canary-send", "canary-check",
+    "canary-send", "canary-check", "access-ask", "access-answer", "access-end",
 ]  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def step(
     name: Annotated[Step, typer.Argument(help="Which step.")],
     run_id: Annotated[str, typer.Option(help="The run that the step belongs to.")],
     files: Annotated[str | None, typer.Option(help="land, rejected: '-' to read a JSON list from stdin.")] = None,
-    request: Annotated[str | None, typer.Option(help="audience: '-' to read its definition from stdin.")] = None,
+    request: Annotated[str | None, typer.Option(help="audience, access: '-' to read it from stdin.")] = None,
     landing: Landing = None,
     definitions: Definitions = None,
     full: Annotated[bool, typer.Option("--full", help="discover, build: compute everything anew from raw.")] = False,
@@ -227,6 +227,24 @@ def _canary_check(settings: Settings, _run: str, _landing: Path, definitions: Pa
     return {"seen": [outcome.canary_id for outcome in outcomes]}
 
 
+def _access_ask(settings: Settings, run: str, _landing: Path, _definitions: Path | None, content: Any) -> Any:
+    from journeymart import access
+
+    return {"state": access.ask(settings, run, content).state}
+
+
+def _access_answer(settings: Settings, run: str, _landing: Path, _definitions: Path | None, content: Any) -> Any:
+    from journeymart import access
+
+    return {"state": access.answer(settings, run, **content).state}
+
+
+def _access_end(settings: Settings, _run: str, _landing: Path, _definitions: Path | None, content: Any) -> Any:
+    from journeymart import access
+
+    return {"changed": access.end(settings, content)}
+
+
 _STEPS: dict[Step, Callable[..., Any]] = {
     "pull": _pull,
     "discover": _discover,
@@ -240,4 +258,7 @@ _STEPS: dict[Step, Callable[..., Any]] = {
     "report": _report,
     "canary-send": _canary_send,
     "canary-check": _canary_check,
+    "access-ask": _access_ask,
+    "access-answer": _access_answer,
+    "access-end": _access_end,
 }

@@ -685,6 +685,8 @@ begin
         update raw.customer set customer_id = gone.alias where customer_key = gone.customer_key;
         update ops.access_log set purpose = regexp_replace(purpose, gone.pattern, gone.alias, 'g')
         where purpose ~ gone.pattern;
+        update ops.access_grant set reason = regexp_replace(reason, gone.pattern, gone.alias, 'g')
+        where reason ~ gone.pattern;
         for place in
             select c.oid::regclass as relation, a.attname
             from pg_class as c
@@ -781,6 +783,22 @@ create table if not exists ops.access_log (
 );
 -- What people looked at; channels ask for triggers many times a second.
 create index if not exists access_log_person on ops.access_log (accessed_at) where object <> 'export.trigger_queue';
+create table if not exists ops.access_grant (         -- who may open what in Superset, until when: each request
+    request_id   text primary key,                    -- the run in Airflow that asked
+    user_name    text not null,                       -- account in Superset
+    full_name    text not null,
+    email        text not null,
+    role         text not null,                       -- of roles.yml: marketer, analyst@fx-sales
+    reason       text not null,
+    until_on     date not null,                       -- the last day
+    requested_by text not null,
+    requested_at timestamptz not null default clock_timestamp(),
+    approved_by  text check (lower(approved_by) not in (lower(requested_by), lower(user_name))),
+    approved_at  timestamptz,
+    ended_at     timestamptz,                         -- without approval: when it was refused
+    ended_by     text,                                -- null: nobody, a date has passed
+    check ((approved_by is null) = (approved_at is null))
+);
 create table if not exists ops.report (               -- of packs: one for each period, however often it is tried
     pack_id        text not null,
     from_date      date not null,
@@ -896,6 +914,7 @@ grant insert, update on ops.canary to jm_builder;
 grant select on all tables in schema ops to jm_builder, jm_publisher, jm_auditor;
 grant insert on ops.access_log to jm_builder;
 grant insert, update on ops.report to jm_builder;
+grant insert, update (approved_by, approved_at, ended_at, ended_by) on ops.access_grant to jm_builder;
 grant insert on ops.publication to jm_publisher;
 grant insert, update on ops.mart_view to jm_publisher;
 

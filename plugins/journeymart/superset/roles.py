@@ -58,7 +58,9 @@ def apply_roles(client: SupersetClient, assets: Assets, datasets: list[dict[str,
     """
     permissions = _permissions(client)
     ids = {item["uuid"]: item["id"] for item in datasets}
-    existing = {item["name"]: item["id"] for item in _all(client, "security/roles") if item["name"].startswith(PREFIX)}
+    existing = {
+        item["name"]: item["id"] for item in all_of(client, "security/roles") if item["name"].startswith(PREFIX)
+    }
     departments: dict[str, list[int]] = {}
     wanted = set()
     for name, role in assets.roles.items():
@@ -68,9 +70,9 @@ def apply_roles(client: SupersetClient, assets: Assets, datasets: list[dict[str,
             of_datasets = [_find(permissions, ("datasource_access", str(ids[uuid]))) for uuid in datasets_read]
             wanted.add(full_name)
             if full_name not in existing:
-                existing[full_name] = _send(client, "post", "security/roles/", {"name": full_name})["id"]
+                existing[full_name] = send(client, "post", "security/roles/", {"name": full_name})["id"]
             path = f"security/roles/{existing[full_name]}/permissions"
-            _send(client, "post", path, {"permission_view_menu_ids": sorted([*granted, *of_datasets])})
+            send(client, "post", path, {"permission_view_menu_ids": sorted([*granted, *of_datasets])})
             if department:
                 departments.setdefault(department, []).append(existing[full_name])
     _apply_row_rules(client, assets, ids, departments)
@@ -94,7 +96,7 @@ def _apply_row_rules(
         if OWNER in assets.datasets[dataset].columns
         for locale in LOCALES
     ]
-    existing = {item["name"]: item["id"] for item in _all(client, "rowlevelsecurity", "name")}
+    existing = {item["name"]: item["id"] for item in all_of(client, "rowlevelsecurity", "name")}
     wanted = {f"{PREFIX}{department}": roles for department, roles in departments.items()}
     for name, roles in wanted.items():
         rule = {
@@ -106,9 +108,9 @@ def _apply_row_rules(
             "group_key": PREFIX + "department",
         }
         if name in existing:
-            _send(client, "put", f"rowlevelsecurity/{existing[name]}", rule)
+            send(client, "put", f"rowlevelsecurity/{existing[name]}", rule)
         else:
-            _send(client, "post", "rowlevelsecurity/", rule)
+            send(client, "post", "rowlevelsecurity/", rule)
     for name, number in existing.items():
         if name.startswith(PREFIX) and name not in wanted:
             raise_for_status(client.delete(client.join_urls(client.base_url, f"rowlevelsecurity/{number}")))
@@ -126,7 +128,7 @@ def _datasets_of(dashboards: list[str], assets: Assets) -> list[str]:
 def _permissions(client: SupersetClient) -> dict[tuple[str, str], int]:
     """Ids by permission and what it is on; of a dataset, by its id: its name in the permission may be an old one."""
     found: dict[tuple[str, str], int] = {}
-    for item in _all(client, "security/permissions-resources"):
+    for item in all_of(client, "security/permissions-resources"):
         permission, target = item["permission"]["name"], item["view_menu"]["name"]
         if permission == "datasource_access":
             match = _ID_IN_PERMISSION.search(target)
@@ -141,7 +143,7 @@ def _find(permissions: dict[tuple[str, str], int], key: tuple[str, str]) -> int:
     return permissions[key]
 
 
-def _all(client: SupersetClient, path: str, order: str = "id") -> list[dict[str, Any]]:
+def all_of(client: SupersetClient, path: str, order: str = "id") -> list[dict[str, Any]]:
     """Everything of a list that comes in pages; without an order, pages overlap and leave rows out."""
     found: list[dict[str, Any]] = []
     while True:
@@ -154,7 +156,8 @@ def _all(client: SupersetClient, path: str, order: str = "id") -> list[dict[str,
             return found
 
 
-def _send(client: SupersetClient, verb: str, path: str, content: dict[str, Any]) -> dict[str, Any]:
+def send(client: SupersetClient, verb: str, path: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Send JSON to a path of Superset's API; returns its answer. Raises requests.HTTPError if it refuses."""
     response = getattr(client, verb)(f"{client.base_url.rstrip('/')}/{path}", json=content)
     raise_for_status(response)
     answer: dict[str, Any] = response.json()

@@ -6,6 +6,7 @@ Text for people is written as `{ko: …, en: …}` wherever it occurs and become
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -88,8 +89,8 @@ class Dataset(Spec):
     `is_menu`: its query is given menu.yml as JSON, an item for every role and dashboard that the role may open.
     `proof`: its query is given, as JSON, what stands behind the numbers of every chart (superset/proof.py).
     `links`: a word and the dashboard whose slug it becomes; <word>_roles are the roles that may open it.
-    `names`: a word and what it becomes all [id, label] of: inflow channels, sources, fields of sources, or the values
-    of a field that have names.
+    `names`: a word and what it becomes all [id, label] of: inflow channels, roles, sources, fields of sources, or the
+    values of a field that have names.
     """
 
     model: str | None = None
@@ -103,7 +104,7 @@ class Dataset(Spec):
     proof: Literal["numbers", "code", "checks", "sources"] | None = None
     links: dict[str, str] = Field(default_factory=dict)
     words: dict[str, Text] = Field(default_factory=dict)
-    names: dict[str, Annotated[str, Field(pattern=r"^(channels|sources|fields|values\.\w+)$")]] = Field(
+    names: dict[str, Annotated[str, Field(pattern=r"^(channels|roles|sources|fields|values\.\w+)$")]] = Field(
         default_factory=dict
     )
     colors: dict[str, str] = Field(default_factory=dict)
@@ -347,7 +348,8 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> As
         queries=queries,
         charts=charts,
         dashboards=dashboards | packs,
-        names={
+        names={"roles": _role_labels(roles.roles)}
+        | {
             kind: {key: Text(ko=label.ko, en=label.en) for key, label in labels.items()}
             for kind, labels in {
                 "channels": channel_labels(definitions),
@@ -356,6 +358,17 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> As
             }.items()
         },
     )
+
+
+def _role_labels(roles: Mapping[str, Role]) -> dict[str, Text]:
+    """What people call the roles that can be granted, by the names that grants have."""
+    return {
+        full_name.removeprefix(PREFIX): Text(
+            **{locale: role.title.get(locale) + (f" ({department})" if department else "") for locale in LOCALES}
+        )
+        for name, role in roles.items()
+        for full_name, department in role_names(name, role).items()
+    }
 
 
 def _read_queries(directory: Path, problems: list[str]) -> dict[str, str]:

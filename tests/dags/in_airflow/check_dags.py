@@ -6,6 +6,7 @@ import os
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from airflow.dag_processing.dagbag import DagBag
 
@@ -73,7 +74,8 @@ class EveryDag(unittest.TestCase):
     def test_runs_one_at_a_time_and_never_for_the_past(self):
         for dag in self.bag.dags.values():
             with self.subTest(dag.dag_id):
-                self.assertEqual(dag.max_active_runs, 1)
+                # requests wait for their answers beside each other
+                self.assertEqual(dag.max_active_runs, 200 if dag.dag_id == "access_request" else 1)
                 self.assertFalse(dag.catchup)
 
     def test_tasks_end_are_owned_and_retried(self):
@@ -165,6 +167,22 @@ class Canary(unittest.TestCase):
     def test_schedule(self):
         self.assertFalse(self.load().timetable.can_be_scheduled)
         self.assertEqual(self.load("0 * * * *").timetable.expression, "0 * * * *")
+
+
+class Access(unittest.TestCase):
+    """The DAGs of who may open what."""
+
+    def test_what_can_be_asked_for_is_what_there_is(self):
+        bag = DagBag(FOLDER)
+        asked = bag.dags["access_request"].params.get_param("role").schema["enum"]
+        self.assertIn("analyst@fx-sales", asked)
+        self.assertNotIn("analyst", asked)
+        self.assertEqual(bag.dags["access_end"].params.get_param("role").schema["enum"], [None, *asked])
+
+    def test_it_ends_whatever_schedule_the_pipeline_has(self):
+        with mock.patch.dict(os.environ, {"JOURNEYMART_SCHEDULE": "none"}):
+            dag = DagBag(FOLDER / "access_end.py").dags["access_end"]
+        self.assertEqual(dag.timetable.expression, "5 * * * *")
 
 
 if __name__ == "__main__":
