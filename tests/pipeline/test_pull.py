@@ -14,9 +14,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, LiteralString
 
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from psycopg.abc import Buffer
 from tests.conftest import running_postgres
 
 from journeymart.db import connect
@@ -151,6 +153,33 @@ def test_a_key_may_hold_what_parts_the_names_of_files_but_has_to_fit_into_one(co
     assert core.pull().error == (
         "pull core: id is too long to name a file by, with 30 characters: make a shorter key in a query"
     )
+
+
+class Coarse(psycopg.adapt.Loader):
+    """As a driver that has no value for what a database counts beyond microseconds."""
+
+    def load(self, data: Buffer) -> int:
+        return int(float(bytes(data)))
+
+
+def test_a_watermark_that_counts_finer_than_its_driver(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether rows are equal or in the order of their keys where it cannot be seen, each comes once."""
+    core.execute("alter table ledger add column tick numeric")
+    core.execute(
+        'update ledger set tick = "No" / 20 + case mod("No", 4) when 0 then 0.9 - 0.01 * mod("No", 20) else 0.5 end'
+    )
+    adapters = psycopg.adapt.AdaptersMap(psycopg.adapters)
+    adapters.register_loader("numeric", Coarse)
+    monkeypatch.setattr(psycopg, "adapters", adapters)
+    core.define("table: ledger", 21, watermark="tick")
+    assert [core.pull().rows, core.pull().rows, sorted(core.pulled())] == [40, 0, list(range(1, 41))]
+    core.execute(ROWS.replace("from generate", ", 9.5 from generate"), 41, 70)
+    assert core.pull().error == (
+        "pull core: 21 rows or more have the same tick to the microsecond, but not beyond: raise batch_rows, or round"
+        " it in a query"
+    )
+    core.define("table: ledger", 31, watermark="tick")
+    assert [core.pull().error, sorted(core.pulled())] == [None, list(range(1, 71))]
 
 
 def test_what_a_killed_pull_has_left_half_written_goes(core: Core) -> None:

@@ -120,8 +120,9 @@ def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: 
             if database.execute(without).first():
                 LOG.warning("pull %s: rows without %s are never pulled", name, column)
         number, position = _reached(folder, definition.source, name, warehouse)
-        while True:
-            batch = _batch(database, table, definition, position, zone)
+        is_last = False
+        while not is_last:
+            batch, is_last = _batch(database, table, definition, position, zone)
             if not batch:
                 break
             columns = list(batch[0]._fields)
@@ -136,8 +137,6 @@ def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: 
             _write(path, columns, batch)
             files.append(path.relative_to(landing).as_posix())
             rows += len(batch)
-            if len(batch) < definition.batch_rows:
-                break
     return PullResult(name, definition.source, tuple(files), rows)
 
 
@@ -176,8 +175,8 @@ def _table(definition: Pull) -> Any:
 
 def _batch(
     database: sa.Connection, table: Any, definition: Pull, position: Position | None, zone: ZoneInfo
-) -> Sequence[sa.Row[Any]]:
-    """The next rows behind a position, in order."""
+) -> tuple[Sequence[sa.Row[Any]], bool]:
+    """The next rows behind a position, in order, and whether there are no others."""
     watermark, key = table.c[definition.watermark], table.c[definition.key]
     query = sa.select(sa.text("*")).select_from(table).where(watermark.is_not(None), key.is_not(None))
     if position is not None:
@@ -196,12 +195,21 @@ def _batch(
     for name in (definition.watermark, definition.key):
         if rows and name not in columns:
             raise PullError(f"the rows have no column '{name}', only {', '.join(columns)}")
-    # A database that counts finer than microseconds finds the last row again.
-    return [
+    found = [_position(row, columns, definition) for row in rows]
+    # A database that counts finer than microseconds, as SQL Server does, finds the last row again, and before it those
+    # of its microsecond that have been taken, too.
+    begin = found.index(position) + 1 if position in found else 0
+    if begin == definition.batch_rows:
+        raise PullError(
+            f"{definition.batch_rows:,} rows or more have the same {definition.watermark} to the microsecond, but not"
+            " beyond: raise batch_rows, or round it in a query"
+        )
+    settled = [
         row
-        for row in rows
-        if (reached := _position(row, columns, definition)) != position and _is_settled(reached[0], definition, zone)
+        for row, (watermark, _) in zip(rows[begin:], found[begin:], strict=True)
+        if _is_settled(watermark, definition, zone)
     ]
+    return settled, len(rows) < definition.batch_rows
 
 
 def _is_settled(watermark: Any, definition: Pull, zone: ZoneInfo) -> bool:
