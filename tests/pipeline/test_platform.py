@@ -207,6 +207,11 @@ def test_up_after_the_server_was_killed(home):
         connection.execute("set synchronous_commit = on; create table public.survivor as select 42 as answer")
     killed = home.server_pid
     os.kill(killed, signal.SIGKILL)
+    written, aside = home.path / "postgres/data/pg_wal", home.path / "postgres/aside"
+    written.rename(aside)
+    result = home.up()
+    assert (result.returncode, 'required WAL directory "pg_wal" does not exist' in result.stderr) == (1, True)
+    aside.rename(written)
     result = home.up()
     assert result.returncode == 0, result.stderr
     assert home.server_pid != killed

@@ -55,7 +55,8 @@ class Postgres:
         deadline = time.monotonic() + seconds
         while not self.is_healthy():
             if time.monotonic() > deadline:
-                raise PlatformError(f"PostgreSQL does not accept connections; {self.log} ends with:\n{tail(self.log)}")
+                log = self._last_log()
+                raise PlatformError(f"PostgreSQL does not accept connections; {log} ends with:\n{tail(log)}")
             time.sleep(0.2)
 
     def stop(self) -> None:
@@ -212,7 +213,12 @@ class Postgres:
                 command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False
             )
         if result.returncode:
-            raise PlatformError(f"{program} failed:\n{tail(output)}\n{tail(self.log)}".rstrip())
+            raise PlatformError(f"{program} failed:\n{tail(output)}\n{tail(self._last_log())}".rstrip())
+
+    def _last_log(self) -> Path:
+        """The log the server wrote to last: its own once it writes one, which has why it could not go on."""
+        logs = [path for path in (self.log, *self.home.glob("log/*.log")) if path.exists()]
+        return max(logs, key=lambda path: path.stat().st_mtime_ns, default=self.log)
 
     def _as_unprivileged_user(self) -> list[str]:
         """Prefix of a command: PostgreSQL refuses to run as root, so root hands over to a system account."""
