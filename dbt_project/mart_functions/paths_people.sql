@@ -26,6 +26,10 @@ declare
     targets text := case when paths_people.to_node not in ('유입', '이탈', '기타')
         then mart.path_chars(paths_people.to_node, null) else '' end;
 begin
+    if paths_people.node is null and paths_people.step < 1 then
+        raise exception 'the steps of main paths begin with 1: step % is of a node', paths_people.step
+            using errcode = '22023';
+    end if;
     if '기타' in (paths_people.from_node, paths_people.to_node) then
         if paths_people.top_k is null or paths_people.node is not null then
             raise exception '기타 is what mart.paths_main does not name: give the top_k it was asked with, and no node'

@@ -50,8 +50,8 @@ $$;
 revoke execute on function mart.segment_members(text, date, text, date, date, text, text, text) from public;
 grant execute on function mart.segment_members(text, date, text, date, date, text, text, text) to jm_dashboard;
 
--- Sizes of segments and of each two of them together (null: all segments), with the share of the smaller one; with the
--- filters of mart.segment_selected.
+-- Sizes of segments and of each two of them together (null: all segments), with the share of the smaller one, null if it
+-- is empty; with the filters of mart.segment_selected.
 create or replace function mart.segment_overlap(
     segments text[] default null, as_of date default null, also_in text default null,
     from_date date default null, to_date date default null, channel text default null, domain text default null,
@@ -62,11 +62,15 @@ returns table (
 )
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-    with member as materialized (
+    with asked as (
+        select distinct s.segment_id
+        from unnest(coalesce(segment_overlap.segments, (select array_agg(g.segment_id) from mart.segment as g)))
+            as s (segment_id)
+    ),
+
+    member as materialized (
         select s.segment_id, k.customer_key
-        from (
-            select unnest(coalesce(segment_overlap.segments, (select array_agg(g.segment_id) from mart.segment as g)))
-        ) as s (segment_id)
+        from asked as s
         cross join lateral mart.segment_selected(
             s.segment_id, segment_overlap.as_of, segment_overlap.also_in, segment_overlap.from_date,
             segment_overlap.to_date, segment_overlap.channel, segment_overlap.domain, segment_overlap.device_type
@@ -74,8 +78,9 @@ as $$
     ),
 
     size as (
-        select m.segment_id, count(*) as members
-        from member as m
+        select s.segment_id, count(m.customer_key) as members
+        from asked as s
+        left join member as m on m.segment_id = s.segment_id
         group by 1
     )
 
@@ -85,7 +90,7 @@ as $$
         a.members,
         b.members,
         coalesce(i.in_both, 0),
-        coalesce(i.in_both, 0)::double precision / least(a.members, b.members)
+        coalesce(i.in_both, 0)::double precision / nullif(least(a.members, b.members), 0)
     from size as a
     inner join size as b on a.segment_id < b.segment_id
     left join (

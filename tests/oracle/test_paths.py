@@ -258,6 +258,7 @@ def test_comparison_with_itself_shows_no_difference(bank: Bank) -> None:
             {"step": 1, "to_node": "기타"},
             "기타 is what mart.paths_main does not name: give the top_k it was asked with, and no node",
         ),
+        ("paths_people", {"step": 0}, "the steps of main paths begin with 1: step 0 is of a node"),
         ("paths_to_error", {"error": "A' or true --"}, "no error has the code or page 'A'' or true --'"),
         ("paths_steps", {"nodes": []}, "nodes must be 1 to 32 pages or transactions"),
     ],

@@ -79,6 +79,7 @@ def test_values_beyond_every_limit_are_wrong_usage(command: list[str], message: 
         "analyze funnel-people --id FN-X --step 1 --save nowhere/segments.yml --save-as SG-X",
         "analyze lifecycle --id CH-X --status new",
         "analyze overlap --segments ,",
+        "analyze overlap --segments SG-X,SG-X",
         "analyze paths segment --id SG-X --through A --save nowhere/segments.yml",
         "analyze paths segment --id X --through A",
         "audience request --id AU-X --label X --owner x --purpose marketing --from {rule",

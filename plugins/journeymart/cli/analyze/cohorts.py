@@ -163,8 +163,11 @@ def overlap(
 
     Example: `journeymart analyze overlap --segments SG-AGGRESSIVE,SG-FX-INTEREST`
     """
+    named = listed("--segments", segments)
+    if named is not None and len(set(named)) == 1:
+        raise typer.BadParameter(f"--segments takes two or more, not {segments!r} alone")
     scope = request.scope.arguments()
-    arguments = {"segments": listed("--segments", segments), "as_of": as_of, "also_in": scope.pop("segment")}
+    arguments = {"segments": named, "as_of": as_of, "also_in": scope.pop("segment")}
     return call(request.settings, "segment_overlap", {**arguments, **scope})
 
 
