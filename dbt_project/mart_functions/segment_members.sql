@@ -50,8 +50,8 @@ $$;
 revoke execute on function mart.segment_members(text, date, text, date, date, text, text, text) from public;
 grant execute on function mart.segment_members(text, date, text, date, date, text, text, text) to jm_dashboard;
 
--- Sizes of segments and of each two of them together (null: all segments), with the share of the smaller one, null if it
--- is empty; with the filters of mart.segment_selected.
+-- Sizes of segments and of each two of them together (null: all segments), with the share of the smaller one, null if
+-- it is empty; with the filters of mart.segment_selected.
 create or replace function mart.segment_overlap(
     segments text[] default null, as_of date default null, also_in text default null,
     from_date date default null, to_date date default null, channel text default null, domain text default null,

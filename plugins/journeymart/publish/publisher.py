@@ -54,6 +54,8 @@ def publish(settings: Settings, run_id: str) -> Publication:
         done = _published(connection, run_id)
         if done is not None:
             return done
+        # and no other build meanwhile: the definitions that it applies decide what this one would take away
+        connection.execute("select pg_advisory_xact_lock(hashtext('journeymart.build'))")
         scope = _scope_of(connection, run_id)
         models = _models(connection)
         if scope == "all":

@@ -35,12 +35,14 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
 
     Everything is computed anew (scope `all`) on the first run, when the session policy, a model or the shape of a mart
     table has changed, or when asked to; a changed funnel, cohort, segment or rule is computed by itself. Raises
-    PipelineError if a model or a test fails, or if another run is being built.
+    PipelineError if a model or a test fails, or while another run is being built or published.
     """
     dbt = Dbt(settings)
     dbt.parse()
     with connect("jm_builder", settings=settings, autocommit=True) as connection, _alone(connection):
         applied = load_definitions(definitions)
+        # before anything of theirs changes: what publish takes away depends on the applied definitions
+        _end_others(connection, run_id)
         digest = apply_definitions(connection, applied, dbt.project_hash())
         apply_transaction_codes(connection, definitions)
         is_full = full or not _is_current(connection, dbt, digest) or _watermark_falls(connection)
@@ -130,7 +132,7 @@ def _devices_wait(connection: psycopg.Connection) -> bool:
 def _alone(connection: psycopg.Connection) -> Iterator[None]:
     """Hold the build for this process; the lock dies with it."""
     if not take_build(connection):
-        raise PipelineError("another run is being built; wait for it to end")
+        raise PipelineError("another run is being built or published; wait for it to end")
     try:
         yield
     finally:
@@ -148,15 +150,19 @@ def _landing_held(settings: Settings, *, when: bool) -> Iterator[None]:
         yield
 
 
+def _end_others(connection: psycopg.Connection, run_id: str) -> None:
+    """No earlier run can be published any more."""
+    connection.execute(
+        "update ops.run set status = 'failed', error = 'ended without a result', ended_at = clock_timestamp()"
+        " where status in ('running', 'built', 'validated') and run_id <> %s",
+        (run_id,),
+    )
+
+
 def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str) -> tuple[int, int]:
     """Decide what this run sees; returns the number of new files, and of all changes: new and corrected files, and
     single lines, new or erased."""
     with connection.transaction():
-        connection.execute(
-            "update ops.run set status = 'failed', error = 'ended without a result', ended_at = clock_timestamp()"
-            " where status in ('running', 'built', 'validated') and run_id <> %s",
-            (run_id,),
-        )
         connection.execute(
             """
             drop table if exists
