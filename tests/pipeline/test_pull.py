@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
@@ -180,6 +181,21 @@ def test_a_watermark_that_counts_finer_than_its_driver(core: Core, monkeypatch: 
     )
     core.define("table: ledger", 31, watermark="tick")
     assert [core.pull().error, sorted(core.pulled())] == [None, list(range(1, 71))]
+
+
+def test_a_landing_zone_without_room(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = pq.write_table
+
+    def full(table: pa.Table, _part: Path, **options: Any) -> None:
+        with Path("/dev/full").open("wb") as device:  # not by its name: Arrow removes what it could not write
+            write(table, device, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pq, "write_table", full)
+        assert str(core.pull().error).startswith(
+            f"pull core: {core.landing}/transactions/db/core cannot be written: [Errno 28]"
+        )
+    assert core.pull().rows == 40
 
 
 def test_what_a_killed_pull_has_left_half_written_goes(core: Core) -> None:

@@ -325,7 +325,10 @@ def _write(path: Path, columns: list[str], rows: Sequence[sa.Row[Any]]) -> None:
     """Write a file under a hidden name and rename it into place."""
     arrays = [_array(column) for column in zip(*rows, strict=True)]
     part = path.with_name(f".{path.name}.part")
-    parquet.write_table(pa.table(arrays, names=columns), part, compression="zstd")
+    try:
+        parquet.write_table(pa.table(arrays, names=columns), part, compression="zstd")
+    except OSError as error:
+        raise PullError(f"{path.parent} cannot be written: {error}") from error
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.rename(path)
