@@ -11,6 +11,6 @@ where
         select from raw.file as f
         where
             f.file_id = (d.of_row_id >> 32)::integer
-            and f.status in ('loaded', 'superseded')  -- the latter by what landed after this run was built
+            and f.status in ('loaded', 'superseded', 'expired')  -- the latter since this run was built
             and not exists (select from build.run_gone as g where g.file_id = f.file_id)
     )

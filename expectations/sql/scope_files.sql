@@ -20,9 +20,10 @@ select
     f.rows_quarantined::float8 / nullif(f.rows_read, 0) as quarantined_ratio
 from raw.file as f
 where
-    f.status = 'loaded'
-    and f.file_id in (
+    f.file_id in (
         select file_id from build.run_file
         union all
         select (row_id >> 32)::integer from build.run_line
     )
+    -- one that was corrected or has expired since is there until the next run
+    and not exists (select from build.run_gone as g where g.file_id = f.file_id)

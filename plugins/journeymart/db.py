@@ -87,3 +87,8 @@ def exists(connection: psycopg.Connection, relation: str) -> bool:
 def take_build(connection: psycopg.Connection) -> bool:
     """Hold the build for this connection, until it ends; false if another one does."""
     return holds(connection, "select pg_try_advisory_lock(hashtext('journeymart.build'))")
+
+
+def await_build(connection: psycopg.Connection) -> None:
+    """Hold the build for this connection, until it ends, once no other one does."""
+    connection.execute("select pg_advisory_lock(hashtext('journeymart.build'))")

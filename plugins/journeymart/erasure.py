@@ -194,7 +194,8 @@ def _clear_archive(
         select f.file_id, f.removed_id is not null, f.source, f.path, f.format, coalesce(f.archived_sha256, f.sha256)
         from raw.file as f
         where
-            f.status in ('loaded', 'superseded')
+            f.status in ('loaded', 'superseded', 'expired')
+            and f.cleared_at is null
             and (
                 f.file_id in (select (row_id >> 32)::integer from raw.erased_line where erasure_id = %(id)s)
                 or f.removed_id is not null

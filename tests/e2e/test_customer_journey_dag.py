@@ -187,6 +187,13 @@ def test_data_docs_are_behind_the_login(airflow: Airflow, platform: Settings) ->
     assert requests.get(platform.docs_url, cookies=cookie, timeout=60).status_code == 200
 
 
+def test_housekeeping_runs_and_takes_nothing_that_has_no_end(airflow: Airflow, platform: Settings) -> None:
+    run, tasks = airflow.run("housekeeping")
+    assert (run["state"], [task["task_id"] for task in tasks]) == ("success", ["expire"])
+    with connect("jm_admin", settings=platform) as connection:
+        assert connection.execute("select count(*) from raw.file where status = 'expired'").fetchone() == (0,)
+
+
 def test_a_canary_that_is_not_seen_turns_its_dag_red(airflow: Airflow, platform: Settings) -> None:
     """One whose robot never came; the scheduler's task says what is missing."""
     definitions = platform.home / "definitions"

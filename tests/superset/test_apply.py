@@ -292,7 +292,7 @@ def test_lines_are_accounted_for(client, charts, assets):
     (rows,) = ask(client, charts["landing.landing_balance_ko"])
     assert {row["source"] for row in rows} == {label.ko for label in assets.names["sources"].values()}
     for row in rows:
-        accounted = sum(row[name] for name in ("마트 반영", "중복", "봇", "격리", "대체되어 제외", "파기"))
+        accounted = sum(row[name] for name in ("마트 반영", "중복", "봇", "격리", "제외", "파기"))
         assert row["수신 (행)"] == accounted
         assert row["차이"] == 0
 

@@ -192,6 +192,19 @@ def test_a_path_rule_must_compile(tmp_path: Path):
         load_pages(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("clickstream: {keep: 23h}", "sources.clickstream.keep: must be a day or more"),
+        ("customers: {keep: 400d}", "sources.customers.keep: an old line of customers may be what holds today"),
+    ],
+)
+def test_only_what_happens_has_an_end(tmp_path: Path, given: str, message: str) -> None:
+    (tmp_path / "sources.yml").write_text(f"sources:\n  {given}")
+    with pytest.raises(DefinitionError, match=f"sources.yml:2: {message}"):
+        load_sources(tmp_path)
+
+
 def test_a_source_can_be_expected_every_so_often(tmp_path: Path) -> None:
     (tmp_path / "sources.yml").write_text("sources: {clickstream: {expect_every: 90m}}")
     assert ("sources", "expect_every") not in load_definitions().content

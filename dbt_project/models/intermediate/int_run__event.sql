@@ -24,5 +24,6 @@ from (
     from build.run_line
     where is_single
 ) as f
-inner join {{ source('raw', 'event') }} as r on r.row_id between f.first_row and f.last_row
+-- Looked up one by one: a run that only takes away has a few lines here, for which a join would read all of raw.
+{{ look_up(source('raw', 'event'), 'r', 'r.row_id between f.first_row and f.last_row') }}
 where {{ 'false' if is_full() else 'true' }} {{ 'and not ' ~ is_gone('r.row_id') if has_gone() }}

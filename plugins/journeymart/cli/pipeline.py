@@ -97,7 +97,7 @@ def reprocess(
 # The steps of a run in order, and what the other DAGs do.
 Step = Literal[
     "pull", "discover", "land", "rejected", "build", "validate", "publish", "deliver", "audience", "report",
-    "canary-send", "canary-check", "access-ask", "access-answer", "access-end",
+    "canary-send", "canary-check", "access-ask", "access-answer", "access-end", "housekeeping",
 ]  # fmt: skip
 
 
@@ -245,6 +245,12 @@ def _access_end(settings: Settings, _run: str, _landing: Path, _definitions: Pat
     return {"changed": access.end(settings, content)}
 
 
+def _housekeeping(settings: Settings, _run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
+    from journeymart.housekeeping import keep_house
+
+    return keep_house(settings, definitions=definitions)
+
+
 _STEPS: dict[Step, Callable[..., Any]] = {
     "pull": _pull,
     "discover": _discover,
@@ -261,4 +267,5 @@ _STEPS: dict[Step, Callable[..., Any]] = {
     "access-ask": _access_ask,
     "access-answer": _access_answer,
     "access-end": _access_end,
+    "housekeeping": _housekeeping,
 }

@@ -60,9 +60,10 @@ def _page(name: str, source: Source) -> str:
     done = ", complete with `.done`" if source.require_done else ""
     encoding = f", text is {source.encoding.upper()}" if source.encoding != "utf-8" else ""
     every = f", expected every {source.expect_every}" if source.expect_every else ""
+    keep = f", kept for {source.keep}" if source.keep else ""
     return (
         f"## {name}: {source.label.ko} / {source.label.en}\n\n"
-        f"Times without an offset are in {source.time_zone}{encoding}{done}{every}. * is required.\n\n"
+        f"Times without an offset are in {source.time_zone}{encoding}{done}{every}{keep}. * is required.\n\n"
         "| field | 이름 | name | type | from | allowed | personal | 뜻 | meaning |\n"
         "|---|---|---|---|---|---|---|---|---|\n" + "".join(_row(key, field) for key, field in source.fields.items())
     )

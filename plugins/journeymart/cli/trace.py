@@ -114,10 +114,11 @@ def _show(
             print(one_line(f"    {item.text}"))
             print(f"    sha256 {item.sha256} {item.archived or '(not in the archive)'}")
         else:
+            replaced = f"superseded by file {item.superseded_by}" if item.superseded_by else "expired"
             parts = {
                 "mart": item.rows_mart, "duplicate": item.rows_duplicate, "bot": item.rows_bot,
                 "quarantine": item.rows_quarantined, "erased": item.rows_erased,
-                f"out of scope (superseded by file {item.superseded_by})": item.rows_out_of_scope,
+                f"out of scope ({replaced})": item.rows_out_of_scope,
             }  # fmt: skip
             shown = " + ".join(f"{rows:,} {what}" for what, rows in parts.items() if rows or what == "mart")
             print(f"[{item.file_id}] {one_line(item.path)}: {item.rows_read:,} read = {shown}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -46,6 +47,8 @@ COMBINED_LOG_COLUMNS = (
     "referrer",
     "user_agent",
 )
+# Sources of things that happen. The others say how something is: an old line of theirs may be what still holds.
+HAPPENINGS = frozenset({"clickstream", "transactions", "consultations", "campaign_sends", "survey_responses"})
 COMBINED_LOG_TIME = "%d/%b/%Y:%H:%M:%S %z"
 
 
@@ -130,6 +133,7 @@ class Source(DefinitionModel):
     time_zone: str = "Asia/Seoul"
     require_done: bool = False
     expect_every: Duration | None = None  # late when its newest event is older than this beside the newest of all
+    keep: Duration | None = None  # files whose lines are all older go
     fields: dict[str, Field]
 
     @field_validator("time_zone")
@@ -140,6 +144,13 @@ class Source(DefinitionModel):
         except (ValueError, zoneinfo.ZoneInfoNotFoundError):
             hint = suggestion(value, zoneinfo.available_timezones())  # slow: it opens every file of the database
             raise ValueError(f"unknown time zone '{value}'{hint}") from None
+        return value
+
+    @field_validator("keep")
+    @classmethod
+    def _days(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value < timedelta(days=1):
+            raise ValueError("must be a day or more")
         return value
 
     @field_validator("delimiter")
@@ -187,6 +198,16 @@ class Sources(DefinitionModel):
 
     personal: Personal = ModelField(default_factory=Personal)
     sources: dict[str, Source]
+
+    @model_validator(mode="after")
+    def _keeps_what_holds(self) -> Self:
+        for name, source in self.sources.items():
+            if source.keep is not None and name not in HAPPENINGS:
+                raise ValueError(
+                    f"sources.{name}.keep: an old line of {name} may be what holds today, so it has no end; keep is for"
+                    f" {', '.join(sorted(HAPPENINGS))}"
+                )
+        return self
 
 
 class _Overlay(DefinitionModel):

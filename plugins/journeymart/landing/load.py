@@ -36,7 +36,7 @@ from pgpq.schema import Jsonb as JsonbType
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from journeymart.db import connect
+from journeymart.db import connect, holds
 from journeymart.definitions.pages import Pages, load_pages
 from journeymart.definitions.sources import Sources, load_sources
 from journeymart.definitions.transactions import Transactions, load_transactions
@@ -74,7 +74,7 @@ COPY_ROWS = 50_000
 PLAN_HASH_LENGTH = 16
 # Of a tracking plan: what says nothing about how a line is read.
 NO_MEANING = frozenset(
-    {"label", "description", "names", "category", "channels", "expect_every", "require_done", "done_results"}
+    {"label", "description", "names", "category", "channels", "expect_every", "keep", "require_done", "done_results"}
 )
 END = object()
 Item = TypeVar("Item")
@@ -93,8 +93,8 @@ LEDGER_ROW = """
     insert into raw.file
         (source, path, sha256, bytes, modified_at, format, declared, status, error, repeat_of, run_id, plan_hash)
     select %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
-    where %s or not exists (  -- what was corrected does not come back, unless as a correction itself
-        select from raw.file where (source, sha256, status) = (%s, %s, 'superseded')
+    where %s or not exists (  -- what was corrected or is too old does not come back, unless as a correction itself
+        select from raw.file where (source, sha256) = (%s, %s) and status in ('superseded', 'expired')
     )
     on conflict (source, sha256) where status = 'loaded' do nothing
     returning file_id"""
@@ -308,7 +308,7 @@ class Loader:
 
     def _take(self, files: list[LandingFile], contents: list[Content]) -> list[int | None]:
         """Rows of the ledger for files to be loaded; None for a content that is loaded already, or was and has been
-        corrected since. One exchange with the server, however many there are."""
+        corrected since or has expired. One exchange with the server, however many there are."""
         rows = [self._row(file, content, "loaded") for file, content in zip(files, contents, strict=True)]
         with self.warehouse.cursor() as cursor:
             cursor.executemany(LEDGER_ROW, rows, returning=True)
@@ -368,8 +368,8 @@ class Loader:
             return FileResult(file.source, file.path, "repeated", known[0])
         original = self.warehouse.execute(
             "select file_id, path, rows_read, totals, declared, archived_sha256 is not null, rows_quarantined > 0"
-            " from raw.file where source = %s and sha256 = %s and status in ('loaded', 'superseded')"
-            " order by status, file_id desc limit 1",
+            " from raw.file where source = %s and sha256 = %s and status in ('loaded', 'superseded', 'expired')"
+            " order by status <> 'loaded', file_id desc limit 1",
             (file.source, content.sha256),
         ).fetchone()
         if original is None:
@@ -534,7 +534,7 @@ class Loader:
         corrected = self.warehouse.execute(
             """
             update raw.file set status = 'superseded', superseded_by = %(file_id)s
-            where (status = 'loaded' or superseded_by = %(file_id)s) and file_id = (
+            where (status = 'loaded' or (status = 'superseded' and superseded_by = %(file_id)s)) and file_id = (
                 select file_id from raw.file
                 where source = %(source)s and (sha256 = lower(%(other)s) or path = %(other)s)
                     and (status = 'loaded' or superseded_by = %(file_id)s) and file_id < %(file_id)s
@@ -544,9 +544,14 @@ class Loader:
             {"file_id": file_id, "source": file.source, "other": other},
         ).rowcount
         if not corrected:
-            raise FileRejectedError(
-                f"has a .done that supersedes '{other[:300]}', which is no loaded file of its source"
+            has_expired = holds(
+                self.warehouse,
+                "select exists (select from raw.file where source = %(source)s and status = 'expired'"
+                " and (sha256 = lower(%(other)s) or path = %(other)s))",
+                {"source": file.source, "other": other},
             )
+            why = "has expired (keep in sources.yml)" if has_expired else "is no loaded file of its source"
+            raise FileRejectedError(f"has a .done that supersedes '{other[:300]}', which {why}")
 
 
 def _compare(declared: Declaration, sha256: str, rows: int, totals: Mapping[str, Decimal]) -> None:

@@ -68,7 +68,7 @@ class File:
     rows_duplicate: int
     rows_bot: int
     rows_mart: int
-    rows_out_of_scope: int  # superseded, and taken out of the mart again
+    rows_out_of_scope: int  # superseded or expired, and taken out of the mart again
     rows_erased: int
     superseded_by: int | None
 
@@ -160,7 +160,7 @@ class Tracer:
                 rows_erased, superseded_by
             from raw.file
             where source = %(source)s and loaded_at::date = %(landed)s and publication_id is not null
-                and status in ('loaded', 'superseded')
+                and status in ('loaded', 'superseded', 'expired')
             order by file_id
             """,
             {"source": source, "landed": landed},
@@ -203,7 +203,7 @@ class Tracer:
             wanted.setdefault(row["file_id"], set()).add(row["line_no"])
         texts = {
             (row["file_id"], number): text
-            for row in {row["file_id"]: row for row in found}.values()
+            for row in {row["file_id"]: row for row in found if not row["is_cleared"]}.values()
             for number, text in self._read(row, wanted[row["file_id"]])
         }
         for row in found:
@@ -219,13 +219,13 @@ class Tracer:
 
     def _removed(self, source: str, field: str, value: str) -> list[int]:
         """Row ids of lines with this id in superseded files, of which raw has no rows any more: they are looked for in
-        the archive."""
+        the archive, which keeps them until they expire."""
         files = self._query(
             """
             select source, min(path) as path, min(format) as format, coalesce(archived_sha256, sha256) as sha256,
                 array_agg(file_id) as file_ids
             from raw.file
-            where removed_id is not null and source = %(source)s
+            where removed_id is not null and cleared_at is null and source = %(source)s
             group by source, coalesce(archived_sha256, sha256)
             """,
             {"source": source},
@@ -273,12 +273,13 @@ _LANDED: list[LiteralString] = [
 _WENT_TO: LiteralString = """
 select
     f.file_id, r.line_no, f.source, f.path, f.format, coalesce(f.archived_sha256, f.sha256) as sha256,
+    f.cleared_at is not null as is_cleared,
     case
         when x.publication_id is not null then 'erased with its customer'
         when q.reason is not null then 'quarantine: ' || coalesce(q.field || ': ', '') || q.reason
-        when f.removed_id is not null then 'out of scope: superseded by file ' || f.superseded_by
-        when f.status = 'superseded' and l.row_id is not null then
-            'out of scope with the next publication: superseded by file ' || f.superseded_by
+        when f.removed_id is not null or (f.status in ('superseded', 'expired') and l.row_id is not null) then
+            'out of scope' || case when f.removed_id is null then ' with the next publication' else '' end
+            || ': ' || coalesce('superseded by file ' || f.superseded_by, 'expired')
         when d.of_row_id is not null then
             'duplicate of line ' || (d.of_row_id & 4294967295) || ' of file ' || (d.of_row_id >> 32)
         when b.row_id is not null then 'bot'

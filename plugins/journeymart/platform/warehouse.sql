@@ -44,24 +44,30 @@ create table if not exists raw.file (
     run_id           text not null,
     loaded_at        timestamptz not null default now(),
     publication_id   bigint,                       -- null until its rows are in mart
-    removed_id       bigint                        -- superseded: the publication that took its rows away again
+    removed_id       bigint,                       -- superseded, expired: the publication that took its rows away again
+    cleared_at       timestamptz                   -- expired: when quarantine and archive had nothing of it any more
 );
 alter table raw.file
     add column if not exists rows_erased bigint not null default 0,  -- of customers who were erased (raw.erased_line)
     add column if not exists archived_sha256 text, -- of its bytes in the archive, once lines of it were erased there
     add column if not exists superseded_by integer references raw.file,
     add column if not exists removed_id bigint,
+    add column if not exists cleared_at timestamptz,
     add column if not exists content_hash numeric,
     add column if not exists plan_hash text,
     alter column content_hash drop not null,
     alter column content_hash drop default,
     drop constraint if exists file_status_check,
-    add constraint file_status_check check (status in ('loaded', 'repeated', 'rejected', 'superseded'));
+    add constraint file_status_check check (
+        status in ('loaded', 'repeated', 'rejected', 'superseded', 'expired')
+    );
 -- Landed before hashes were kept: unknown until `journeymart land --again` reads them from the archive.
 update raw.file set content_hash = null where content_hash = 0 and rows_loaded > 0;
 create unique index if not exists file_content on raw.file (source, sha256) where status = 'loaded';
-create index if not exists file_superseded on raw.file (source, sha256) where status = 'superseded';
-create index if not exists file_unremoved on raw.file (file_id) where status = 'superseded' and removed_id is null;
+drop index if exists raw.file_superseded, raw.file_unremoved;  -- of before files expired
+create index if not exists file_past on raw.file (source, sha256) where status in ('superseded', 'expired');
+create index if not exists file_leaving on raw.file (file_id)
+where status in ('superseded', 'expired') and removed_id is null;
 create index if not exists file_path on raw.file (source, path);
 create index if not exists file_unpublished on raw.file (file_id) where publication_id is null and status = 'loaded';
 
@@ -573,7 +579,7 @@ create or replace function raw.stored_hash(source text, first_row bigint, last_r
     end;
 
 -- Rows leave raw in two ways only, both in the transaction that takes them out of mart: with a file that another has
--- corrected, and with a customer who is erased. Names of pages that they were the last to give are looked up again.
+-- corrected or that has expired, and with a customer who is erased. Names of pages that they were the last to give are looked up again.
 create or replace function raw.remove_lines(first_rows bigint[], last_rows bigint[]) returns void
     language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -66,13 +66,14 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
 
 
 def is_pending(settings: Settings) -> bool:
-    """Whether loaded or corrected files, replayed or erased lines wait for a publication, of this run or an earlier."""
+    """Whether loaded, corrected or expired files, replayed or erased lines wait for a publication, of this run or an
+    earlier."""
     with connect("jm_builder", settings=settings) as connection:
         return holds(
             connection,
             "select exists (select from raw.file where publication_id is null and status = 'loaded')"
             " or exists (select from raw.replay where publication_id is null)"
-            " or exists (select from raw.file where status = 'superseded' and removed_id is null)"
+            " or exists (select from raw.file where status in ('superseded', 'expired') and removed_id is null)"
             " or exists (select from raw.erased_line where publication_id is null)",
         )
 
@@ -101,13 +102,13 @@ def _is_current(connection: psycopg.Connection, dbt: Dbt, digest: str) -> bool:
 
 
 def _watermark_falls(connection: psycopg.Connection) -> bool:
-    """Whether the latest time of all was in a file that has been corrected: what is open or over depends on it
-    everywhere."""
+    """Whether the latest time of all was in a file that has been corrected or has expired: what is open or over depends
+    on it everywhere."""
     return holds(
         connection,
         """
         select
-            exists (select from raw.file where status = 'superseded' and removed_id is null)
+            exists (select from raw.file where status in ('superseded', 'expired') and removed_id is null)
             and (select watermark_at from ops.publication order by publication_id desc limit 1)
             > coalesce((
                 select max(last_event_at) from raw.file where status = 'loaded' and source <> 'consents'
@@ -185,7 +186,8 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
         )
         # First what goes: a file that is corrected meanwhile then goes with the next run.
         gone = connection.execute(
-            "insert into build.run_gone select file_id from raw.file where status = 'superseded' and removed_id is null"
+            "insert into build.run_gone"
+            " select file_id from raw.file where status in ('superseded', 'expired') and removed_id is null"
         ).rowcount
         erased = connection.execute(
             "insert into build.run_erased select row_id from raw.erased_line where publication_id is null"

@@ -149,6 +149,23 @@ class DepartmentReports(unittest.TestCase):
         self.assertFalse(self.load("none").timetable.can_be_scheduled)
 
 
+class Housekeeping(unittest.TestCase):
+    """The DAG of what is older than it is kept."""
+
+    def load(self, schedule):
+        """The DAG as read with JOURNEYMART_SCHEDULE set to `schedule`."""
+        os.environ["JOURNEYMART_SCHEDULE"] = schedule
+        return DagBag(FOLDER / "housekeeping.py").dags["housekeeping"]
+
+    def test_it_does_one_step_once_a_day(self):
+        dag = self.load("*/5 * * * *")
+        self.assertEqual([task.step for task in dag.tasks], ["housekeeping"])
+        self.assertEqual(dag.timetable.expression, "30 4 * * *")
+
+    def test_it_has_no_schedule_where_nothing_has(self):
+        self.assertFalse(self.load("none").timetable.can_be_scheduled)
+
+
 class Canary(unittest.TestCase):
     """The DAG that an installation decides to have."""
 

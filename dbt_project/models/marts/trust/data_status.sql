@@ -33,5 +33,5 @@ left join (
     where publication_id is null
     group by 1
 ) as w on f.file_id = w.file_id
-where f.status in ('loaded', 'superseded')
+where f.status in ('loaded', 'superseded', 'expired')
 group by 1, 2

@@ -8,7 +8,7 @@ select
     f.bytes,
     case
         when f.status = 'loaded' and f.publication_id is null then 'waiting'
-        when f.status = 'superseded' and f.removed_id is null then 'loaded'
+        when f.status in ('superseded', 'expired') and f.removed_id is null then 'loaded'
         else f.status
     end as status,
     f.rows_read,

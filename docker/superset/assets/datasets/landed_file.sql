@@ -52,6 +52,8 @@ select
                     then '첫 줄의 열 이름이 없거나 잘못됨'
                 when error ~ ' has a name with a personal value ' then '파일 이름에 개인정보가 있음(이름을 바꿔 다시 보내야 함)'
                 when error ~ ' has the unknown ending ' then '모르는 확장자'
+                when error ~ ' has a .done that supersedes .*, which has expired '
+                    then '.done에서 정정한다고 한 파일은 보존 기간이 지났음'
                 when error ~ ' has a .done that supersedes ' then '.done에서 정정한다고 한 파일이 없음'
                 when error ~ ' cannot be checked against its .done| has a .done ' then '.done의 내용을 확인할 수 없음'
                 when error ~ ' has (columns or values that|a time that is not)' then '읽을 수 없는 열이나 값이 있음'
@@ -72,5 +74,6 @@ select
         when 'repeated' then {{ [repeated] | where_in }}
         when 'rejected' then {{ [rejected] | where_in }}
         when 'superseded' then {{ [superseded] | where_in }}
+        when 'expired' then {{ [expired] | where_in }}
     end as status_shown
 from mart.landed_file
