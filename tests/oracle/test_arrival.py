@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
 from tests.conftest import Warehouses
 from tests.oracle import logs
 from tests.oracle.conftest import define
@@ -19,9 +20,11 @@ STRAY = 0.2  # lines that do not arrive with the others of their device
 BATCH = 1000  # a batch of its own: no other test has these logs and definitions
 
 
-def test_logs_that_arrive_in_parts(warehouses: Warehouses, tmp_path: Path) -> None:
+@pytest.mark.parametrize("changing", [False, True], ids=["fixed", "changing"])
+def test_logs_that_arrive_in_parts(warehouses: Warehouses, tmp_path: Path, *, changing: bool) -> None:
     """Lines of each log dealt at random to three runs, most of a device with its others, so that many arrive late;
-    under random funnels, rules and segments."""
+    under random funnels, rules and segments. Changing: in the second run others have their ids, and some are retired,
+    and in the third all are back."""
     whole, landing, directory = (tmp_path / name for name in ("whole", "landing", "definitions"))
     directory.mkdir()
     logs.land(logs.generate(BATCH), whole, BATCH)
@@ -36,6 +39,8 @@ def test_logs_that_arrive_in_parts(warehouses: Warehouses, tmp_path: Path) -> No
         ]
     warehouse = warehouses.create()
     for number in range(PARTS):
+        if changing:
+            define(directory, BATCH + number % 2, plain=number % 2 == 0)
         for source, lines in parts.items():
             file = landing / source / f"{number}.ndjson"
             file.parent.mkdir(parents=True, exist_ok=True)
