@@ -579,7 +579,8 @@ create or replace function raw.stored_hash(source text, first_row bigint, last_r
     end;
 
 -- Rows leave raw in two ways only, both in the transaction that takes them out of mart: with a file that another has
--- corrected or that has expired, and with a customer who is erased. Names of pages that they were the last to give are looked up again.
+-- corrected or that has expired, and with a customer who is erased. Names of pages that they were the last to give are
+-- looked up again.
 create or replace function raw.remove_lines(first_rows bigint[], last_rows bigint[]) returns void
     language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
