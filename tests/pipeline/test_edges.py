@@ -103,7 +103,7 @@ def queries_of_dashboards(chosen: dict[str, list[str]]) -> Iterator[tuple[str, s
     )
     period = {"from_expr": "date '2026-03-01'", "to_expr": "date '2026-04-01'"} if chosen else {}
     for name, dataset in assets.datasets.items():
-        if dataset.query is None or dataset.is_menu:
+        if dataset.query is None or dataset.menu:
             continue
         values: dict[str, Any] = {word: text.ko for word, text in dataset.words.items()}
         values |= dict.fromkeys(dataset.links, "x") | {f"{word}_roles": ["x"] for word in dataset.links}

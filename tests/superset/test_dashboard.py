@@ -316,6 +316,25 @@ def test_who_looks_up_a_customer_sees_today(browser, platform, assets, logins, n
     assert found["until"] == f"{tomorrow}T00:00:00"
 
 
+def test_every_lesson_leads_to_the_chart_that_answers_it(window, platform, assets, locale, screenshots):
+    """As the data team, who may open all of them."""
+    watched = window("journeymart_data_team")
+    page = watched.page
+    open_dashboard(page, platform, assets, locale, "tutorial")
+    page.screenshot(path=screenshots / f"lessons_{locale}.png")
+    links = page.locator(".slice_container a").evaluate_all("links => links.map(link => link.href)")
+    assert len(links) == len(assets.menu.lessons)
+    for link, lesson in zip(links, assets.menu.lessons, strict=True):
+        page.goto("about:blank")
+        page.goto(link)
+        chart = page.locator(f"[data-test-chart-name='{assets.charts[lesson.chart].title.get(locale)}']:visible")
+        drawn = "canvas" if assets.charts[lesson.chart].type in DRAWN else "tbody td"
+        expect(chart.locator(drawn).first, lesson.chart).to_be_visible(timeout=PATIENCE)
+        expect(chart.locator(".ant-empty"), lesson.chart).to_have_count(0)
+        expect(chart).to_be_in_viewport()
+    assert_healthy(watched)
+
+
 @pytest.mark.parametrize("locale", ["ko"], indirect=True)
 def test_choosing_an_anchor_redraws_the_paths_around_it(window, platform, assets, locale, screenshots):
     watched = window("journeymart_data_team")

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from journeymart.superset.help import help_markdown
+from journeymart.superset.help import figure_of, help_markdown
 from journeymart.superset.lint import METRIC_FIELDS, columns_of, is_date
 from journeymart.superset.manifest import Models
 from journeymart.superset.proof import proof_values
@@ -217,8 +217,9 @@ def _template_values(
         values[f"{word}_roles"] = assets.people_of(name)
     for word, kind in dataset.names.items():
         values[word] = [[key, label.get(locale)] for key, label in assets.names[kind].items()]
-    if dataset.is_menu:
-        values["menu"] = json.dumps(menu_items(assets, locale), ensure_ascii=False)
+    if dataset.menu:
+        items = menu_items(assets, locale) if dataset.menu == "dashboards" else lesson_items(assets, locale)
+        values["menu"] = json.dumps(items, ensure_ascii=False)
     if dataset.proof:
         values |= proof_values(dataset.proof, assets, models, locale)
     return values | (dashboard.pins if dataset.query else {})
@@ -393,6 +394,22 @@ def menu_items(assets: Assets, locale: str) -> list[dict[str, str | int]]:
         }
         for place, (group, name) in enumerate(listed, start=1)
         for role in assets.people_of(name)
+    ]
+
+
+def lesson_items(assets: Assets, locale: str) -> list[dict[str, str | int]]:
+    """The lessons in one language, each once for every role that may open its dashboard."""
+    return [
+        {
+            "role": role,
+            "place": place,
+            "question": lesson.question.get(locale),
+            "address": f"{slug_of(assets.dashboards[lesson.dashboard], locale)}/#CHART-{lesson.chart}",
+            "title": figure_of(lesson.dashboard, lesson.chart, assets, locale),
+            "read": lesson.read.get(locale),
+        }
+        for place, lesson in enumerate(assets.menu.lessons, start=1)
+        for role in assets.people_of(lesson.dashboard)
     ]
 
 

@@ -253,8 +253,11 @@ def _lint_orphans(assets: Assets) -> Iterator[str]:
 
 def _lint_menu(assets: Assets) -> Iterator[str]:
     listed = [name for group in assets.menu.groups for name in assets.in_group(group)]
-    menus = {name for name, dataset in assets.datasets.items() if dataset.is_menu}
+    menus = {name for name, dataset in assets.datasets.items() if dataset.menu == "dashboards"}
     own = {name for name, board in assets.dashboards.items() if menus & _known_datasets_of(board, assets)}
+    for lesson in assets.menu.lessons:
+        if lesson.dashboard not in assets.dashboards or lesson.chart not in assets.dashboards[lesson.dashboard].charts:
+            yield f"menu.yml: there is no chart '{lesson.chart}' on a dashboard '{lesson.dashboard}'"
     yield from (f"menu.yml: there is no dashboard '{name}'" for name in sorted(set(listed) - set(assets.dashboards)))
     yield from (f"menu.yml: '{name}' is listed twice" for name in _repeated(listed))
     yield from (f"menu.yml: '{name}' is not listed" for name in sorted(set(assets.dashboards) - set(listed) - own))

@@ -86,7 +86,8 @@ class Dataset(Spec):
 
     `is_logged`: reading writes down who asked, so the query may name the user, and results are never cached.
     `is_live`: what it reads changes between publications, so results are never cached.
-    `is_menu`: its query is given menu.yml as JSON, an item for every role and dashboard that the role may open.
+    `menu`: its query is given, as JSON, the dashboards or the lessons of menu.yml, an item for every role that may open
+    what it leads to.
     `proof`: its query is given, as JSON, what stands behind the numbers of every chart (superset/proof.py).
     `links`: a word and the dashboard whose slug it becomes; <word>_roles are the roles that may open it.
     `names`: a word and what it becomes all [id, label] of: inflow channels, roles, sources, fields of sources, or the
@@ -100,7 +101,7 @@ class Dataset(Spec):
     time: str | None = None
     is_logged: bool = False
     is_live: bool = False
-    is_menu: bool = False
+    menu: Literal["dashboards", "lessons"] | None = None
     proof: Literal["numbers", "code", "checks", "sources"] | None = None
     links: dict[str, str] = Field(default_factory=dict)
     words: dict[str, Text] = Field(default_factory=dict)
@@ -215,10 +216,20 @@ class MenuGroup(Spec):
     packs: bool = False
 
 
+class Lesson(Spec):
+    """A question, the chart of a dashboard that answers it, and how to read the answer."""
+
+    question: Text
+    dashboard: str
+    chart: str
+    read: Text
+
+
 class Menu(Spec):
-    """The order in which people find the dashboards."""
+    """The order in which people find the dashboards, and learn to."""
 
     groups: list[MenuGroup]
+    lessons: list[Lesson]
 
 
 class Role(Spec):
