@@ -316,6 +316,7 @@ def test_who_looks_up_a_customer_sees_today(browser, platform, assets, logins, n
     assert found["until"] == f"{tomorrow}T00:00:00"
 
 
+@pytest.mark.parametrize("locale", ["ko"], indirect=True)
 def test_every_lesson_leads_to_the_chart_that_answers_it(window, platform, assets, locale, screenshots):
     """As the data team, who may open all of them."""
     watched = window("journeymart_data_team")
@@ -359,6 +360,7 @@ def test_choosing_an_anchor_redraws_the_paths_around_it(window, platform, assets
     assert_healthy(watched)
 
 
+@pytest.mark.parametrize("locale", ["ko"], indirect=True)
 def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, assets, locale, screenshots):
     """As the customer service: a step of a funnel or path in a channel, its customers there, the single view of one."""
     watched = window("journeymart_customer_service")
@@ -396,6 +398,7 @@ def test_a_number_leads_to_its_people_and_to_one_of_them(window, platform, asset
     assert_healthy(watched)
 
 
+@pytest.mark.parametrize("locale", ["ko"], indirect=True)
 def test_a_canary_is_seen_where_people_look(window, platform, assets, locale, screenshots):
     """What it did, row by row in the single view; that it was all seen, on the status of the data."""
     day = "2026-06-02"
