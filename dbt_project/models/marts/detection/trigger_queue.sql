@@ -37,32 +37,42 @@ where
         select
         from (
             select
+                a.trigger_id,
+                a.rule_id,
+                a.acked_at
+            from (
+                select o.trigger_id
+                from {{ ref('trigger') }} as o
+                where o.customer_id = t.customer_id
+                union all
+                select o.trigger_id
+                from {{ ref('trigger') }} as o
+                where t.customer_id is null and o.visitor_id = t.visitor_id
+                union all
+                select g.trigger_id
+                from {{ source('export', 'ack') }} as g
+                where
+                    g.subject_key = t.subject_key
+                    and not exists (select from {{ ref('trigger') }} as o where o.trigger_id = g.trigger_id)
+            ) as h
+            inner join {{ source('export', 'ack') }} as a on h.trigger_id = a.trigger_id
+            where a.status in ('shown', 'clicked', 'closed')
+        ) as s
+        cross join lateral (
+            select
                 p.kind,
                 case p.kind when 'rules' then d.content -> 'action' else d.content end as cap
             from {{ ref('definition') }} as p
             inner join {{ source('config', 'definition') }} as d
                 on p.kind = d.kind and p.definition_id = d.definition_id and p.version = d.version
-            where p.kind = 'contacts' or (p.kind = 'rules' and p.definition_id = t.rule_id)
+            where
+                p.kind = 'contacts'
+                or (p.kind = 'rules' and p.definition_id = t.rule_id and s.rule_id = t.rule_id)
+            -- a fence: otherwise the caps are looked up for everybody, and first, though few have been shown anything
+            offset 0
         ) as c
         cross join {{ ref('watermark') }} as w
-        where
-            (c.cap ->> 'cap_times')::integer <= (
-                select count(distinct s.trigger_id)
-                from (
-                    select o.trigger_id
-                    from {{ ref('trigger') }} as o
-                    where o.customer_id = t.customer_id or (t.customer_id is null and o.visitor_id = t.visitor_id)
-                    union all
-                    select g.trigger_id
-                    from {{ source('export', 'ack') }} as g
-                    where
-                        g.subject_key = t.subject_key
-                        and not exists (select from {{ ref('trigger') }} as o where o.trigger_id = g.trigger_id)
-                ) as h
-                inner join {{ source('export', 'ack') }} as s on h.trigger_id = s.trigger_id
-                where
-                    (c.kind = 'contacts' or s.rule_id = t.rule_id)
-                    and s.status in ('shown', 'clicked', 'closed')
-                    and s.acked_at > w.watermark_at - make_interval(secs => (c.cap ->> 'cap_seconds')::double precision)
-            )
+        where s.acked_at > w.watermark_at - make_interval(secs => (c.cap ->> 'cap_seconds')::double precision)
+        group by c.kind, c.cap ->> 'cap_times'
+        having count(distinct s.trigger_id) >= (c.cap ->> 'cap_times')::integer
     )
