@@ -75,10 +75,7 @@ def erase(
     if not reason.strip():
         raise WrongUsageError("say why the customer is erased; the reason is kept")
     sources = load_sources(definitions)
-    secret = settings.secret(SECRET)
-    protection = Protection(sources.personal, secret)
-    names = [customer_id, protection.key(customer_id), protection.pseudonym("customer", customer_id)]
-    customer_hash = hmac.digest(secret.encode(), f"erased:{customer_id}".encode(), "sha256").hex()
+    names, customer_hash = identify(settings, sources, customer_id)
     with connect("jm_privacy", settings=settings, autocommit=True) as warehouse:
         if not take_build(warehouse):  # which reads raw; the lock ends with the connection
             raise ErasureError("a run is being built; ask again when it has ended")
@@ -116,6 +113,14 @@ def erase(
     )  # fmt: skip
 
 
+def identify(settings: Settings, sources: Sources, number: str, kind: str = "customer") -> tuple[list[str], str]:
+    """A number as it may be written, pseudonyms included, and the keyed hash that ops.erasure has of a customer's."""
+    secret = settings.secret(SECRET)
+    protection = Protection(sources.personal, secret)
+    names = [number, protection.key(number), protection.pseudonym(kind, number)]
+    return names, hmac.digest(secret.encode(), f"erased:{number}".encode(), "sha256").hex()
+
+
 def _record(warehouse: psycopg.Connection, customer_hash: str, names: list[str], reason: str) -> int:
     """The request, without the number; the same customer's second request is the first with what has come since."""
     row = warehouse.execute(
@@ -133,11 +138,14 @@ def _record(warehouse: psycopg.Connection, customer_hash: str, names: list[str],
                 select array_agg(distinct u.key) from unnest(e.customer_keys || excluded.customer_keys) as u (key)
             ),
             reason = concat_ws('; ', e.reason, nullif(excluded.reason, e.reason)),
-            archived_at = null
+            requested_at = case when e.certified_at is null then e.requested_at else excluded.requested_at end,
+            archived_at = null,
+            certified_at = null,
+            certificate_sha256 = null
         returning e.erasure_id
         """,
         {
-            "names": names, "hash": customer_hash, "reason": reason, "user": person(), "number": _token(names),
+            "names": names, "hash": customer_hash, "reason": reason, "user": person(), "number": as_word(names),
         },
     ).fetchone()  # fmt: skip
     if row is None:
@@ -170,13 +178,21 @@ def _name_lines(warehouse: psycopg.Connection, erasure_id: int, names: list[str]
         where concat_ws(' ', line, reason) ~ %(number)s
         on conflict do nothing
         """,
-        {"id": erasure_id, "number": _token(names)},
+        {"id": erasure_id, "number": as_word(names)},
     )
 
 
-def _token(names: Iterable[str]) -> str:
-    """A regular expression for one of the names as a whole, for PostgreSQL and Python."""
-    return f"(?<![0-9A-Za-z])(?:{'|'.join(re.escape(name) for name in sorted(set(names)))})(?![0-9A-Za-z])"
+def as_word(names: Iterable[str]) -> str:
+    """A regular expression for one of the names as a whole, for PostgreSQL and Python. What stands before it may be the
+    end of an escape: `\\n`, `\\u3000`, `%20`, `\\240`."""
+    escapes = (r"\\[bfnrt]", r"\\u[0-9A-Fa-f]{4}", "%[0-9A-Fa-f]{2}", r"\\[0-7]{3}")
+    begins = "|".join(["(?<![0-9A-Za-z])", *(f"(?<={escape})" for escape in escapes)])
+    return f"(?:{begins})(?:{anywhere(names)})(?![0-9A-Za-z])"
+
+
+def anywhere(names: Iterable[str]) -> str:
+    """A regular expression for one of the names beside whatever: fields of messages have nothing between them."""
+    return "|".join(re.escape(name) for name in sorted(set(names)))
 
 
 def _clear_archive(
@@ -211,7 +227,8 @@ def _clear_archive(
             continue  # landed before there was an archive
         named, rejected = (_numbers(warehouse, query, files) for query in (_NAMED, _REJECTED))
         everywhere = all(is_superseded for _, is_superseded in files)
-        number = re.compile(_token(names).encode(sources.sources[entry.source].encoding))
+        expression = anywhere(names) if entry.format == "messages" else as_word(names)
+        number = re.compile(expression.encode(sources.sources[entry.source].encoding))
         try:
             erased = archive.erased(sources, entry, named, number, None if everywhere else rejected)
         except FileRejectedError as error:
@@ -244,7 +261,7 @@ def _clear_archive(
 
 def _clear_exports(directory: Path, names: list[str]) -> int:
     """Remove the exports with such a file (publish/drop.py), the manifest first; returns how many."""
-    number = re.compile(_token(names).encode())
+    number = re.compile(as_word(names).encode())
     exports = set()
     for file in directory.glob("*/*.csv"):
         with file.open("rb") as lines:

@@ -5,9 +5,12 @@ What becomes of the mart is shown where there is one: test_corrections.py.
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +209,124 @@ def test_every_landed_file_with_lines_of_the_customer_is_named(zone: Zone):
     assert erase(zone).landed == ["clickstream/a.ndjson", "clickstream/again/a.ndjson", "clickstream/b.ndjson"]
 
 
+@pytest.fixture
+def alone(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zone]:
+    """Without what other tests leave where a certificate looks; and keys of customers count from the beginning here."""
+    shutil.rmtree(zone.settings.home / "archive", ignore_errors=True)
+    zone.query("delete from ops.erasure; delete from ops.access_grant; select 1")
+    for name, value in environment(zone.settings).items():
+        monkeypatch.setenv(name, value)
+    yield zone
+    zone.query("delete from ops.erasure; select 1")
+
+
+def certify(*devices: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, what it says, and why not."""
+    call = ["certify", "--customer", "-", "--json"]
+    said = CliRunner().invoke(build_app(), call, "\n".join([CUSTOMER, *devices]))
+    return said.exit_code, json.loads(said.stdout or "{}"), str(said.exception)
+
+
+def test_a_certificate_is_written_once_the_number_is_nowhere(alone: Zone):
+    zone = alone
+    land(zone)
+    zone.put("clickstream/c.ndjson", [event(6, customer_id=CUSTOMER, visitor_id="only-his")])
+    zone.land()
+    assert "nobody has asked to erase" in certify()[2]
+    erase(zone)
+    assert "wait for the next run" in certify()[2]
+    publish(zone)
+    code, first, _ = certify("only-his")
+    assert (code, first["search"]["found"], first["search"]["unreachable"]) == (0, {}, [])
+    places = first["search"]["places"]
+    assert {f"warehouse.{name}" for name in ("raw", "ops", "config", "export")} <= places.keys()
+    assert places["files/archive"]["parts"] == len(list(zone.settings.archive.glob("??/*")))
+    assert places["files/archive"]["bytes"] > len(CSV)
+    page = Path(first["page"])
+    assert page.is_relative_to(zone.settings.docs)
+    text = page.read_text()
+    assert names(text) == 0
+    cells = "".join(f"<td>{cell}</td>" for cell in ("transactions", 3, 1, 5, 2, 0, 3))
+    assert all(shown in text for shown in ("request 7", cells, "기기 식별자 1개"))
+    sha256 = hashlib.sha256(page.read_bytes()).hexdigest()
+    assert first["sha256"] == sha256
+    assert zone.query("select certificate_sha256, certified_at > archived_at from ops.erasure") == [(sha256, True)]
+    # a device that has lines which are not the customer's
+    elsewhere = certify("v3")[1]["search"]["found"]
+    assert elsewhere.pop("warehouse.raw.visitor.visitor_id") == 1
+    assert [(Path(path).parts[-3], times) for path, times in elsewhere.items()] == [("archive", 1)]
+    # asked for again, it is another request
+    zone.put("clickstream/d.ndjson", [event(7, customer_id=CUSTOMER)])
+    zone.land()
+    erase(zone)
+    assert zone.query("select certified_at, certificate_sha256 from ops.erasure") == [(None, None)]
+    publish(zone)
+    zone.query("update raw.file set rows_erased = rows_erased + 1 where path = 'clickstream/d.ndjson' returning 1")
+    assert "does not add up for files of clickstream" in certify()[2]
+    assert len(list(page.parent.iterdir())) == 1
+
+
+def test_a_number_that_is_left_anywhere_is_named_and_not_certified(alone: Zone):
+    zone, home = alone, alone.settings.home
+    land(zone)
+    erase(zone)
+    publish(zone)
+    planted = {
+        "docs/validations/page.html": b"<td>C-77</td>",
+        "export/AU-X/x.csv": b"a,C-778,C-77,xC-77\n",
+        "logs/old.log.gz": gzip.compress(b"x" * (2**20 - 3) + b' "memo": "a\\nC-77"'),
+        "archive/aa/a.dat.zst": pa.compress(b"FX20250601C-77X", "zstd", asbytes=True),
+        "archive/aa/b.parquet": b"",
+        "reports/C-77.html": b"",
+    }
+    for path, content in planted.items():
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_bytes(content)
+    pq.write_table(pa.table({"a": [["C-77"], ["C-778"]]}), home / "archive/aa/b.parquet")
+    zone.query("update ops.erasure set reason = reason || ' of C-77' returning 1")
+    with connect("superset", database="superset", settings=zone.settings) as metadata:
+        metadata.execute("create table kept (value bytea)")
+        metadata.execute("insert into kept values (%s)", ('{"고객C-77"}'.encode(),))
+    try:
+        code, found, _ = certify()
+    finally:
+        with connect("superset", database="superset", settings=zone.settings) as metadata:
+            metadata.execute("drop table kept")
+        for path in planted:
+            (home / path).unlink()
+    assert (code, found["page"], found["sha256"]) == (1, None, None)
+    assert found["search"]["found"] == {
+        "warehouse.ops.erasure.reason": 1, "superset.public.kept.value": 1, **{str(home / path): 1 for path in planted}
+    }  # fmt: skip
+    assert zone.value("select certified_at from ops.erasure") is None
+
+
+def test_what_was_written_about_the_customer_goes_with_the_last_line(alone: Zone):
+    """In addresses, errors and what the planner remembers; and a device that nobody else has used."""
+    zone = alone
+    zone.put("clickstream/a.ndjson", [event(n, customer_id=f"C-{n}", visitor_id="d0") for n in range(76, 79)])
+    url = {"page_code": None, "page_url": "https://a.bank/customer/C-77/card", "page_name": "C-77님"}
+    zone.put("clickstream/b.ndjson", [event(1, customer_id=CUSTOMER, visitor_id="his", **url), event(2, **url)])
+    zone.land()
+    zone.query("insert into ops.run values ('r', 'all', 1, 'failed', 'Key (customer_id)=(C-77)') returning 1")
+    zone.query("analyze raw.customer, raw.node; select 1")
+    assert zone.value("select count(*) from pg_stats where histogram_bounds::text ~ 'C-77[^8]'") > 0
+    erase(zone)
+    publish(zone)
+    code, outcome, _ = certify("his")
+    left = {place.removeprefix("warehouse.") for place in outcome["search"]["found"]}
+    # its other line is not the customer's
+    assert left - {path for path in left if "/archive/" in path} == {
+        "raw.clickstream.page_url",
+        "raw.clickstream.page_name",
+    }
+    assert code == 1
+    assert zone.query("select visitor_id from raw.visitor where visitor_id not like 'erased-%' order by 1") == [
+        ("d0",), ("v2",)
+    ]  # fmt: skip
+    assert zone.value("select error from ops.run where run_id = 'r'").startswith("Key (customer_id)=(erased-")
+
+
 HEADER = """
 file:
   trailer: {value: "T", rows: {offset: 1, length: 3}}
@@ -230,6 +351,20 @@ def test_lines_of_a_file_with_a_trailer_are_replayed_after_others_were_erased(zo
     assert (replayed.rows_loaded, replayed.error) == (1, None)
     [again] = land_again(zone.directory, "r", definitions=plan, settings=zone.settings)
     assert (again.rows_read, again.rows_loaded, again.error) == (2, 2, None)
+
+
+def test_messages_go_from_a_superseded_file_too(alone: Zone):
+    """Raw has none of its rows, and nothing stands between the number and what is before it."""
+    zone = alone
+    plan = zone.define(HEADER, "transactions")
+    zone.put("transactions/a.dat", f"t1FX20250601{CUSTOMER}\nt2FX20250601C-78\nT002\n")
+    zone.land(definitions=plan)
+    zone.put("transactions/b.dat", f"t1FX20250601{CUSTOMER}\nT001\n", {"supersedes": "transactions/a.dat"})
+    zone.land(definitions=plan)
+    zone.query("select raw.remove_superseded(array_agg(file_id), 1) from raw.file where status = 'superseded'")
+    assert names(archived(zone)) == 2
+    assert erase(zone).archived == 2
+    assert (names(archived(zone)), archived(zone).count(b"C-78")) == (0, 1)
 
 
 def test_what_cannot_be_erased_says_why(zone: Zone):

@@ -84,6 +84,7 @@ def test_values_beyond_every_limit_are_wrong_usage(command: list[str], message: 
         "analyze paths segment --id X --through A",
         "audience request --id AU-X --label X --owner x --purpose marketing --from {rule",
         "audience request --id X --label X --owner x --purpose marketing --from SG-STABLE",
+        "certify --customer -",
         "dashboards apply --definitions nowhere",
         "definitions apply nowhere",
         "definitions check nowhere",

@@ -1,4 +1,4 @@
-"""`journeymart erase`: a customer's lines leave everything that keeps lines."""
+"""`journeymart erase` and `certify`: a customer's lines leave everything that keeps lines, and the proof of it."""
 
 from __future__ import annotations
 
@@ -50,3 +50,35 @@ def erase(
         print(f"Still in the landing zone, which is its sender's: {one_line(path)}")
     for path in erasure.elsewhere:
         print(f"Not in the landing zone {zone}; where else it lies it still has such lines: {one_line(path)}")
+
+
+@app.command()
+def certify(
+    customer: Annotated[
+        str,
+        typer.Option(help="The erased customer's number. `-`: standard input, below it devices' identifiers, if any."),
+    ],
+    definitions: Definitions = None,
+    as_json: Json = False,
+) -> None:
+    """Certify an erasure: search everything for the number, and write a certificate if it is nowhere.
+
+    Places where it is found are named, and the command ends with 1.
+
+    Example: `journeymart certify --customer - < number.txt`
+    """
+    from journeymart.certificate import certify as certify_erasure
+    from journeymart.settings import Settings
+
+    lines = sys.stdin.read().splitlines() if customer == "-" else [customer]
+    number, *devices = [line.strip() for line in lines if line.strip()] or [""]
+    certificate = certify_erasure(Settings.load(), number, *devices, definitions=definitions)
+    if as_json:
+        write_json(certificate)
+    elif certificate.page:
+        size = sum(place.bytes for place in certificate.search.places.values())
+        print(f"Found nowhere in {size:,} bytes: {certificate.page} (sha256 {certificate.sha256})")
+    for place, times in certificate.search.found.items():
+        print(one_line(f"Found {times:,} times: {place}"), file=sys.stderr)
+    if certificate.search.found:
+        raise typer.Exit(1)

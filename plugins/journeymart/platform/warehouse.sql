@@ -632,9 +632,18 @@ begin
         rows_mart = 0, rows_duplicate = 0, rows_bot = 0
     where file_id = any(removed);
 end $$;
--- The lines of customers who were erased go, and with the last of them their numbers.
+-- The lines of customers who were erased go, and with the last of them their numbers, and those of devices that nobody
+-- else has used.
 create or replace function raw.remove_erased(removed bigint[], publication bigint) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    devices integer[] = array(
+        select e.visitor_key from raw.event as e where e.row_id = any(removed)
+        union
+        select t.visitor_key from raw.transactions as t where t.row_id = any(removed)
+        union
+        select s.visitor_key from raw.survey_responses as s where s.row_id = any(removed)
+    );
 begin
     update raw.file as f
     set rows_erased = f.rows_erased + g.lines,
@@ -662,6 +671,21 @@ begin
     ) as g
     where f.file_id = g.file_id;
     perform raw.remove_lines(removed, removed);
+    update raw.visitor as v set visitor_id = 'erased-' || gen_random_uuid()
+    where
+        v.visitor_key = any(devices)
+        and v.visitor_key <> all(
+            array(
+                -- without an index on it: once for all of them
+                select distinct e.visitor_key from raw.event as e where e.visitor_key = any(devices)
+                union
+                select t.visitor_key from raw.transactions as t where t.visitor_key = any(devices)
+                union
+                select s.visitor_key from raw.survey_responses as s where s.visitor_key = any(devices)
+                union
+                select u.visitor_key from config.unlinked_device as u
+            )
+        );
     delete from raw.quarantine as q using unnest(removed) as g (row_id)
     where q.file_id = (g.row_id >> 32)::integer and q.line_no = g.row_id & 4294967295;
     update raw.erased_line set publication_id = publication where row_id = any(removed);
@@ -690,20 +714,46 @@ begin
             )
     loop
         update raw.customer set customer_id = gone.alias where customer_key = gone.customer_key;
-        update ops.access_log set purpose = regexp_replace(purpose, gone.pattern, gone.alias, 'g')
-        where purpose ~ gone.pattern;
-        update ops.access_grant set reason = regexp_replace(reason, gone.pattern, gone.alias, 'g')
-        where reason ~ gone.pattern;
+        -- in what people and databases have written, and in addresses and names of pages
+        for place in
+            select c.oid::regclass as relation, a.attname
+            from pg_class as c
+            inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and a.atttypid = 'text'::regtype
+            where
+                c.relkind = 'r'
+                and (
+                    (
+                        c.relnamespace in ('ops'::regnamespace, 'config'::regnamespace)
+                        and a.attname in ('purpose', 'reason', 'error', 'message', 'observed', 'missing')
+                    )
+                    or c.oid = any(array['raw.node', 'raw.node_name', 'raw.inflow', 'raw.error']::regclass[])
+                )
+        loop
+            execute format(
+                'update %s set %I = regexp_replace(%I, $1, $2, ''g'') where strpos(%I, $3) > 0 and %I ~ $1',
+                place.relation, place.attname, place.attname, place.attname, place.attname
+            )
+            using gone.pattern, gone.alias, gone.customer_id;
+        end loop;
         for place in
             select c.oid::regclass as relation, a.attname
             from pg_class as c
             inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
             where
-                c.relkind = 'r' and c.relnamespace in ('mart'::regnamespace, 'ops'::regnamespace, 'export'::regnamespace)
+                c.relkind = 'r'
+                -- build has what this publication told campaign systems: who goes
+                and c.relnamespace = any(array['mart', 'ops', 'export', 'build']::regnamespace[])
                 and a.attname in ('customer_id', 'row_key') and a.atttypid = 'text'::regtype
         loop
             execute format('update %s set %I = $1 where %I = $2', place.relation, place.attname, place.attname)
             using gone.alias, gone.customer_id;
+        end loop;
+        for place in  -- where the planner's statistics have it
+            select format('%I.%I', s.schemaname, s.tablename) as relation, s.attname
+            from pg_stats as s
+            where concat_ws(' ', s.most_common_vals::text, s.histogram_bounds::text) ~ gone.pattern
+        loop
+            execute format('analyze %s (%I)', place.relation, place.attname);
         end loop;
     end loop;
 end $$;
@@ -745,6 +795,9 @@ create table if not exists ops.erasure (              -- customers who were eras
     archived_at   timestamptz,                        -- when the archive held none of their lines any more
     replaced      text[] not null default '{}'        -- places in the archive that are still to be removed
 );
+alter table ops.erasure
+    add column if not exists certified_at timestamptz,  -- when nothing was found any more (certificate.py)
+    add column if not exists certificate_sha256 text;
 create table if not exists ops.mart_view (            -- views of mart are replaced only when their SQL changes
     name     text primary key,
     sql_hash text not null
@@ -913,8 +966,11 @@ grant select on all tables in schema raw to jm_privacy;
 grant insert on raw.erased_line to jm_privacy;
 grant update (archived_sha256) on raw.file to jm_privacy;
 grant execute on function raw.forget_customers() to jm_privacy;
-grant select, insert on ops.erasure to jm_privacy;
-grant update (customer_keys, reason, archived_at, replaced) on ops.erasure to jm_privacy;
+grant insert on ops.erasure to jm_privacy;
+grant update (
+    customer_keys, reason, requested_at, archived_at, replaced, certified_at, certificate_sha256
+) on ops.erasure to jm_privacy;
+grant select on all tables in schema ops to jm_privacy; -- and everything else below: who certifies looks everywhere
 grant select, insert, update on ops.run to jm_loader, jm_builder, jm_publisher;
 grant select, insert, update, delete on ops.model_result, ops.check_result to jm_builder;
 grant insert, update on ops.canary to jm_builder;
@@ -925,9 +981,9 @@ grant insert, update (approved_by, approved_at, ended_at, ended_by) on ops.acces
 grant insert on ops.publication to jm_publisher;
 grant insert, update on ops.mart_view to jm_publisher;
 
-grant usage on schema config to jm_builder, jm_publisher, jm_auditor;
+grant usage on schema config to jm_builder, jm_publisher, jm_auditor, jm_privacy;
 grant select, insert, update, delete on all tables in schema config to jm_builder;
-grant select on all tables in schema config to jm_publisher, jm_auditor;
+grant select on all tables in schema config to jm_publisher, jm_auditor, jm_privacy;
 
 -- Heavy one-pass work belongs to the builder; nobody else gets this much memory.
 alter role jm_builder set work_mem = '512MB';
@@ -939,15 +995,19 @@ alter role jm_report set default_transaction_read_only = on;
 grant insert on ops.access_log to jm_publisher;       -- whose functions show one customer and write down who looked
 alter role jm_auditor set default_transaction_read_only = on;
 
-grant usage on schema staging, build, next to jm_publisher;
-alter default privileges for role jm_builder in schema staging, build, next grant select on tables to jm_publisher;
+grant usage on schema staging, build, next to jm_publisher, jm_privacy;
+grant select on all tables in schema staging, build, next to jm_privacy;
+alter default privileges for role jm_builder in schema staging, build, next
+grant select on tables to jm_publisher, jm_privacy;
 grant jm_builder to jm_publisher;                     -- publish takes over whole tables of a full build
 -- What jm_report may read is decided column by column when something is published (publish/access.py).
 grant usage on schema mart to jm_builder, jm_dashboard, jm_report, jm_auditor;
 grant jm_dashboard to jm_privacy;                     -- whose sessions are a customer's is known in mart
 grant jm_report to jm_cs;
 alter default privileges for role jm_publisher in schema mart grant select on tables to jm_builder, jm_dashboard;
-grant usage on schema export to jm_campaign, jm_builder;
+grant usage on schema export to jm_campaign, jm_builder, jm_privacy;
+grant select on all tables in schema export to jm_privacy;
 grant select on export.ack to jm_builder, jm_publisher, jm_campaign;
 grant insert (trigger_id, export_id, row_key, status) on export.ack to jm_campaign;
-alter default privileges for role jm_publisher in schema export grant select on tables to jm_campaign, jm_builder;
+alter default privileges for role jm_publisher in schema export
+grant select on tables to jm_campaign, jm_builder, jm_privacy;
