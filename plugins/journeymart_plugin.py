@@ -1,4 +1,4 @@
-"""Airflow plugin: Data Docs of the last validations, what channels may show, a form for audiences; behind its login.
+"""Airflow plugin: Data Docs of the last validations, what channels may show, forms of requests; behind its login.
 
 Airflow mounts a plugin's FastAPI app without any authentication of its own (apache/airflow#72655), so the dependency
 on the app is what keeps strangers out. Who may open the menu entry is who may read "Plugins" in Airflow's roles.
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from journeymart.airflow import audiences, triggers
+from journeymart.airflow import audiences, segments, triggers
 from journeymart.settings import Settings
 
 URL_PREFIX = "/journeymart/docs"
@@ -85,6 +85,7 @@ class JourneymartPlugin(AirflowPlugin):
         {"app": app, "url_prefix": URL_PREFIX, "name": "journeymart Data Docs"},
         {"app": triggers.app, "url_prefix": "/journeymart/triggers", "name": "journeymart triggers"},
         {"app": audiences.app, "url_prefix": "/journeymart/audiences", "name": "journeymart audiences"},
+        {"app": segments.app, "url_prefix": "/journeymart/segments", "name": "journeymart segments"},
     ]
     fastapi_root_middlewares: ClassVar[list[Any]] = [
         {"middleware": NoScriptsOfOthers, "name": "no scripts of other hosts"}
@@ -102,6 +103,13 @@ class JourneymartPlugin(AirflowPlugin):
             "href": "/journeymart/audiences/",
             "destination": "nav",
             "url_route": "journeymart-audiences",
+            "category": "browse",
+        },
+        {
+            "name": "고객군 저장 / Save a segment",
+            "href": "/journeymart/segments/",
+            "destination": "nav",
+            "url_route": "journeymart-segments",
             "category": "browse",
         },
     ]

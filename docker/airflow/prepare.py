@@ -20,7 +20,8 @@ def create_roles() -> None:
     """Roles that may do one thing each, all but Channel beside one that opens Airflow's pages, such as Viewer.
 
     Channel asks for pending triggers (plugins/journeymart/airflow/triggers.py), Marketer requests audiences
-    (audiences.py there), Access requester starts access_request, Access approver answers it and starts access_end.
+    (audiences.py there), Marketer and Analyst save segments (segments.py there), Access requester starts
+    access_request, Access approver answers it and starts access_end.
 
     Airflow shows a plugin's pages only to who may read "Plugins", which neither Viewer nor User may; Data Docs, which
     hold no values, with them. Whoever starts a DAG or answers a task must be allowed to edit the DAG, too.
@@ -29,7 +30,10 @@ def create_roles() -> None:
         for action, page, role in (
             ("can_read", "journeymart triggers", "Channel"),
             ("can_create", "journeymart audiences", "Marketer"),
+            ("can_create", "journeymart segments", "Marketer"),
+            ("can_create", "journeymart segments", "Analyst"),
             ("can_read", "Plugins", "Marketer"),
+            ("can_read", "Plugins", "Analyst"),
             ("can_edit", "DAG:access_request", "Access requester"),
             ("can_create", "DAG Run:access_request", "Access requester"),
             ("can_edit", "DAG:access_request", "Access approver"),

@@ -11,9 +11,7 @@ from psycopg.rows import class_row, dict_row
 
 from journeymart import pipeline
 from journeymart.db import connect
-from journeymart.definitions.requests import target_of, with_audience
-from journeymart.errors import JourneymartError, NotPublishedError
-from journeymart.person import person
+from journeymart.errors import NotPublishedError
 from journeymart.settings import Settings
 
 
@@ -35,24 +33,10 @@ class Export:
 def request(settings: Settings, content: dict[str, Any], directory: Path | None = None) -> Export:
     """Add an audience to audiences.yml of `directory` (default: the shipped definitions) and export it.
 
-    The file is changed only if everything is right; raises AudienceError with the mistakes otherwise. A request that
+    The file is changed only if everything is right; raises RequestError with the mistakes otherwise. A request that
     is repeated, because it was cut short, goes on from there.
     """
-    text = with_audience(content, directory)
-    target = target_of(directory)
-    unfinished = target.with_name(f".{target.name}.tmp")
-    try:
-        target.parent.mkdir(exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target)
-    except OSError as error:  # a container's definitions are part of its image
-        raise JourneymartError(f"{target}: cannot be written: {error.strerror}") from None
-    with connect("jm_builder", settings=settings) as connection:
-        connection.execute(
-            "insert into ops.access_log (user_name, object, purpose) values (%s, %s, %s)",
-            (person(), f"audience {content['id']}", content["purpose"]),
-        )
-    pipeline.apply(settings, directory)
+    pipeline.request(settings, "audiences", content, content["purpose"], directory)
     [export] = [item for item in exports(settings) if item.export_id == content["id"]]
     return export
 

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from journeymart.db import connect, exists
 from journeymart.definitions.check import require
+from journeymart.definitions.requests import add
 from journeymart.definitions.versions import published_definitions
 from journeymart.errors import PipelineError
 from journeymart.landing import FileResult, land
+from journeymart.person import person
 from journeymart.publish import Publication, publish
 from journeymart.publish.drop import drop
 from journeymart.quality import ValidationResult
@@ -166,6 +168,23 @@ def apply(settings: Settings, directory: Path | None = None) -> Applied:
     ]
     changes += [Change("retired", *key, before[key]) for key in sorted(before.keys() - after.keys())]
     return Applied(changes, built, publication)
+
+
+def request(
+    settings: Settings, kind: str, content: dict[str, Any], purpose: str, directory: Path | None = None
+) -> Applied:
+    """Add a definition that somebody asks for to the file of its kind (audiences, segments), write down who and why,
+    and publish it.
+
+    A request that is repeated, because it was cut short, goes on from there. Raises RequestError with every mistake.
+    """
+    add(kind, content, directory)
+    with connect("jm_builder", settings=settings) as connection:
+        connection.execute(
+            "insert into ops.access_log (user_name, object, purpose) values (%s, %s, %s)",
+            (person(), f"{kind.removesuffix('s')} {content['id']}", purpose),
+        )
+    return apply(settings, directory)
 
 
 def deliver(settings: Settings) -> bool:

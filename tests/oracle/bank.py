@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -34,6 +35,7 @@ class Bank:
     rules: tuple[Rule, ...]
     cells: dict[str, dict[str, Any]]  # what a segment of one cell of a report asks for, by id
     settings: Settings
+    definitions: Path
 
     @cached_property
     def entries(self) -> dict[str, list[Entry]]:

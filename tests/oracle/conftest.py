@@ -151,5 +151,6 @@ def bank(
             parse_rules(rules.document(drawn)),
             clauses,
             warehouse,
+            directory,
         )
     warehouses.drop(warehouse)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter, defaultdict
 from datetime import date
 from itertools import pairwise
@@ -116,22 +117,31 @@ def test_a_comparison_has_the_moves_of_each_of_its_segments(bank: Bank) -> None:
 
 def test_a_way_is_saved_as_a_segment(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeymart.settings.Settings.load", lambda: bank.settings)
+    for path in bank.definitions.glob("[!s]*.yml"):
+        shutil.copy(path, tmp_path)
     file = tmp_path / "segments.yml"
+    shipped = [segment.id for segment in load_yaml("segments").parse(SegmentsFile).segments]
     ask = ["analyze", "paths", "segment", "--id", "SG-NEW", "--through", "B,C", "--save", str(file), "--json"]
     shown = CliRunner().invoke(build_app(), ask)
     members = len(bank.call("segment_members", None, segment="SG-THROUGH"))
     assert json.loads(shown.stdout) == [{"segment_id": "SG-NEW", "members": members}]
-    [saved] = load_yaml("segments", tmp_path).parse(SegmentsFile).segments
+    [*others, saved] = load_yaml("segments", tmp_path).parse(SegmentsFile).segments
+    assert [segment.id for segment in others] == shipped, "a file of one's own is instead of the shipped one"
     assert len(adhoc.segment(bank.settings, saved, Scope()).rows) == members
     [cell] = json.loads(CliRunner().invoke(build_app(), [
         "analyze", "funnel-people", "--id", "FN-SESSION", "--step", "2", "--outcome", "dropped", "--channel", "web",
+        "--segment", "SG-B", "--definitions", str(bank.definitions),
         "--save", str(file), "--save-as", "SG-CELL", "--json",
     ]).stdout)  # fmt: skip
-    people = bank.call("funnel_people", None, funnel_id="FN-SESSION", step=2, outcome="dropped", channel="web")
+    asked = {"funnel_id": "FN-SESSION", "step": 2, "outcome": "dropped", "channel": "web", "segment": "SG-B"}
+    people = bank.call("funnel_people", None, **asked)
     assert cell == {"segment_id": "SG-CELL", "members": len({row[6] for row in people} - {None})}
     before = file.read_text(encoding="utf-8")
-    again = CliRunner().invoke(build_app(), ask)
-    assert "already has SG-NEW" in str(again.exception)
+    assert CliRunner().invoke(build_app(), ask).stdout == shown.stdout, "what is there already is not added again"
+    other = CliRunner().invoke(build_app(), [*ask, "--directly"])
+    assert "SG-NEW is there already" in str(other.exception)
+    lost = CliRunner().invoke(build_app(), [*ask, "--not-then", "nowhere"])
+    assert "no page or transaction is called 'nowhere'" in str(lost.exception)
     assert file.read_text(encoding="utf-8") == before
 
 

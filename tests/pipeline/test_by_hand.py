@@ -19,7 +19,7 @@ from journeymart import pipeline
 from journeymart.analysis import AnalysisError, Scope, adhoc, call
 from journeymart.cli import build_app
 from journeymart.db import connect
-from journeymart.definitions.segments import parse
+from journeymart.definitions.segments import Segment
 from journeymart.settings import Settings
 from journeymart.superset.specs import read_assets
 
@@ -248,7 +248,7 @@ def test_what_is_not_known_of_a_customer_is_null(
     bank: Zone, clause: dict[str, Any], before: list[str], since: list[str]
 ) -> None:
     """Of c1 nothing is ever known, of c4 something from the day after they came."""
-    segment = parse({"id": "SG-X", **HEAD, "all_of": [clause]})
+    segment = Segment.model_validate({"id": "SG-X", **HEAD, "all_of": [clause]})
     for day, wanted in ((1, []), (2, before), (3, since)):
         members = {row[0] for row in adhoc.segment(bank.settings, segment, Scope(), as_of=date(2026, 3, day)).rows}
         assert sorted(members & {"c1", "c4"}) == wanted, day
@@ -272,7 +272,7 @@ def test_what_has_no_page_has_no_page_code(bank: Zone, where: dict[str, Any], wa
 
 
 def customers_who_did(bank: Zone, condition: dict[str, Any]) -> set[str]:
-    segment = parse({"id": "SG-X", **HEAD, "all_of": [{"did": condition}]})
+    segment = Segment.model_validate({"id": "SG-X", **HEAD, "all_of": [{"did": condition}]})
     return {row[0] for row in adhoc.segment(bank.settings, segment, Scope()).rows}
 
 

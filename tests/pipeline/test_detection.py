@@ -8,16 +8,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
+from unittest import mock
 
 import psycopg
 import pytest
 import yaml
 from psycopg import sql
+from typer.testing import CliRunner
 
-from journeymart import audiences, pipeline
+from journeymart import audiences, pipeline, segments
 from journeymart.analysis import Scope, adhoc
+from journeymart.cli import build_app
 from journeymart.db import connect
-from journeymart.definitions.requests import AudienceError, origin_of, with_audience
+from journeymart.definitions.requests import RequestError, origin_of, with_definition
+from journeymart.errors import WrongUsageError
 from journeymart.publish.access import access_digest, grant_access
 from journeymart.publish.drop import drop
 from journeymart.settings import REPO, Settings
@@ -243,23 +247,64 @@ def check_request(bank: Bank) -> None:
     """Somebody asks for an audience; what is wrong changes nothing."""
     before = (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
     content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing"}
-    with pytest.raises(AudienceError, match="has no DR-NO-D; did you mean 'DR-NO-C'"):
+    with pytest.raises(RequestError, match="has no DR-NO-D; did you mean 'DR-NO-C'"):
         audiences.request(bank.settings, content | {"from": {"rule": "DR-NO-D", "within": "1d"}}, bank.definitions)
-    with pytest.raises(AudienceError, match="AU-RUN is there already"):
+    with pytest.raises(RequestError, match="AU-RUN is there already"):
         audiences.request(bank.settings, content | {"id": "AU-RUN"}, bank.definitions)
     assert (bank.definitions / "audiences.yml").read_text(encoding="utf-8") == before
     # As the container does that runs Airflow's tasks, with its passwords and no others.
     compose = yaml.safe_load((REPO / "docker/compose.yml").read_text(encoding="utf-8"))
     known = bank.settings.secrets.keys() & compose["services"]["airflow-scheduler"]["environment"].keys()
     scheduler = replace(bank.settings, secrets={name: bank.settings.secrets[name] for name in known})
+    check_request_for_a_segment(scheduler, bank)
     asked = audiences.request(scheduler, content | {"from": origin_of("{rule: DR-NO-C, within: 1d}")}, bank.definitions)
     repeated = content | {"from": {"rule": "DR-NO-C", "within": "1d"}}
-    assert with_audience(repeated, bank.definitions) == (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
+    file = bank.definitions / "audiences.yml"
+    assert with_definition("audiences", repeated, bank.definitions) == file.read_text(encoding="utf-8")
     assert (asked.candidates, asked.without_consent, asked.members, asked.export_no) == (4, 3, 1, 1)
     assert bank.exported(SNAPSHOT) == [
         ("AU-ASKED", "c-late"), ("AU-DAY", "c-late"), ("AU-EVEN", "c-late"), ("AU-EVEN", "c-same"), ("AU-RUN", "c-late")
     ]  # fmt: skip
     assert bank.exported("select max(export_no) from export.audience_delta where export_id <> 'AU-ASKED'") == [(2,)]
+
+
+def check_request_for_a_segment(scheduler: Settings, bank: Bank) -> None:
+    """Somebody saves who went to A and not to C afterwards; a request that was cut short goes on."""
+    file = bank.definitions / "segments.yml"
+    cell = {"path": {"through": ["A"], "not_then": "C"}}
+    content = {"id": "SG-LEFT", "label": {"ko": "중단", "en": "중단"}, "owner": "tests", "purpose": "call back"}
+    for wrong, message in (
+        ({"cell": {"path": {"through": ["Nowhere"]}}}, "no page or transaction is called 'Nowhere'"),
+        ({"cell": cell, "id": "SG-STABLE"}, "SG-STABLE is there already"),
+        ({"cell": {"funnel": {"id": "FN-NONE"}}}, "there is no funnel FN-NONE"),
+        ({"cell": {**cell, "funnel": {"id": "FN-REMITTANCE"}}}, "a cell is of one of .* not of funnel and path"),
+        ({"cell": cell, "purpose": None}, "purpose: missing"),
+    ):
+        with pytest.raises(WrongUsageError, match=message):
+            segments.request(scheduler, content | wrong, bank.definitions)
+    assert not file.exists()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOURNEYMART_USER", "analyst")
+        with pytest.MonkeyPatch.context() as killed:
+            killed.setattr(pipeline, "build", mock.Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                segments.request(scheduler, content | {"cell": cell}, bank.definitions)
+        text = file.read_text(encoding="utf-8")
+        assert segments.request(scheduler, content | {"cell": cell}, bank.definitions) == segments.Saved("SG-LEFT", 4)
+    left = [("c-late",), ("c-same",), ("c-small",), ("c-wait",)]
+    assert bank.rows("select customer_id from mart.segment_member where segment_id = 'SG-LEFT' order by 1") == left
+    with connect("jm_auditor", settings=bank.settings) as connection:
+        looks = connection.execute(
+            "select distinct user_name, purpose from ops.access_log where object = 'segment SG-LEFT'"
+        ).fetchall()
+    assert looks == [("analyst", "call back")]
+    # the command line writes the same
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Settings, "load", lambda: bank.settings)
+        options = ["--through", "A", "--not-then", "C", "--label", "중단", "--owner", "tests", "--save", str(file)]
+        shown = CliRunner().invoke(build_app(), ["analyze", "paths", "segment", "--id", "SG-LEFT", *options, "--json"])
+    assert json.loads(shown.stdout) == [{"segment_id": "SG-LEFT", "members": 4}]
+    assert file.read_text(encoding="utf-8") == text
 
 
 def check_departments(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from journeymart.definitions.canaries import load_canaries
 from journeymart.definitions.check import check
 from journeymart.definitions.loader import DefinitionError
 from journeymart.definitions.packs import Report, load_packs
-from journeymart.definitions.requests import target_of, with_audience
+from journeymart.definitions.requests import add, target_of, with_definition
 from journeymart.definitions.schema import DIRECTORY, MODELS, schemas, written
 from journeymart.settings import Settings
 
@@ -397,13 +397,13 @@ def test_an_installation_keeps_requests_beside_the_shipped_definitions(
     monkeypatch.setenv("JOURNEYMART_DEFINITIONS", str(own))
     content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing",
                "from": {"segment": "SG-FX-INTEREST"}}  # fmt: skip
-    text = with_audience(content)
+    text = with_definition("audiences", content)
     assert text.startswith((SHIPPED / "audiences.yml").read_text(encoding="utf-8"))
-    assert target_of(None) == own / "audiences.yml"
-    own.mkdir()
-    target_of(None).write_text(text, encoding="utf-8")
-    assert with_audience(content) == text, "a request that is repeated finds itself"
-    assert with_audience(content | {"id": "AU-NEXT"}).startswith(text)
+    assert target_of("audiences", None) == own / "audiences.yml"
+    add("audiences", content)
+    assert target_of("audiences", None).read_text(encoding="utf-8") == text
+    assert with_definition("audiences", content) == text, "a request that is repeated finds itself"
+    assert with_definition("audiences", content | {"id": "AU-NEXT"}).startswith(text)
 
 
 CANARY = """canaries:

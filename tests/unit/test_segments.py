@@ -18,7 +18,8 @@ from psycopg.types.json import Jsonb
 from journeymart.db import connect
 from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.loader import DefinitionError
-from journeymart.definitions.segments import Segment, Walk, parse
+from journeymart.definitions.requests import read
+from journeymart.definitions.segments import Segment, Walk
 from journeymart.settings import REPO, Settings
 
 LEAF = REPO / "dbt_project" / "models" / "intermediate" / "int_segment__leaf.sql"
@@ -36,7 +37,7 @@ codes = st.sampled_from(["A", "B", *HOSTILE]) | st.text(
 
 
 def segment(path: dict[str, Any]) -> Segment:
-    return parse({"id": "SG-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "all_of": [{"path": path}]})
+    return read(Segment, {"id": "SG-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "all_of": [{"path": path}]})
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_hostile_filters_of_a_cell_are_only_ever_compared(
 ) -> None:
     """They come back from the database as they are, from a table and not from the text of a statement."""
     own = {"id": "FN-X", "step": 2, "breakdown": breakdown} if kind == "funnel" else {"through": ["A"]}
-    content = parse({
+    content = read(Segment, {
         "id": "SG-X", "label": {"ko": "가", "en": "x"}, "owner": "a", "all_of": [{kind: {**own, **limited}}]
     }).content()  # fmt: skip
     one_leaf = r"\(+coalesce\(range_agg\(r\.valid\) filter \(where r\.leaf_id = '[0-9a-f]{16}'\), '\{\}'\)+"

@@ -27,6 +27,7 @@ REPO = Path(__file__).resolve().parents[3]
 JOURNEYMART = REPO / "scripts" / "journeymart"
 DATABASES = REPO / "dbt_project" / "definitions" / "databases.yml"
 WRONG_USAGE = 2
+REFUSED = "refused"  # the XCom of a step that was asked for what cannot be
 FULL = frozenset({"discover", "build"})  # what a run does otherwise when it is asked to compute everything anew
 # Airflow kills a task five seconds after it asked it to end; the step must be gone before.
 GRACE_SECONDS = 3
@@ -150,6 +151,8 @@ class StepOperator(BaseOperator):
         if code:
             why = result.get("error") or last_line or "see the log above"
             message = f"step {step} failed ({code if code > 0 else signal.Signals(-code).name}): {why}"
+            if code == WRONG_USAGE and self.asks:
+                context["ti"].xcom_push(key=REFUSED, value=why)  # for the form that asked
             # Asking wrongly once more does not help; anything else may have been the database or the network.
             raise AirflowFailException(message) if code == WRONG_USAGE else AirflowException(message)
         return result

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.types.json import Jsonb
-from pydantic import ValidationError
 
 from journeymart.analysis import AnalysisError, Result, Scope, calling, explained
-from journeymart.analysis.drafts import PUBLISHED, drafted
+from journeymart.analysis.drafts import KINDS, PUBLISHED, AnyDefinition, drafted
 from journeymart.analysis.hits import hits
 from journeymart.analysis.peers import peers
 from journeymart.db import connect, holds
@@ -86,15 +85,19 @@ def _entered(report: Result) -> tuple[list[int], list[int]]:
 
 
 def _require_published(connection: psycopg.Connection, definition: Funnel, document: Document) -> None:
-    is_same = holds(
-        connection,
-        f"select d.content = %(content)s {PUBLISHED} where p.kind = 'funnels' and p.definition_id = %(id)s",
-        {"content": Jsonb(definition.content()), "id": definition.id},
-    )
-    if not is_same:
+    if not _is_published(connection, definition):
         raise AnalysisError(
             f"{document.path} defines {definition.id} otherwise than it is published; ask for it with --definition"
         )
+
+
+def _is_published(connection: psycopg.Connection, definition: AnyDefinition) -> bool:
+    return holds(
+        connection,
+        f"select exists (select {PUBLISHED} where p.kind = %(kind)s and p.definition_id = %(id)s"
+        " and d.content = %(content)s)",
+        {"kind": KINDS[type(definition)], "content": Jsonb(definition.content()), "id": definition.id},
+    )
 
 
 def _funnel_report(
@@ -130,7 +133,10 @@ def retention(
     Raises DefinitionError for mistakes in the file, AnalysisError if it has several cohorts and none is named.
     """
     document = read_document("cohorts", path)
-    definition = _replaced(_chosen(document, document.parse(CohortsFile).cohorts, cohort_id), instead)
+    try:
+        definition = _chosen(document, document.parse(CohortsFile).cohorts, cohort_id).replaced(instead)
+    except ValueError as error:
+        raise AnalysisError(str(error)) from error
     with drafted(settings, [definition]) as connection:
         return Result.of(
             connection.execute(
@@ -142,37 +148,13 @@ def retention(
         )
 
 
-def published_cohort(settings: Settings, document: Document, cohort_id: str, instead: Mapping[str, Any]) -> Cohort:
-    """A cohort of a file whose reports are those that are published; `instead` replaces its keys.
-
-    Raises AnalysisError if what is published follows another definition.
-    """
-    definition = _chosen(document, document.parse(CohortsFile).cohorts, cohort_id)
-    with connect("jm_dashboard", settings=settings) as connection:
-        published = connection.execute(
-            "select start_condition_id, return_condition_id, entry, period, mode, ages, brackets from mart.cohort"
-            " where cohort_id = %s",
-            (cohort_id,),
-        ).fetchone()
-    content = definition.content()
-    wanted = tuple(content[key] for key in ("start", "return", "entry", "period", "mode", "ages", "brackets"))
-    if published != wanted:
-        raise AnalysisError(f"what is published of {cohort_id} does not follow {document.path}: apply it, and run")
-    return _replaced(definition, instead)
-
-
-def _replaced(definition: Cohort, instead: Mapping[str, Any]) -> Cohort:
-    asked = {key: value for key, value in instead.items() if value is not None}
-    if not asked:
-        return definition
-    content = definition.model_dump(by_alias=True, mode="json", exclude_none=True) | asked
-    if content["mode"] != "bracket" and "brackets" not in asked:  # they go with their mode, as in mart.retention_plan
-        del content["brackets"]
-    try:
-        return Cohort.model_validate(content)
-    except ValidationError as error:
-        messages = (item["msg"].removeprefix("Value error, ") for item in error.errors())
-        raise AnalysisError("; ".join(messages)) from error
+def require_published(settings: Settings, document: Document, definition: Cohort | Segment) -> None:
+    """Raise AnalysisError if what is published of a definition of a file does not follow it."""
+    with connect("jm_builder", settings=settings) as connection, explained():
+        if not _is_published(connection, definition):
+            raise AnalysisError(
+                f"what is published of {definition.id} does not follow {document.path}: apply it, and run"
+            )
 
 
 def segment(

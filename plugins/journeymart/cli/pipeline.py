@@ -96,7 +96,7 @@ def reprocess(
 
 # The steps of a run in order, and what the other DAGs do.
 Step = Literal[
-    "pull", "discover", "land", "rejected", "build", "validate", "publish", "deliver", "audience", "report",
+    "pull", "discover", "land", "rejected", "build", "validate", "publish", "deliver", "audience", "segment", "report",
     "canary-send", "canary-check", "access-ask", "access-answer", "access-end", "housekeeping",
 ]  # fmt: skip
 
@@ -106,7 +106,7 @@ def step(
     name: Annotated[Step, typer.Argument(help="Which step.")],
     run_id: Annotated[str, typer.Option(help="The run that the step belongs to.")],
     files: Annotated[str | None, typer.Option(help="land, rejected: '-' to read a JSON list from stdin.")] = None,
-    request: Annotated[str | None, typer.Option(help="audience, access: '-' to read it from stdin.")] = None,
+    request: Annotated[str | None, typer.Option(help="audience, segment, access: '-' to read it from stdin.")] = None,
     landing: Landing = None,
     definitions: Definitions = None,
     full: Annotated[bool, typer.Option("--full", help="discover, build: compute everything anew from raw.")] = False,
@@ -204,6 +204,12 @@ def _audience(settings: Settings, _run: str, _landing: Path, definitions: Path |
     return audiences.request(settings, content, definitions)
 
 
+def _segment(settings: Settings, _run: str, _landing: Path, definitions: Path | None, content: Any) -> Any:
+    from journeymart import segments
+
+    return segments.request(settings, content, definitions)
+
+
 def _report(settings: Settings, _run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
     from journeymart import reports
 
@@ -261,6 +267,7 @@ _STEPS: dict[Step, Callable[..., Any]] = {
     "publish": _publish,
     "deliver": _deliver,
     "audience": _audience,
+    "segment": _segment,
     "report": _report,
     "canary-send": _canary_send,
     "canary-check": _canary_check,

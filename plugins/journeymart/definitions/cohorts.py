@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from journeymart.definitions.conditions import Condition
 from journeymart.definitions.loader import DefinitionModel, Label
@@ -63,6 +63,20 @@ class Cohort(DefinitionModel):
     def conditions(self) -> tuple[Condition, ...]:
         """Everything the report needs matched."""
         return (self.start, *([self.returns] if self.returns else []))
+
+    def replaced(self, instead: Mapping[str, Any]) -> Cohort:
+        """The report with other values, where there are any. Raises ValueError if they do not go together."""
+        asked = {key: value for key, value in instead.items() if value is not None}
+        if not asked:
+            return self
+        content = self.model_dump(by_alias=True, mode="json", exclude_none=True) | asked
+        if content["mode"] != "bracket" and "brackets" not in asked:  # they go with it, as in mart.retention_plan
+            del content["brackets"]
+        try:
+            return Cohort.model_validate(content)
+        except ValidationError as error:
+            messages = (item["msg"].removeprefix("Value error, ") for item in error.errors())
+            raise ValueError("; ".join(messages)) from error
 
     def content(self) -> dict[str, Any]:
         """Plain values for `config.definition`."""

@@ -1,34 +1,37 @@
-"""Audiences that somebody asks for, from the command line or the form in Airflow, as text of audiences.yml."""
+"""Definitions that somebody asks for, from the command line or a form in Airflow, as text of their file."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from journeymart.definitions.check import require
 from journeymart.definitions.loader import DefinitionError, load_yaml, own_directory, with_item
-from journeymart.errors import WrongUsageError
+from journeymart.errors import JourneymartError, WrongUsageError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
-class AudienceError(WrongUsageError):
+class RequestError(WrongUsageError):
     """A request that cannot be fulfilled; the message says why."""
 
 
-def target_of(directory: Path | None) -> Path:
-    """The file that requests are added to."""
-    return (directory or own_directory()) / "audiences.yml"
+def target_of(kind: str, directory: Path | None) -> Path:
+    """The file that requests for definitions of a kind (audiences, segments) are added to."""
+    return (directory or own_directory()) / f"{kind}.yml"
 
 
 def origin_of(text: str) -> Any:
-    """`from` of a definition: a segment by its name alone, anything else as YAML."""
+    """`from` of an audience: a segment by its name alone, anything else as YAML."""
     try:
         return yaml.safe_load(text) if text.lstrip().startswith("{") else {"segment": text}
     except yaml.YAMLError as error:
-        raise AudienceError(f"--from is not YAML: {' '.join(str(error).split())}") from None
+        raise RequestError(f"--from is not YAML: {' '.join(str(error).split())}") from None
 
 
 def content_of(answers: dict[str, Any]) -> dict[str, Any]:
@@ -36,28 +39,55 @@ def content_of(answers: dict[str, Any]) -> dict[str, Any]:
     return {name: answer for name, answer in answers.items() if answer}
 
 
-def with_audience(content: dict[str, Any], directory: Path | None = None) -> str:
-    """audiences.yml of `directory` (default: the shipped definitions) with one more audience; as it is, if that one is
-    already there.
+def read(model: type[Model], content: Any) -> Model:
+    """What is asked for, from plain values. Raises RequestError with every mistake, a line each."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        mistakes = (
+            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+        )
+        raise RequestError("\n".join(mistakes)) from None
 
-    Raises AudienceError if the name is taken, and with every mistake.
+
+def with_definition(kind: str, content: dict[str, Any], directory: Path | None = None) -> str:
+    """The file of a kind in `directory` (default: the installation's own definitions) with one more definition; as it
+    is, if that one is already there.
+
+    Raises RequestError if the name is taken, and with every mistake that the definitions as a whole would have.
     """
-    document = load_yaml("audiences", directory)
+    document = load_yaml(kind, directory)
     text = document.path.read_text(encoding="utf-8")
-    listed = document.data.get("audiences") or []
+    listed = document.data.get(kind) or []
     if content in listed:
         return text
     if any(item.get("id") == content.get("id") for item in listed):
-        raise AudienceError(f"{document.path}: {content['id']} is there already; edit it there, or take another name")
-    text = with_item(text if listed else "audiences:\n", content)
+        raise RequestError(f"{document.path}: {content['id']} is there already; edit it there, or take another name")
+    text = with_item(text if listed else f"{kind}:\n", content)
     with tempfile.TemporaryDirectory() as folder:
-        tried, target = Path(folder) / "definitions", target_of(directory)
-        if target.parent.is_dir():
-            shutil.copytree(target.parent, tried)
-        tried.mkdir(exist_ok=True)
+        tried, target = Path(folder) / "definitions", target_of(kind, directory)
+        tried.mkdir()
+        for path in target.parent.glob("*.y*ml"):
+            shutil.copy(path, tried)
         (tried / target.name).write_text(text, encoding="utf-8")
         try:
             require(tried)
         except DefinitionError as error:
-            raise AudienceError(str(error).replace(f"{tried}/", f"{target.parent}/")) from error
+            raise RequestError(str(error).replace(f"{tried}/", f"{target.parent}/")) from error
     return text
+
+
+def add(kind: str, content: dict[str, Any], directory: Path | None = None) -> None:
+    """Add a definition to the file of its kind: at once and as a whole, or not at all; nothing if it is there.
+
+    Raises RequestError as `with_definition`, and JourneymartError if the file cannot be written.
+    """
+    text = with_definition(kind, content, directory)
+    target = target_of(kind, directory)
+    unfinished = target.with_name(f".{target.name}.tmp")
+    try:
+        target.parent.mkdir(exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(target)
+    except OSError as error:  # a container's definitions are part of its image
+        raise JourneymartError(f"{target}: cannot be written: {error.strerror}") from None

@@ -11,16 +11,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from psycopg import sql
-from pydantic import Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from journeymart.definitions.conditions import Condition, row_predicate
 from journeymart.definitions.durations import Duration
-from journeymart.definitions.loader import DefinitionError, DefinitionModel, Label, read_document, suggestion, with_item
-from journeymart.errors import WrongUsageError
+from journeymart.definitions.loader import DefinitionModel, Label, suggestion
 
 _ALWAYS = sql.SQL("'{(,)}'::tstzmultirange")
 _GROUPS = ("all_of", "any_of", "none_of")
@@ -221,6 +219,10 @@ class Segment(DefinitionModel):
                 return f"{self.id}: {asked.id} has no breakdown"
         return None
 
+    def written(self) -> dict[str, Any]:
+        """Plain values as segments.yml has them."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
     def content(self) -> dict[str, Any]:
         """Plain values for `config.definition`."""
         leaves = {leaf["leaf_id"]: leaf for leaf in self._clause().leaves()}
@@ -236,36 +238,6 @@ class SegmentsFile(DefinitionModel):
     """The file as a whole."""
 
     segments: tuple[Segment, ...] = ()
-
-
-def parse(content: dict[str, Any]) -> Segment:
-    """A segment from plain values. Raises DefinitionError with one message for every mistake."""
-    try:
-        return Segment.model_validate(content)
-    except ValidationError as error:
-        raise DefinitionError(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
-        ) from error
-
-
-def append(path: Path, segment: Segment) -> None:
-    """Add a segment to the end of a segments.yml, whose list of segments must be the last thing in it; a new file if
-    there is none.
-
-    Raises WrongUsageError if it has a segment of that name, DefinitionError if the whole could not be read afterwards;
-    then the file is left as it was.
-    """
-    before = path.read_text(encoding="utf-8") if path.exists() else "segments:\n"
-    item = segment.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(with_item(before, item), encoding="utf-8")
-    try:
-        found = read_document("segments", part).parse(SegmentsFile).segments
-        if [item.id for item in found].count(segment.id) != 1:
-            raise WrongUsageError(f"{path}: already has {segment.id}")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _leaf(what: dict[str, Any]) -> dict[str, Any]:

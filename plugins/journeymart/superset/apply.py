@@ -60,7 +60,7 @@ def apply(
     `pull` to bring the edits back. Raises AssetError before anything is sent if a reference is broken, DbtError if
     the dbt project is not valid, SupersetError if the server cannot be reached or refuses.
     """
-    assets = read_assets(directory, definitions)
+    assets = read_assets(directory, definitions, settings.airflow_url)
     models = current_models(settings)
     check(assets, models)
     address = f"{settings.pg_host}:{settings.pg_port}/{settings.pg_database}"

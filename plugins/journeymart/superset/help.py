@@ -23,6 +23,14 @@ WORDS = {
     "meaning": Text(ko="뜻", en="Meaning"),
     "origin": Text(ko="출처", en="Origin"),
 }
+SAVE = Text(
+    ko="**숫자에 든 고객을 세그먼트로**: [고객군 저장]({url})에서 이 화면의 칸을 골라 저장하면 모든 화면의"
+    " 세그먼트 필터와 대상군 요청에서 쓸 수 있습니다.",
+    en="**The customers behind a number as a segment**: choose a cell of this dashboard in [Save a segment]({url});"
+    " then every dashboard can be filtered by it, and an audience requested of it.",
+)
+# The form that saves a cell, in Airflow.
+FORM = "/plugin/journeymart-segments"
 # The dashboard that shows what stands behind a number.
 PROOF = "proof"
 # What queries take names, members of a chosen segment and links from: no number comes from it.
@@ -32,7 +40,8 @@ CHOICE = re.compile(rf"distinct \w+ from {SCHEMA}\.\w+ where \w+ in")
 
 
 def help_markdown(intro: Text, dashboard: str, assets: Assets, models: Models, locale: str) -> str:
-    """Markdown for one locale: introduction, charts with their proof, numbers with their origin."""
+    """Markdown for one locale: introduction, where cells are saved, charts with their proof, numbers with their
+    origin."""
 
     def word(key: str) -> str:
         return WORDS[key].get(locale)
@@ -63,8 +72,11 @@ def help_markdown(intro: Text, dashboard: str, assets: Assets, models: Models, l
                 + f" · {', '.join(column_labels(dataset, metric.sql(locale), models, locale))}",
             )
         )
+    link = SAVE.get(locale).format(url=f"{assets.airflow_url}{FORM}")
+    saving = [link] if assets.dashboards[dashboard].has_cells else []
     parts = [
         intro.get(locale).strip(),
+        *saving,
         f"### {word('charts')}",
         _table((word("chart"), word("shows"), word("proof")), described),
         f"### {word('numbers')}",

@@ -57,6 +57,7 @@ def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
         pins=pins,
         clicks=dashboards["funnels"].clicks if pack.funnel and "funnels" in dashboards else {},
         owner=pack.owner,
+        has_cells=True,
     )
 
 

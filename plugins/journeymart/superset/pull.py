@@ -53,12 +53,12 @@ def pull(settings: Settings, directory: Path = ASSETS) -> Pulled:
     models = current_models(settings)
     with superset_errors(settings):
         found = dict(_exported(settings))
-    return write_back(directory, models, found)
+    return write_back(directory, models, found, settings.airflow_url)
 
 
-def write_back(directory: Path, models: Models, found: dict[str, dict[str, Any]]) -> Pulled:
+def write_back(directory: Path, models: Models, found: dict[str, dict[str, Any]], airflow_url: str = "") -> Pulled:
     """What `pull` does with the assets `found` in Superset, by identifier."""
-    assets = read_assets(directory)
+    assets = read_assets(directory, airflow_url=airflow_url)
     rendered = contents(assets, models, "host:1/database").values()
     expected = {content["uuid"]: content for content in rendered if "uuid" in content}
     notes: list[str] = []

@@ -196,6 +196,8 @@ class Dashboard(Spec):
     # Template values of its datasets' queries, and the department whose people open it: of packs (superset/packs.py).
     pins: dict[str, list[str]] = Field(default_factory=dict)
     owner: str | None = None
+    # Whether the form for segments takes cells of its charts; then the help leads there.
+    has_cells: bool = False
 
     @property
     def charts(self) -> list[str]:
@@ -278,6 +280,8 @@ class Assets(Spec):
     dashboards: dict[str, Dashboard]
     # Labels of what is defined, by kind and id.
     names: dict[str, dict[str, Text]]
+    # Where Airflow is found, for links to its forms.
+    airflow_url: str
 
     def opened_by(self, role: Role, department: str | None = None) -> list[str]:
         """Names of the dashboards that a role may open: as listed, then its packs."""
@@ -311,8 +315,9 @@ class Assets(Spec):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> Assets:
-    """Read the authored files, and of `definitions` (None: the shipped ones) packs, as dashboards, and names.
+def read_assets(directory: Path = ASSETS, definitions: Path | None = None, airflow_url: str = "") -> Assets:
+    """Read the authored files, and of `definitions` (None: the shipped ones) packs, as dashboards, and names; links to
+    Airflow lead to `airflow_url`.
 
     Raises AssetError with every problem if a file is not YAML or does not follow the models above, DefinitionError if a
     definition cannot be used.
@@ -352,6 +357,7 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None) -> As
     sources = load_sources(definitions).sources
     return Assets(
         directory=directory,
+        airflow_url=airflow_url,
         databases=databases,
         menu=menu,
         roles=roles.roles,

@@ -115,7 +115,10 @@ class DataDocs(unittest.TestCase):
         plugin = self.plugin.JourneymartPlugin
         self.assertTrue(issubclass(plugin, AirflowPlugin))
         names = {view["name"]: view["href"] for view in plugin.external_views if view["destination"] == "nav"}
-        self.assertEqual(list(names), ["데이터 검증 문서 / Data Docs", "대상군 요청 / Request an audience"])
+        self.assertEqual(
+            list(names),
+            ["데이터 검증 문서 / Data Docs", "대상군 요청 / Request an audience", "고객군 저장 / Save a segment"],
+        )
         for href in names.values():
             self.assertEqual(self.client.get(href).status_code, 401)
 
@@ -202,21 +205,19 @@ class Triggers(unittest.TestCase):
             self.assertEqual(self.client.request(method, "/v1/pending").status_code, 405)
 
 
-class Audiences(unittest.TestCase):
-    """The form: who may, that nobody else's site may for them, what is checked, and what is asked of the DAG."""
+class Form(unittest.TestCase):
+    """A form of the plugin, its DAG aside."""
 
-    ASKED: ClassVar = {
-        "id": "AU-ASKED", "label_ko": "재이용 <b>", "segment": "SG-FX-INTEREST", "purpose": "marketing",
-        "columns": ["grade", "region"], "schedule": "week", "owner": "fx-sales", "max_contacts": "2 per 7d",
-    }  # fmt: skip
+    MODULE: ClassVar = ""
 
     def setUp(self):
         self.enterContext(mock.patch.object(sys, "path", [str(REPO / "plugins"), *sys.path]))
-        self.module = importlib.reload(importlib.import_module("journeymart.airflow.audiences"))
-        self.manager = self.enterContext(mock.patch.object(self.module, "get_auth_manager")).return_value
+        self.forms = importlib.import_module("journeymart.airflow.forms")
+        self.module = importlib.reload(importlib.import_module(f"journeymart.airflow.{self.MODULE}"))
+        self.manager = self.enterContext(mock.patch.object(self.forms, "get_auth_manager")).return_value
         self.manager.is_authorized_custom_view.return_value = True
         self.addCleanup(self.module.app.dependency_overrides.clear)  # the plugin mounts the same application
-        self.trigger = self.enterContext(mock.patch.object(self.module, "trigger_dag"))
+        self.trigger = self.enterContext(mock.patch.object(self.forms, "trigger_dag"))
         self.trigger.return_value.run_id = "manual__2026-06-01T00:00:00+00:00"
         self.client = self.enterContext(TestClient(self.module.app, follow_redirects=False))
 
@@ -227,6 +228,19 @@ class Audiences(unittest.TestCase):
 
     def token(self):
         return re.search(r'name="token" value="([^"]+)"', self.client.get("/").text)[1]
+
+    def alert(self, response):
+        return re.search(r'role="alert">(.*?)</div>', response.text, re.DOTALL)[1]
+
+
+class Audiences(Form):
+    """The form: who may, that nobody else's site may for them, what is checked, and what is asked of the DAG."""
+
+    MODULE = "audiences"
+    ASKED: ClassVar = {
+        "id": "AU-ASKED", "label_ko": "재이용 <b>", "segment": "SG-FX-INTEREST", "purpose": "marketing",
+        "columns": ["grade", "region"], "schedule": "week", "owner": "fx-sales", "max_contacts": "2 per 7d",
+    }  # fmt: skip
 
     def test_strangers_and_others_see_nothing(self):
         for log_in in (None, self.log_in):
@@ -270,7 +284,7 @@ class Audiences(unittest.TestCase):
         self.log_in("somebody")
         other = self.token()
         self.log_in()
-        signed = self.module.URLSafeTimedSerializer("another secret", salt=self.module.PERMISSION).dumps("marketer")
+        signed = self.forms.URLSafeTimedSerializer("another secret", salt="journeymart audiences").dumps("marketer")
         with mock.patch("time.time", return_value=1.0):
             old = self.token()
         for token in ("", "x", other, signed, old):
@@ -294,22 +308,145 @@ class Audiences(unittest.TestCase):
             with self.subTest(wrong):
                 response = self.client.post("/", data=self.ASKED | {"token": token} | wrong)
                 self.assertEqual(response.status_code, 422)
-                alert = re.search(r'role="alert">(.*?)</div>', response.text, re.DOTALL)[1]
-                self.assertIn(said, alert)
-                self.assertNotIn("/tmp", alert)
+                self.assertIn(said, self.alert(response))
+                self.assertNotIn("/tmp", self.alert(response))
         self.assertEqual(self.client.post("/", data=self.ASKED | {"token": token, "owner": "a\0"}).status_code, 422)
         self.trigger.assert_not_called()
 
     def test_how_far_it_is(self):
         self.log_in()
-        for state, shown in (("running", "계산·검증·게시하는 중"), ("success", "게시되었습니다")):
+        for state, told, shown in (
+            ("running", {}, "계산·검증·게시하는 중"),
+            ("success", {"return_value": {"members": 1234}}, "게시되었습니다"),
+            ("failed", {"refused": "journeymart: /x/audiences.yml: AU-ASKED is <there> already"}, "실패했습니다"),
+        ):
             found = [mock.Mock(state=state, conf={"id": "AU-ASKED"})]
-            with mock.patch.object(self.module.DagRun, "find", return_value=found) as find:
+            with (
+                mock.patch.object(self.forms.DagRun, "find", return_value=found) as find,
+                mock.patch.object(self.forms, "results", return_value=told),
+            ):
                 text = self.client.get("/?run=a%22%3E").text
             find.assert_called_once_with(dag_id="audience_request", run_id='a">')
             self.assertIn(f"<b>AU-ASKED</b>: {shown}", text)
             self.assertEqual('http-equiv="refresh"' in text, state == "running")
+            self.assertEqual("고객 1,234명" in text, state == "success")
+            self.assertEqual("<li>AU-ASKED is &lt;there&gt; already</li>" in text, state == "failed")
             self.assertNotIn('a">', text)
+
+
+class Segments(Form):
+    """The form of cells: what its answers mean, and that mistakes are said in Korean and English."""
+
+    MODULE = "segments"
+    HEAD: ClassVar = {"id": "SG-ASKED", "label_ko": "중단 <b>", "owner": "fx-sales", "purpose": "다시 '안내'; --"}
+    FUNNEL: ClassVar = {
+        "report": "funnel", "step": "FN-REMITTANCE/2", "outcome": "dropped", "from_date": "2026-06-01",
+        "channel": "app", "domain": "", "segment": "SG-STABLE",
+    }  # fmt: skip
+    PATH: ClassVar = {"report": "path", "through": "해외송금\r\n FXR020 \r\n\r\n", "directly": "yes", "ends": "yes"}
+    RETENTION: ClassVar = {"report": "retention", "cohort": "CH-LOGIN-WEEK", "start": "2026-06-01", "age": "1"}
+    STATE: ClassVar = {"report": "lifecycle", "cohort": "CH-LOGIN-WEEK", "start": "2026-06-01", "status": "dormant"}
+
+    def ask(self, token, **answers):
+        return self.client.post("/", data=self.HEAD | {"token": token} | answers)
+
+    def test_strangers_and_others_see_nothing(self):
+        self.assertEqual(self.client.get("/").status_code, 401)
+        self.log_in()
+        self.manager.is_authorized_custom_view.return_value = False
+        for response in (self.client.get("/"), self.client.post("/", data=self.HEAD | self.FUNNEL)):
+            self.assertEqual(response.status_code, 403)
+            self.assertNotIn("SG-", response.text)
+        asked = self.manager.is_authorized_custom_view.call_args.kwargs
+        self.assertEqual((asked["method"], asked["resource_name"]), ("POST", "journeymart segments"))
+        self.trigger.assert_not_called()
+
+    def test_only_the_fields_of_the_report_are_shown(self):
+        self.log_in()
+        fields = {
+            report: set(re.findall(r'name="(\w+)"', self.client.get(f"/?report={report}").text))
+            for report in ("funnel", "path", "retention", "lifecycle")
+        }
+        shared = set.intersection(*fields.values())
+        self.assertLessEqual({"id", "label_ko", "owner", "purpose", "channel", "device_type", "segment"}, shared)
+        self.assertEqual({report: found - shared for report, found in fields.items()}, {
+            "funnel": {"step", "outcome", "breakdown", "from_date", "to_date"},
+            "path": {"through", "directly", "at_step", "ends", "not_then", "from_date", "to_date"},
+            "retention": {"cohort", "start", "returned", "age"},
+            "lifecycle": {"cohort", "start", "status"},
+        })  # fmt: skip
+        text = self.client.get("/").text
+        self.assertIn(
+            '<option value="FN-REMITTANCE/2">해외송금 · 2. 금액 확인 / Overseas remittance · 2. Amount</option>', text
+        )
+        self.assertNotRegex(text, r"src=|https?://")
+        self.assertEqual(self.client.get("/?report=x").status_code, 422)
+
+    def test_a_cell_is_asked_of_the_dag(self):
+        self.log_in()
+        token = self.token()
+        week = {"id": "CH-LOGIN-WEEK", "start": "2026-06-01"}
+        for answers, cell in (
+            (self.FUNNEL, {
+                "funnel": {"id": "FN-REMITTANCE", "step": "2", "outcome": "dropped", "from": "2026-06-01",
+                           "channel": "app"},
+                "segment": "SG-STABLE",
+            }),
+            (self.PATH, {"path": {"through": ["해외송금", "FXR020"], "directly": True, "ends": True}}),
+            (self.RETENTION, {"retention": week | {"age": "1", "returned": True}}),
+            (self.RETENTION | {"returned": "away"}, {"retention": week | {"age": "1", "returned": False}}),
+            (self.RETENTION | {"returned": "started"}, {"retention": week}),
+            (self.STATE, {"lifecycle": week | {"status": "dormant"}}),
+        ):  # fmt: skip
+            with self.subTest(cell):
+                response = self.ask(token, **answers)
+                self.assertEqual(response.status_code, 303, response.text)
+                (dag_id,), asked = self.trigger.call_args
+                self.assertEqual((dag_id, asked["triggering_user_name"]), ("segment_request", "marketer"))
+                self.assertEqual(asked["conf"], {
+                    "id": "SG-ASKED", "label": {"ko": "중단 <b>", "en": "중단 <b>"}, "owner": "fx-sales",
+                    "purpose": "다시 '안내'; --", "cell": cell,
+                })  # fmt: skip
+
+    def test_what_is_wrong_is_said_in_both_languages(self):
+        self.log_in()
+        token = self.token()
+        for wrong, ko, en in (
+            (self.FUNNEL | {"id": "SG-STABLE"}, "이미 있는 식별자", "SG-STABLE is there already"),
+            (self.FUNNEL | {"id": "sg'; drop"}, "식별자는 SG-로 시작", "String should match pattern"),
+            (self.FUNNEL | {"step": "FN-REMITANCE/1"}, "그런 퍼널이 없습니다", "did you mean &#39;FN-REMITTANCE&#39;"),
+            (self.FUNNEL | {"step": "FN-REMITTANCE/9"}, "퍼널에 그 단계가 없습니다", "has 3 steps"),
+            (self.FUNNEL | {"breakdown": "x"}, "구분 값을 비우세요", "has no breakdown"),
+            (
+                self.FUNNEL | {"to_date": "2026-05-31"},
+                "시작일이 종료일보다 늦습니다",
+                "cannot be reached: from 2026-06-01",
+            ),
+            (self.FUNNEL | {"to_date": "2026-02-30"}, "날짜가 아닙니다", "valid date"),
+            (self.FUNNEL | {"segment": "SG-NO"}, "그런 세그먼트가 없습니다", "there is no segment SG-NO"),
+            (self.FUNNEL | {"purpose": ""}, "비어 있습니다", "purpose: String should have at least 1"),
+            (self.FUNNEL | {"label_ko": " "}, "이름을 쓰세요", "say what people read"),
+            (self.PATH | {"through": ""}, "비어 있습니다", "at least 1 item"),
+            (self.PATH | {"directly": "no", "at_step": "2"}, "바로 이어질 때만", "only with directly"),
+            (self.PATH | {"not_then": "B"}, "이탈한 뒤에는", "nothing comes after the end"),
+            (self.RETENTION | {"start": "2026-06-02"}, "주는 월요일", "no week begins on 2026-06-02"),
+            (self.STATE | {"start": "9999-12-27"}, "달력에 없는 날짜", "out of range"),
+            (self.RETENTION | {"age": "13"}, "그런 칸이 없거나", "the report has no age 13"),
+            (self.RETENTION | {"age": "x"}, "숫자가 아닙니다", "valid integer"),
+            (self.RETENTION | {"cohort": "CH-NO"}, "그런 코호트가 없습니다", "there is no cohort CH-NO"),
+        ):
+            with self.subTest(wrong):
+                response = self.ask(token, **wrong)
+                self.assertEqual(response.status_code, 422)
+                self.assertRegex(self.alert(response), f"{re.escape(ko)}.* / .*{re.escape(en)}")
+                self.assertNotIn("definitions/", self.alert(response))
+        self.assertEqual(self.ask(token, **self.PATH, not_then="a\0").status_code, 422)
+        with tempfile.TemporaryDirectory() as own, mock.patch.dict(os.environ, {"JOURNEYMART_DEFINITIONS": own}):
+            Path(own, "kpis.yml").write_text("kpi: []\n", encoding="utf-8")
+            said = self.alert(self.ask(token, **self.FUNNEL))
+        self.assertIn("지금 있는 정의에 잘못이 있습니다", said)
+        self.assertIn("/ kpis.yml:1: kpi: unknown key", said)
+        self.trigger.assert_not_called()
 
 
 class PluginsFolder(unittest.TestCase):

@@ -31,6 +31,7 @@ class RunsSteps(unittest.TestCase):
         self.program = Path(folder.name) / "journeymart"
         self.enterContext(mock.patch.object(steps, "JOURNEYMART", self.program))
         self.log = self.enterContext(mock.patch.object(steps.StepOperator, "log"))
+        self.ti = mock.Mock()
 
     def execute(self, body, **arguments):
         """Run the step `land` with a program of this shell code; returns what the task returns."""
@@ -39,7 +40,7 @@ class RunsSteps(unittest.TestCase):
         self.task = steps.StepOperator(task_id="land", **{"step": "land", **arguments})
         # Airflow refuses execute() outside its task runner; what is wrapped is what the runner calls.
         run = mock.Mock(conf={"id": "AU-'한글"}, triggering_user_name="marketer")
-        context = {"run_id": RUN_ID, "dag_run": run, "params": {"full": True}}
+        context = {"run_id": RUN_ID, "dag_run": run, "params": {"full": True}, "ti": self.ti}
         return type(self.task).execute.__wrapped__(self.task, context)
 
     def test_command_and_result(self):
@@ -70,6 +71,14 @@ class RunsSteps(unittest.TestCase):
         self.assertEqual(
             self.execute(body, asks=True), {"given": {"id": "AU-'한글"}, "who": "marketer", "options": "--request -"}
         )
+
+    def test_a_request_that_is_refused_says_why_to_the_form(self):
+        with self.assertRaises(AirflowFailException):
+            self.execute("echo 'SG-X is there already' >&2; exit 2", asks=True)
+        self.ti.xcom_push.assert_called_once_with(key="refused", value="SG-X is there already")
+        with self.assertRaises(AirflowException):
+            self.execute("exit 1", asks=True)
+        self.ti.xcom_push.assert_called_once()
 
     def test_a_step_may_log_a_lot_before_it_reads_its_files(self):
         result = self.execute(

@@ -15,6 +15,7 @@ select
         when 'error' then {{ [behaviour] | where_in }}
         when 'path' then {{ [behaviour] | where_in }}
         when 'audience' then {{ [audience] | where_in }}
+        when 'segment' then {{ [segment] | where_in }}
         when 'raw.quarantine' then {{ [quarantine] | where_in }}
         when 'archive' then {{ [archive] | where_in }}
         else object.kind

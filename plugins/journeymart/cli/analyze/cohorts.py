@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from journeymart.analysis import AnalysisError, Result, Scope, call
 from journeymart.cli.analyze.request import Request, Saving, analysis, listed, require, segment_of
 from journeymart.cli.common import day, file, number
-
-if TYPE_CHECKING:
-    from journeymart.definitions.cohorts import Cohort
 
 app = typer.Typer()
 
@@ -72,18 +68,8 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
     if cohort_start is None:
         return call(request.settings, "retention_cells", {**arguments, **scope})
     if saving is not None:
-        from journeymart.definitions import cells
-
-        row = call(
-            request.settings, "retention_cells", {**arguments, "from_date": cohort_start, "to_date": cohort_start}
-        ).rows  # fmt: skip
-        if row and age is not None and age not in {shown for _, shown, *_ in row}:
-            raise AnalysisError(f"the report has no age {age} of who starts on {cohort_start}, or not yet")
-        session = _of_session(request.scope)
-        return _cell_of(
-            request, saving, cohort, changed,
-            lambda plan: cells.retention(plan, cohort_start, age=age, returned=not away, session=session),
-        )  # fmt: skip
+        cell = {"id": cohort, "start": cohort_start, "age": age, "returned": not away, **changed}
+        return segment_of(request, {"retention": {**cell, **_of_session(request.scope)}}, saving)
     del scope["from_date"], scope["to_date"]
     people = {"cohort_start": cohort_start, "age": age, "has_returned": not away}
     return call(request.settings, "retention_people", {**arguments, **scope, **people})
@@ -112,18 +98,10 @@ def lifecycle(
     if asked != (None, None, None) and (None in asked or as_of is not None):
         raise AnalysisError("--save is of one cell as it is now: it takes --start and --status, and no --as-of")
     scope = request.scope.arguments()
-    found = call(request.settings, "lifecycle_cells", {"cohort": cohort, "period": period, "as_of": as_of, **scope})
-    if saving is None or start is None or status is None:
-        return found
-    if (start, status) not in {row[:2] for row in found.rows}:
-        raise AnalysisError(f"the report has no cell '{status}' of {start}")
-    from journeymart.definitions import cells
-
-    session = _of_session(request.scope)
-    return _cell_of(
-        request, saving, cohort, {"period": period},
-        lambda plan: cells.lifecycle(plan, start, status, session=session),
-    )  # fmt: skip
+    if saving is not None:
+        cell = {"id": cohort, "start": start, "status": status, "period": period}
+        return segment_of(request, {"lifecycle": {**cell, **_of_session(request.scope)}}, saving)
+    return call(request.settings, "lifecycle_cells", {"cohort": cohort, "period": period, "as_of": as_of, **scope})
 
 
 @app.command("segment")
@@ -171,30 +149,9 @@ def overlap(
     return call(request.settings, "segment_overlap", {**arguments, **scope})
 
 
-def _of_session(scope: Scope) -> dict[str, str]:
-    """The filters that are fields of a session, those that are given."""
-    fields = {"channel": scope.channel, "domain": scope.domain, "device_type": scope.device_type}
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _cell_of(
-    request: Request,
-    saving: Saving,
-    cohort_id: str,
-    instead: dict[str, Any],
-    cell: Callable[[Cohort], list[dict[str, Any]]],
-) -> Result:
-    """Save a cell of the report on a cohort, in which `instead` replaces what is defined."""
-    from journeymart.analysis import adhoc
-    from journeymart.definitions.loader import load_yaml
-
-    document = load_yaml("cohorts", request.definitions)
-    cohort = adhoc.published_cohort(request.settings, document, cohort_id, instead)
-    try:
-        clauses = cell(cohort)
-    except ValueError as error:
-        raise AnalysisError(str(error)) from error
-    return segment_of(request, clauses, saving)
+def _of_session(scope: Scope) -> dict[str, str | None]:
+    """The filters that are fields of a session."""
+    return {"channel": scope.channel, "domain": scope.domain, "device_type": scope.device_type}
 
 
 def _brackets(text: str | None) -> list[int] | None:

@@ -8,15 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from journeymart.analysis import Result, call
-from journeymart.cli.analyze.request import (
-    Request,
-    Saving,
-    analysis,
-    listed,
-    require,
-    segment_of,
-    session_limits,
-)
+from journeymart.cli.analyze.request import Request, Saving, analysis, limits, listed, require, segment_of
 from journeymart.cli.common import file, number
 
 app = typer.Typer()
@@ -104,8 +96,7 @@ def funnel_people(
     """
     if saving is not None:
         cell = {"id": funnel_id, "step": step, "outcome": outcome, "breakdown": breakdown}
-        clauses = [{"funnel": {**cell, **session_limits(request.scope)}}]
-        return segment_of(request, clauses, saving)
+        return segment_of(request, {"funnel": {**cell, **limits(request.scope)}}, saving)
     arguments = {"funnel_id": funnel_id, "step": step, "outcome": outcome, "of_breakdown": breakdown}
     return call(request.settings, "funnel_people", {**arguments, **request.scope.arguments()})
 

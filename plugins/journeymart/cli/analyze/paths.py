@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from journeymart.analysis import Result, call
-from journeymart.cli.analyze.request import Request, Saving, analysis, listed, segment_of, session_limits
+from journeymart.cli.analyze.request import Request, Saving, analysis, limits, listed, segment_of
 from journeymart.cli.common import number, with_example
 
 app = typer.Typer(help=with_example("Which ways sessions take.", "analyze paths main --depth 4"), no_args_is_help=True)
@@ -161,7 +161,7 @@ def paths_people(
 def paths_segment(  # noqa: PLR0913, PLR0917 - each one is an option
     request: Request,
     segment_id: Annotated[str, typer.Option("--id", help="Identifier of the new segment, SG-….")],
-    through: Annotated[str, typer.Option(help="Pages or transactions in order, separated by commas.")],
+    through: Annotated[str, typer.Option(help="Pages or transactions in order, separated by commas; codes or names.")],
     directly: Annotated[bool, typer.Option("--directly", help="Each right after the one before.")] = False,
     at_step: Annotated[int | None, number("The first is this step of the session.", most=STEPS)] = None,
     ends: Annotated[bool, typer.Option("--ends", help="The session ends there: a cell of 이탈.")] = False,
@@ -176,5 +176,5 @@ def paths_segment(  # noqa: PLR0913, PLR0917 - each one is an option
     """
     nodes = listed("--through", through)
     walk = {"through": nodes, "directly": directly, "at_step": at_step, "ends": ends, "not_then": not_then}
-    clauses = [{"path": {**walk, **session_limits(request.scope)}}]
-    return segment_of(request, clauses, Saving(save, segment_id, label or segment_id, owner))
+    cell = {"path": {**walk, **limits(request.scope)}}
+    return segment_of(request, cell, Saving(save, segment_id, label or segment_id, owner))

@@ -136,30 +136,25 @@ def listed(option: str, text: str | None) -> list[str] | None:
     return parts
 
 
-def session_limits(scope: Scope) -> dict[str, Any]:
-    """The filters of sessions as a segment has them."""
+def limits(scope: Scope) -> dict[str, Any]:
+    """The filters of sessions, and dates, as a cell of a report has them."""
     return {name: value for name, value in scope.arguments().items() if name != "segment"}
 
 
-def segment_of(request: Request, clauses: list[dict[str, Any]], saving: Saving) -> Result:
-    """How many customers a segment has that asks for all this; it is saved."""
-    from journeymart.analysis import adhoc
-    from journeymart.definitions import DefinitionError, segments
+def segment_of(request: Request, cell: dict[str, Any], saving: Saving) -> Result:
+    """How many customers a segment of the cell has; it is saved if a file is named."""
+    from journeymart import segments
+    from journeymart.definitions.cells import Asked
+    from journeymart.definitions.requests import add, read, target_of
 
-    if saving.file is not None and request.scope.segment is not None:
-        raise AnalysisError(
-            f"--segment cannot be saved: add what {request.scope.segment} asks for to the new segment's all_of yourself"
-        )
-    if saving.file is not None and not saving.file.parent.is_dir():
-        raise AnalysisError(f"--save: {saving.file.parent} is no directory")
-    try:
-        definition = segments.parse({
-            "id": saving.segment_id, "label": {"ko": saving.label, "en": saving.label}, "owner": saving.owner,
-            "all_of": clauses,
-        })  # fmt: skip
-    except DefinitionError as error:
-        raise AnalysisError(str(error)) from error
-    found = adhoc.segment(request.settings, definition, Scope(segment=request.scope.segment))
-    if saving.file is not None:
-        segments.append(saving.file, definition)
-    return Result(["segment_id", "members"], [(saving.segment_id, len(found.rows))])
+    directory = saving.file and saving.file.parent
+    if saving.file is not None and (saving.file != target_of("segments", directory) or not saving.file.parent.is_dir()):
+        raise AnalysisError(f"--save: {saving.file} is no segments.yml in a directory of definitions")
+    asked = read(Asked, {
+        "id": saving.segment_id, "label": {"ko": saving.label, "en": saving.label}, "owner": saving.owner,
+        "cell": {**cell, "segment": request.scope.segment},
+    })  # fmt: skip
+    definition, saved = segments.drawn_up(request.settings, asked, request.definitions)
+    if directory is not None:
+        add("segments", definition, directory)
+    return Result(["segment_id", "members"], [(saved.segment_id, saved.members)])
