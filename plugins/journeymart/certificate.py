@@ -174,7 +174,7 @@ class _Number:
         return ["%" + re.sub(r"([\\%_])", r"\\\1", spelling) + "%" for spelling in self.spellings]
 
     def encoded(self, *, is_word: bool = True) -> tuple[re.Pattern[bytes], list[bytes]]:
-        """An expression for bytes, and the bytes without which it need not be tried."""
+        """An expression for bytes, and the bytes where it is to be tried."""
         bare = {
             spelling.encode(encoding, "xmlcharrefreplace").decode("latin-1")
             for spelling in self.spellings
@@ -303,8 +303,9 @@ def _count(blocks: Iterable[bytes], number: re.Pattern[bytes], needed: list[byte
         size += len(block)
         text += block
         end = max(len(text) - margin, begin) if block else len(text)
-        if any(name in text for name in needed):
-            found += sum(begin <= match.start() < end for match in number.finditer(text))
+        # to try the expression everywhere takes twenty times as long
+        starts = {at.start() for name in needed if name in text for at in re.finditer(re.escape(name), text)}
+        found += sum(begin <= start < end and number.match(text, start) is not None for start in starts)
         kept = max(end - margin, 0)
         text, begin = text[kept:], end - kept
     return size, found
