@@ -447,7 +447,7 @@ begin
         where
             behaviour_customers.kind = 'exit'
             and n.node = behaviour_customers.code
-            and s.transactions = 0
+            and not s.is_converted
             and s.customer_key is not null
             and (behaviour_customers.channels is null or a.channel = any(behaviour_customers.channels))
             and (behaviour_customers.domains is null or a.domain = any(behaviour_customers.domains))

@@ -23,14 +23,15 @@ revoke execute on function mart.agent_keys(text, text, text) from public;
 create or replace function mart.session_selected(from_date date, to_date date, agents integer[], customers integer[])
 returns table (
     session_id uuid, visitor_key integer, started_at timestamptz, ended_at timestamptz, session_date date,
-    customer_key integer, agent_key integer, errors integer, transactions integer, path text, path_times timestamptz[],
+    customer_key integer, agent_key integer, errors integer, is_converted boolean, path text, path_times timestamptz[],
     error_keys integer[], error_steps integer[]
 )
 language sql stable parallel safe
 as $$
     select
         s.session_id, s.visitor_key, s.started_at, s.ended_at, s.session_date,
-        s.customer_key, s.agent_key, s.errors, s.transactions, s.path, s.path_times, s.error_keys, s.error_steps
+        s.customer_key, s.agent_key, s.errors, s.transactions > s.failed_transactions, s.path, s.path_times,
+        s.error_keys, s.error_steps
     from mart.session_fact as s
     where
         s.session_date >= coalesce(session_selected.from_date, '-infinity')

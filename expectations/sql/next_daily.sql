@@ -8,6 +8,7 @@ session as (
         sum(sign * events) as events,
         sum(sign * pages) as pages,
         sum(sign * errors) as errors,
+        sum(sign * (transactions > failed_transactions)::integer) as converted,
         sum(sign * transactions) as transactions,
         sum(sign * amount_krw) as amount_krw
     from scope
@@ -21,6 +22,7 @@ daily as (
         sum(sign * events) as events,
         sum(sign * pages) as pages,
         sum(sign * errors) as errors,
+        sum(sign * converted_sessions) as converted,
         sum(sign * transactions) as transactions,
         sum(sign * amount_krw) as amount_krw
     from (
@@ -44,10 +46,12 @@ select
     d.sessions as sessions_daily,
     s.events,
     d.events as events_daily,
+    s.converted,
+    d.converted as converted_daily,
     s.amount_krw,
     d.amount_krw as amount_krw_daily
 from session as s
 full join daily as d on s.session_date = d.session_date
 where
-    (s.sessions, s.events, s.pages, s.errors, s.transactions, s.amount_krw)
-    is distinct from (d.sessions, d.events, d.pages, d.errors, d.transactions, d.amount_krw)
+    (s.sessions, s.events, s.pages, s.errors, s.converted, s.transactions, s.amount_krw)
+    is distinct from (d.sessions, d.events, d.pages, d.errors, d.converted, d.transactions, d.amount_krw)

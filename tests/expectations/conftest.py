@@ -210,30 +210,30 @@ def fill(connection: psycopg.Connection) -> None:
         (line(1, 5), at(30, 11), at(30, 11), 2, LIST, 1, 1, 1),
     )  # fmt: skip
     fact = (
-        "row_id, transaction_id, transacted_at, customer_key, node_id, amount, currency, amount_krw,"
+        "row_id, transaction_id, transacted_at, customer_key, node_id, is_failed, amount, currency, amount_krw,"
         " session_visitor_key, started_at"
     )
     insert(
         "build.transaction_fact", fact,
-        (line(2, 1), "t-1", at(2), 1, BUY, "1000", "KRW", "1000", 1, at(0)),
-        (line(2, 2), "t-2", at(20), 2, BUY, "10.5", "USD", "14700", None, None),
-        (line(2, 4), "t-4", at(40, 11), 2, BUY, "2500.5", None, "2500.5", 2, at(30, 11)),
-        (line(2, 5), "t-5", at(25), 1, BUY, "300", "KRW", "300", None, None),
+        (line(2, 1), "t-1", at(2), 1, BUY, False, "1000", "KRW", "1000", 1, at(0)),
+        (line(2, 2), "t-2", at(20), 2, BUY, False, "10.5", "USD", "14700", None, None),
+        (line(2, 4), "t-4", at(40, 11), 2, BUY, True, "2500.5", None, "2500.5", 2, at(30, 11)),
+        (line(2, 5), "t-5", at(25), 1, BUY, False, "300", "KRW", "300", None, None),
     )  # fmt: skip
     insert(
         "build.session_fact",
         "visitor_key, started_at, ended_at, session_date, customer_key, events, pages, errors, transactions,"
-        " amount_krw, path, path_times, error_keys, error_steps",
-        (1, at(0), at(3), DAY, 1, 3, 3, 0, 1, "1000", _path(HOME, LIST, BUY, HOME), [at(0), at(1), at(2), at(3)],
+        " failed_transactions, amount_krw, path, path_times, error_keys, error_steps",
+        (1, at(0), at(3), DAY, 1, 3, 3, 0, 1, 0, "1000", _path(HOME, LIST, BUY, HOME), [at(0), at(1), at(2), at(3)],
          None, None),
-        (1, at(0, 11), at(0, 11), DAY, None, 1, 1, 1, 0, "0", _path(HOME), [at(0, 11)], [1], [1]),
-        (2, at(30, 11), at(30, 11), DAY, 2, 1, 1, 0, 1, "2500.5", _path(LIST, BUY), [at(30, 11), at(40, 11)],
+        (1, at(0, 11), at(0, 11), DAY, None, 1, 1, 1, 0, 0, "0", _path(HOME), [at(0, 11)], [1], [1]),
+        (2, at(30, 11), at(30, 11), DAY, 2, 1, 1, 0, 1, 1, "0", _path(LIST, BUY), [at(30, 11), at(40, 11)],
          None, None),
     )  # fmt: skip
     insert(
         "build.session_daily",
-        "session_date, channel, sessions, events, pages, errors, transactions, amount_krw",
-        (DAY, "web", 2, 4, 4, 1, 1, "1000"), (DAY, "app", 1, 1, 1, 0, 1, "2500.5"),
+        "session_date, channel, sessions, events, pages, errors, converted_sessions, transactions, amount_krw",
+        (DAY, "web", 2, 4, 4, 1, 1, 1, "1000"), (DAY, "app", 1, 1, 1, 0, 0, 1, "0"),
     )  # fmt: skip
     for name, dated, rows in (
         ("path_count", "session_date, channel, path, sessions", _on(DAY, PATHS)),

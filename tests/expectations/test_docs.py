@@ -100,13 +100,13 @@ def test_each_check_is_recorded_with_its_page(warehouse: psycopg.Connection, hom
         (
             "DQ-NEXT-DAILY", "next", "critical", False,
             "1: session_date 2026-03-10, sessions 3, sessions_daily 3, events 5, events_daily 5,"
-            " amount_krw 3500.50, amount_krw_daily 3501.50",
+            " converted 1, converted_daily 1, amount_krw 1000.00, amount_krw_daily 1001.00",
         )
     ]  # fmt: skip
     assert [check.check_id for check in result.critical] == ["DQ-NEXT-DAILY"]
     page = Links(home.docs / result.critical[0].docs_path.split("#")[0]).text
     assert "게시가 중단되었습니다" in page
-    assert "3501.50" in page
+    assert "1001.00" in page
 
 
 def test_a_warning_does_not_stop_publication(warehouse: psycopg.Connection, home: Settings) -> None:

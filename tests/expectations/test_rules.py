@@ -88,6 +88,7 @@ DAMAGE = [
     ),
     ("DQ-NEXT-DAILY", "update build.session_daily set amount_krw = amount_krw + 0.01 where channel = 'web'"),
     ("DQ-NEXT-DAILY", "update build.session_daily set errors = 0"),
+    ("DQ-NEXT-DAILY", "update build.session_daily set converted_sessions = 1"),
     ("DQ-NEXT-DAILY", "update build.session_daily set session_date = session_date + 1"),
     ("DQ-NEXT-PATH-EDGE DQ-NEXT-PATH-MONTH", "update build.path_edge set sessions = 2 where step_no = 3"),
     ("DQ-NEXT-PATH-EDGE DQ-NEXT-PATH-MONTH", "delete from build.path_edge where step_no = 4"),
@@ -117,6 +118,12 @@ DAMAGE = [
     (
         "DQ-NEXT-SESSION-AMOUNT",
         "update build.transaction_fact set session_visitor_key = 2, started_at = '2026-03-10' where row_id = T5",
+    ),
+    ("DQ-NEXT-SESSION-AMOUNT", "update build.transaction_fact set is_failed = false where row_id = T4"),
+    (
+        "DQ-NEXT-SESSION-AMOUNT",
+        "update build.session_fact set failed_transactions = 0 where customer_key = 2;"
+        "update build.session_daily set converted_sessions = 1",
     ),
     ("DQ-NEXT-CUSTOMER", "update build.session_fact set customer_key = 9 where customer_key is null"),
     ("DQ-NEXT-CUSTOMER", "update build.session_fact set customer_key = 1 where customer_key = 2"),

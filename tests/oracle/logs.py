@@ -30,6 +30,7 @@ NO_PAGE = "(none)"  # the node of an event that has neither page code nor addres
 PAGES = ("A", "B", "C", "D", NO_PAGE)
 EXIT = (NO_PAGE, "app")  # page and channel on which sessions are left
 TRANSACTIONS = ("T", "A")  # a transaction may have the code of a page
+RESULTS = ("0", "1", None)
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def land(logs: list[list[Item]], landing: Path, shuffle_seed: int) -> list[list[
         {
             "transaction_id": f"t{line}", "transaction_time": at.isoformat(), "visitor_id": f"{number}-v{item.visitor}",
             "customer_id": f"{number}-c{item.customer or 1}", "channel": "web",
-            "transaction_code": code_of(item),
+            "transaction_code": code_of(item), "result_code": RESULTS[line % len(RESULTS)],
         }
         for line, (number, at, item) in enumerate(transactions)
     ))  # fmt: skip

@@ -24,7 +24,7 @@ BATCH = 1000  # a batch of its own: no other test has these logs and definitions
 def test_logs_that_arrive_in_parts(warehouses: Warehouses, tmp_path: Path, *, changing: bool) -> None:
     """Lines of each log dealt at random to three runs, most of a device with its others, so that many arrive late;
     under random funnels, rules and segments. Changing, by night: in the second run others have their ids, and some are
-    retired, and in the third all are back."""
+    retired, and what was done has failed; in the third all are back."""
     whole, landing, directory = (tmp_path / name for name in ("whole", "landing", "definitions"))
     directory.mkdir()
     logs.land(logs.generate(BATCH), whole, BATCH)
@@ -41,6 +41,8 @@ def test_logs_that_arrive_in_parts(warehouses: Warehouses, tmp_path: Path, *, ch
     for number in range(PARTS):
         if changing:
             define(directory, BATCH + number % 2, plain=number % 2 == 0)
+            done = {"done_results": [logs.RESULTS[number % 2]], "unknown_codes": "load", "transactions": {}}
+            (directory / "transactions.yml").write_text(json.dumps(done), encoding="utf-8")
         for source, lines in parts.items():
             file = landing / source / f"{number}.ndjson"
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -100,6 +100,7 @@ def transactions(chance: random.Random, clock: Clock) -> Iterator[dict[str, Any]
             "visitor_id": chance.choice([None, None, *VISITORS]),
             "transaction_code": chance.choice(["BUY", "BUY", "SELL"]),
             "channel": chance.choice(["web", "web", "branch"]),
+            "result_code": (None, "0000", "E201")[number % 3],
             "amount": chance.choice([None, "10.25", "999.99"]),
             "currency": chance.choice(["KRW", "USD"]),
         }

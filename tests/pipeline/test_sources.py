@@ -20,7 +20,7 @@ FIRST: dict[str, list[dict[str, Any]]] = {
         {"transaction_id": "t1", "transaction_time": "2026-06-01T10:00", "transaction_code": "FX_REMIT", "amount": 2,
          "currency": "USD", "channel": "web"},
         {"transaction_id": "t2", "transaction_time": "2026-06-02T10:00", "transaction_code": "NEW_CODE", "amount": 7,
-         "currency": "XAU", "result_code": "E201"},
+         "currency": "XAU", "result_code": "0000"},
     ],
     "subscriptions": [
         {"subscription_id": "s1", "subscribed_at": "2026-05-01", "product_code": "CARD", "product_name": "하나카드",
@@ -139,7 +139,7 @@ def test_everything_is_in_the_timeline(mart: Settings) -> None:
         ("transaction", "2026-06-01", "출금", "50,000 · 0000"),
         ("transaction", "2026-06-01", "해외송금", "2 · USD"),
         ("survey", "2026-06-02", "DR-1", '{"q1": "좋음"}'),
-        ("transaction", "2026-06-02", "NEW_CODE", "7 · XAU · E201"),
+        ("transaction", "2026-06-02", "NEW_CODE", "7 · XAU · 0000"),
         ("subscription", "2026-06-05", "하나카드", "해지 · ended"),
     ]
 
@@ -190,13 +190,3 @@ def test_an_amount_without_exchange_rate_is_visible(mart: Settings) -> None:
     assert query(
         mart, "select passed from ops.check_result where check_id = 'DQ-NEXT-EXCHANGE' and run_id = 'first'"
     ) == [(False,)]
-
-
-def test_a_transaction_that_was_not_done_is_an_error_in_the_timeline(mart: Settings, tmp_path: Path) -> None:
-    """Of one transaction the result is not known. What another bank calls done is read, and nothing computed anew."""
-    failed = "select detail from mart.timeline where is_error"
-    assert query(mart, failed) == [("7 · XAU · E201",)]
-    for done, wanted in (('["E201"]', [("50,000 · 0000",)]), ("[]", [])):
-        (tmp_path / "transactions.yml").write_text(f"{{done_results: {done}, unknown_codes: load, transactions: {{}}}}")
-        assert pipeline.apply(mart, tmp_path).build.scope == "changes"
-        assert query(mart, failed) == wanted

@@ -541,7 +541,7 @@ def test_customers_of_a_behaviour_are_those_who_did_it(platform, people, ask, li
     expected = {
         "탐지": "select d.customer_id from mart.detection as d inner join mart.definition as r on"
         " r.definition_id = d.rule_id and r.kind = 'rules' where d.customer_id is not null and r.label_ko = %(name)s",
-        "거래 없이 끝남": f"{sessions} transactions = 0 and channel = any(%(channel)s)"
+        "거래 없이 끝남": f"{sessions} not is_converted and channel = any(%(channel)s)"
         f" and {page.format('exit_node')} = %(name)s",
         "오류": f"{sessions} session_id in (select e.session_id from mart.event as e"  # noqa: S608 - no value in it
         " where e.channel = any(%(channel)s)"

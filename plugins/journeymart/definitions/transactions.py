@@ -189,7 +189,7 @@ class Transactions(DefinitionModel):
     file: FileMessages | None = None
     # What becomes of lines with another code; a message with one can never be read.
     unknown_codes: Literal["load", "quarantine"] = "quarantine"
-    # Result codes of what was done: another is a failure in mart.timeline. Without them nothing is one.
+    # Result codes of what was done: a transaction with another one failed. Without them none has.
     done_results: list[str] = ModelField(default_factory=list)
     transactions: dict[str, Transaction]
 

@@ -227,7 +227,7 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
                 """
             ).rowcount
         if scope == "changes":
-            lines += _add_revalued(connection)
+            lines += _add_revalued(connection) + _add_judged(connection)
         connection.execute(
             """
             insert into build.run_scope
@@ -264,22 +264,8 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
 
 def _add_revalued(connection: psycopg.Connection) -> int:
     """Add the published transactions whose amount in won changes with the exchange rates to the lines of this run."""
-    changed = connection.execute(
-        """
-        (
-            select definition_id from config.definition where kind = %(kind)s and retired_at is null
-            union
-            select definition_id from mart.definition where kind = %(kind)s
-        )
-        except
-        select d.definition_id
-        from config.definition as d
-        inner join mart.definition as m using (kind, definition_id, version)
-        where d.kind = %(kind)s and d.retired_at is null
-        """,
-        {"kind": EXCHANGE_RATES},
-    ).fetchall()
-    if not changed:  # as in nearly every run, which then need not look at the transactions
+    currencies = _changed(connection, EXCHANGE_RATES)
+    if not currencies:  # as in nearly every run, which then need not look at the transactions
         return 0
     return connection.execute(
         """
@@ -306,8 +292,47 @@ def _add_revalued(connection: psycopg.Connection) -> int:
             and (t.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
         on conflict do nothing
         """,
-        ([currency for (currency,) in changed],),
+        (currencies,),
     ).rowcount
+
+
+def _add_judged(connection: psycopg.Connection) -> int:
+    """Add the published transactions that fail now, or do not any more, by `done_results` to the lines of this run."""
+    if not _changed(connection, "transactions"):
+        return 0
+    return connection.execute(
+        """
+        insert into build.run_line
+        select t.row_id, true
+        from mart.transaction_fact as t
+        left join config.definition as d
+            on d.kind = 'transactions' and d.definition_id = 'done_results' and d.retired_at is null
+        where
+            t.is_failed <> coalesce(not jsonb_exists(d.content -> 'codes', t.result_code), false)
+            and (t.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
+        on conflict do nothing
+        """
+    ).rowcount
+
+
+def _changed(connection: psycopg.Connection, kind: str) -> list[str]:
+    """The definitions of a kind that are new, changed or retired since the publication that mart shows."""
+    rows = connection.execute(
+        """
+        (
+            select definition_id from config.definition where kind = %(kind)s and retired_at is null
+            union
+            select definition_id from mart.definition where kind = %(kind)s
+        )
+        except
+        select d.definition_id
+        from config.definition as d
+        inner join mart.definition as m using (kind, definition_id, version)
+        where d.kind = %(kind)s and d.retired_at is null
+        """,
+        {"kind": kind},
+    ).fetchall()
+    return [definition_id for (definition_id,) in rows]
 
 
 def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResult]) -> None:

@@ -21,6 +21,8 @@ select
     s.events = 1 as is_bounce,
     s.errors,
     s.transactions,
+    s.failed_transactions,
+    s.transactions > s.failed_transactions as is_converted,
     s.amount_krw,
     length(s.path) as path_length,
     s.visitor_key,

@@ -16,7 +16,7 @@
         sign * (events = 1)::integer as bounces,
         sign * (errors > 0)::integer as error_sessions,
         sign * errors as errors,
-        sign * (transactions > 0)::integer as converted_sessions,
+        sign * (transactions > failed_transactions)::integer as converted_sessions,
         sign * transactions as transactions,
         sign * amount_krw as amount_krw
     from {{ changed_sessions() }} as changed

@@ -16,6 +16,7 @@ with linked as (
         t.transacted_at,
         t.node_id,
         t.row_id,
+        t.is_failed,
         t.amount_krw
     from {{ ref('transaction_fact') }} as t
     {%- if not is_full() %}
@@ -31,7 +32,8 @@ total as (
         visitor_key,
         started_at,
         count(*)::integer as transactions,
-        sum(amount_krw) as amount_krw
+        count(*) filter (where is_failed)::integer as failed_transactions,
+        sum(amount_krw) filter (where not is_failed) as amount_krw
     from linked
     group by visitor_key, started_at
 ),
@@ -116,6 +118,7 @@ complete as (
     select
         s.*,
         coalesce(t.transactions, 0) as transactions,
+        coalesce(t.failed_transactions, 0) as failed_transactions,
         coalesce(t.amount_krw, 0)::numeric(38, 2) as amount_krw,
         coalesce(p.path, s.path) as full_path,
         coalesce(p.path_times, s.path_times) as full_path_times,
@@ -137,6 +140,7 @@ select
     c.pages,
     c.errors,
     c.transactions,
+    c.failed_transactions,
     c.amount_krw,
     raw.char_node(left(c.full_path, 1)) as entry_node_id,
     raw.char_node(right(c.full_path, 1)) as exit_node_id,

@@ -7,6 +7,7 @@ select
     n.label as transaction_name,
     t.channel,
     t.result_code,
+    t.is_failed,
     t.amount,
     t.currency,
     t.amount_krw,

@@ -21,7 +21,8 @@ select
     t.content -> 'items' as items,
     s.first_seen_date,
     s.last_seen_date,
-    coalesce(s.transactions, 0) as transactions
+    coalesce(s.transactions, 0) as transactions,
+    coalesce(s.failed, 0) as failed
 from {{ source('config', 'transaction_code') }} as t
 full join (
     select
@@ -29,6 +30,7 @@ full join (
         min(d.transaction_date) as first_seen_date,
         max(d.transaction_date) as last_seen_date,
         sum(d.transactions)::bigint as transactions,
+        sum(d.failed)::bigint as failed,
         array_agg(distinct d.channel) as channels
     from {{ ref('transaction_daily') }} as d
     inner join {{ source('raw', 'node') }} as n on d.node_id = n.node_id

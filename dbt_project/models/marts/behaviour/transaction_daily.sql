@@ -1,7 +1,7 @@
 {{ config(key=['transaction_date', 'node_id', 'channel'], keep='b.transactions > 0') }}
 {% set key = ['transaction_date', 'node_id', 'channel'] %}
 {% set signed %}(
-    {%- set columns = 'transacted_at, node_id, channel, amount, amount_krw' %}
+    {%- set columns = 'transacted_at, node_id, channel, is_failed, amount, amount_krw' %}
     {%- set gone = [] if is_full() else [(-1, replaced('transaction_fact', columns))] %}
     {%- for sign, rows in [(1, computed('transaction_fact'))] + gone %}
     select
@@ -9,8 +9,9 @@
         node_id,
         coalesce(channel, '(none)') as channel,
         {{ sign }} * count(*) as transactions,
-        {{ sign }} * coalesce(sum(amount_krw), 0) as amount_krw,
-        {{ sign }} * count(*) filter (where amount is not null and amount_krw is null) as unconverted
+        {{ sign }} * count(*) filter (where is_failed) as failed,
+        {{ sign }} * coalesce(sum(amount_krw) filter (where not is_failed), 0) as amount_krw,
+        {{ sign }} * count(*) filter (where not is_failed and amount is not null and amount_krw is null) as unconverted
     from {{ rows }} as rows
     group by 1, 2, 3
     {%- if not loop.last %}
@@ -18,4 +19,5 @@
     {%- endif %}
     {%- endfor %}
 ){% endset %}
-{{ counted('transaction_daily', key, ['transactions', 'amount_krw', 'unconverted'], signed, decimals=['amount_krw']) }}
+{% set counters = ['transactions', 'failed', 'amount_krw', 'unconverted'] %}
+{{ counted('transaction_daily', key, counters, signed, decimals=['amount_krw']) }}

@@ -46,6 +46,12 @@ owner as (
             and s.ended_at + {{ seconds(policy.transaction_tolerance_seconds) }}
     ) as candidate
     order by row_id asc, started_at desc, visitor_key asc
+),
+
+done as (
+    select p.content -> 'codes' as codes
+    from {{ source('config', 'definition') }} as p
+    where p.kind = 'transactions' and p.definition_id = 'done_results' and p.retired_at is null
 )
 
 select
@@ -56,6 +62,8 @@ select
     d.node_id,
     d.channel,
     d.result_code,
+    -- not one whose result is unknown, and none where nobody has said what is done
+    coalesce(not jsonb_exists(c.codes, d.result_code), false) as is_failed,
     d.amount,
     d.currency,
     round(d.amount * x.krw_per_unit, 2)::numeric(38, 2) as amount_krw,
@@ -63,6 +71,7 @@ select
     o.started_at
 from decided as d
 left join owner as o on d.row_id = o.row_id
+left join done as c on true
 left join lateral (
     select r.krw_per_unit
     from {{ source('config', 'exchange_rate') }} as r

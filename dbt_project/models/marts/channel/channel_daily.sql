@@ -11,7 +11,7 @@
         s.sign * s.pages as pages,
         s.sign * (s.events = 1)::integer as bounces,
         s.sign * (s.errors > 0)::integer as error_sessions,
-        s.sign * (s.transactions > 0)::integer as converted_sessions,
+        s.sign * (s.transactions > s.failed_transactions)::integer as converted_sessions,
         s.sign * s.transactions as transactions,
         s.sign * s.amount_krw as amount_krw
     from {{ changed_sessions() }} as s

@@ -52,17 +52,7 @@ select
     s.session_id,
     t.channel,
     t.amount_krw,
-    coalesce(
-        not jsonb_exists(
-            (
-                select d.content -> 'codes'
-                from {{ source('config', 'definition') }} as d
-                where d.kind = 'transactions' and d.definition_id = 'done_results' and d.retired_at is null
-            ),
-            t.result_code
-        ),
-        false
-    ) as is_error
+    t.is_failed as is_error
 from {{ source('raw', 'customer') }} as c
 inner join {{ ref('transaction_fact') }} as t on c.customer_key = t.customer_key
 left join {{ ref('session_fact') }} as s on t.session_visitor_key = s.visitor_key and t.started_at = s.started_at

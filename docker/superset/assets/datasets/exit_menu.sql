@@ -9,7 +9,7 @@ ended as (
         session.exit_menu,
         {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
         session.errors > 0 as has_errors,
-        session.transactions > 0 as is_converted,
+        session.is_converted,
         count(*) as sessions
     from {% include '_sessions.sql' %}
 

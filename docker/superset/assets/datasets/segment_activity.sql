@@ -14,7 +14,7 @@ active as materialized (
         {% if domains %}domain{% else %}null::text{% endif %} as domain,
         {% if devices %}device_type{% else %}null::text{% endif %} as device_type,
         count(*) as sessions,
-        count(*) filter (where transactions > 0) as converted,
+        count(*) filter (where is_converted) as converted,
         count(*) filter (where errors > 0) as errors,
         sum(amount_krw) as amount_krw
     from mart.session

@@ -61,7 +61,7 @@ chosen as not materialized (
         coalesce(session.inflow_key, 0) as inflow_key,
         session.visitor_key,
         session.is_bounce,
-        session.transactions,
+        session.is_converted,
         session.pages,
         session.amount_krw
     from {% include '_sessions.sql' %}
@@ -75,7 +75,7 @@ counted as (
         0 as visitors,
         count(*) as sessions,
         count(*) filter (where is_bounce) as bounces,
-        count(*) filter (where transactions > 0) as converted_sessions,
+        count(*) filter (where is_converted) as converted_sessions,
         sum(pages) as pages,
         sum(amount_krw) as amount_krw
     from chosen

@@ -10,7 +10,7 @@ select
     case session.device_type {% for value, name in device_words %}when {{ [value] | where_in }} then {{ [name] | where_in }} {% endfor %}else session.device_type end as device_type,
     member.segment,
     count(*) as sessions,
-    count(*) filter (where session.transactions > 0) as converted_sessions,
+    count(*) filter (where session.is_converted) as converted_sessions,
     sum(session.transactions) as transactions,
     sum(session.amount_krw) as amount_krw,
     count(*) filter (where session.errors > 0) as error_sessions

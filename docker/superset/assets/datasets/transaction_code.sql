@@ -15,5 +15,6 @@ select
         from jsonb_array_elements(code.items) with ordinality as item (content, position)
     ) as item_list,
     code.transactions,
+    code.failed,
     code.last_seen_date
 from mart.transaction_code as code
