@@ -6,6 +6,7 @@ import io
 import itertools
 import shutil
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -96,6 +97,20 @@ def by(chart: dict[str, Any], *columns: str) -> dict[str, Any]:
     return {**chart, "params": {**chart["params"], "groupby": list(columns)}}
 
 
+KEY_NUMBERS = {
+    "세션": "sessions", "방문자": "visitors", "전환율": "conversion_rate", "거래": "transactions",
+    "거래 금액": "amount", "오류 세션": "error_sessions",
+}  # fmt: skip
+
+
+def key_number(
+    client: SupersetClient, charts: dict[str, dict[str, Any]], label: str, **filters: list[str]
+) -> list[Any]:
+    """What the overview shows of it, then what it compares that with, if it does."""
+    (rows,) = ask(client, charts[f"journey_overview.kpi_{KEY_NUMBERS[label]}_ko"], **filters)
+    return [row[label] for row in sorted(rows, key=lambda row: row["session_date"], reverse=True)]
+
+
 def test_applying_again_imports_only_what_somebody_changed_meanwhile(client, platform, assets):
     def titles() -> dict[str, tuple[int, str]]:
         return {item["uuid"]: (item["id"], item["slice_name"]) for item in list_assets(client, "charts")}
@@ -165,7 +180,7 @@ def test_every_step_of_a_path_adds_up_to_all_sessions_without_loops(client, char
 
 def test_main_paths_start_with_every_session(client, charts):
     (paths,) = ask(client, charts["main_paths.main_paths_ko"])
-    ((sessions,),) = [list(row.values()) for row in ask(client, charts["journey_overview.kpi_sessions_ko"])[0]]
+    (sessions,) = key_number(client, charts, "세션")
     assert sum(row["이동 세션"] for row in paths if row["source"].startswith("1 · ")) == sessions
     (top,) = ask(client, charts["main_paths.top_paths_ko"])
     assert sum(row["세션 (건)"] for row in top) == sessions
@@ -212,7 +227,7 @@ def test_a_segment_limits_paths_funnels_and_figures_to_its_customers(client, cha
     (sizes,) = ask(client, charts["segments.segment_activity_ko"])
     sessions = {row["segment"]: row["세션 (건)"] for row in sizes}
     chosen = {"segment": ["공격투자형"]}
-    ((kpi,),) = [list(row.values()) for row in ask(client, charts["journey_overview.kpi_sessions_ko"], **chosen)[0]]
+    (kpi,) = key_number(client, charts, "세션", **chosen)
     (paths,) = ask(client, charts["main_paths.main_paths_ko"], **chosen)
     assert (
         kpi == sum(row["이동 세션"] for row in paths if row["source"].startswith("1 · ")) == sessions["공격투자형"] > 0
@@ -247,6 +262,60 @@ def test_key_numbers_of_departments_take_the_filters(client, charts, platform, c
     assert {row["kpi"]: row["건수"] for row in shown} == {label: count for label, count in counted.items() if count}
 
 
+@pytest.fixture(scope="module")
+def afternoon(platform: Settings) -> Iterator[datetime]:
+    """Until when data is there, as far as it is told: the last day of the sample is over."""
+    moved = "update ops.publication set watermark_at = watermark_at + %s where publication_id = %s"
+    latest = "select publication_id, watermark_at from mart.publication_latest"
+    with connect_database("jm_admin", settings=platform, autocommit=True) as connection:
+        connection.execute("set timezone to 'Asia/Seoul'")
+        [(number, watermark)] = connection.execute(latest).fetchall()
+        connection.execute(moved, (-timedelta(hours=10), number))
+        yield watermark - timedelta(hours=10)
+        connection.execute(moved, (timedelta(hours=10), number))
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "chosen", "limit", "is_compared"),
+    [
+        (1, 2, {}, "true", True),
+        (1, 2, {"channel": ["앱"]}, "channel = 'app'", True),
+        (2, 4, {"segment": ["공격투자형"]}, "customer_key in (select mart.segment_customers('SG-AGGRESSIVE'))", True),
+        (-1, None, {}, "true", True),
+        (0, 2, {}, "true", False),
+        (None, 2, {}, "true", False),
+        (None, None, {}, "true", False),
+    ],
+)
+def test_a_key_number_is_compared_with_the_period_before(
+    client, charts, platform, afternoon, begin, end, chosen, limit, is_compared
+):
+    """As long, and of its last day until the same time as the chosen one; begin -1 is the day that is not over."""
+    count = f"""
+        select
+            count(*), count(distinct visitor_key), avg(is_converted::integer), sum(transactions),
+            coalesce(sum(amount_krw), 0) / 1000000, count(*) filter (where errors > 0)
+        from mart.session
+        where session_date >= %s and session_date < %s and started_at <= %s and {limit}
+    """  # noqa: S608 - no value in it
+    with connect_database("jm_report", settings=platform) as connection:
+        [(first,)] = connection.execute("select min(session_date) from mart.session").fetchall()
+        tomorrow = afternoon.date() + timedelta(days=1)
+        starts = None if begin is None else (tomorrow if begin < 0 else first) + timedelta(days=begin)
+        ends = None if end is None else first + timedelta(days=end)
+        since, until = starts or first, ends or tomorrow
+        spans: list[tuple[Any, ...]] = [(since, until, "infinity")]
+        if is_compared:
+            spans.append((since - (until - since), since, afternoon - (until - since)))
+        expected = [connection.execute(count.encode(), span).fetchall()[0] for span in spans]
+    period = [f"{starts or ''} : {ends or ''}"] if starts or ends else []
+    shown = zip(*(key_number(client, charts, label, period=period, **chosen) for label in KEY_NUMBERS), strict=True)
+    assert [[float(number) for number in numbers] for numbers in shown] == [
+        pytest.approx([float(number) for number in numbers]) for numbers in expected
+    ]
+    assert all(number > 0 for numbers in expected for number in numbers)
+
+
 def test_a_visitor_counts_once_in_every_cell(client, charts, platform, assets):
     """However many sessions, days, channels and devices the visitor comes by."""
     chosen = {"channel": ["web", "app"], "device_type": ["desktop", "mobile"]}
@@ -258,12 +327,12 @@ def test_a_visitor_counts_once_in_every_cell(client, charts, platform, assets):
                 list(chosen.values()),
             ).fetchall()
         )
-    (total,) = ask(client, charts["journey_overview.kpi_visitors_ko"], **chosen)
+    (total,) = key_number(client, charts, "방문자", **chosen)
     (rows,) = ask(client, charts["channels.channel_table_ko"], **chosen)
     ids = {label.ko: key for key, label in assets.names["channels"].items()}
     counted = {ids[row["inflow_channel"]]: row["방문자"] for row in rows}
-    assert {**counted, None: total[0]["방문자"]} == visitors
-    assert sum(counted.values()) > total[0]["방문자"] > 0
+    assert {**counted, None: total} == visitors
+    assert sum(counted.values()) > total > 0
 
 
 def test_a_value_is_chosen_by_its_name(client, charts, platform):
@@ -272,12 +341,13 @@ def test_a_value_is_chosen_by_its_name(client, charts, platform):
         query = "select channel, sum(sessions) from mart.session_daily group by 1"
         sessions: dict[str, int] = dict(connection.execute(query).fetchall())
     names = {"앱": sessions["app"], "웹": sessions["web"]}
-    (listed,) = ask(client, by(charts["journey_overview.kpi_sessions_ko"], "channel"))
-    assert {row["channel"]: row["세션"] for row in listed} == names
-    for chart in ("journey_overview.kpi_sessions_ko", "channels.channel_table_ko"):
-        for name, number in names.items():
-            (rows,) = ask(client, charts[chart], channel=[name])
-            assert sum(row["세션 (건)" if "세션 (건)" in row else "세션"] for row in rows) == number
+    listed, _ = ask(client, by(charts["journey_overview.daily_trend_ko"], "channel"))
+    assert {row["channel"] for row in listed} == set(names)
+    for name, number in names.items():
+        assert sum(row["세션"] for row in listed if row["channel"] == name) == number
+        assert key_number(client, charts, "세션", channel=[name]) == [number]
+        (rows,) = ask(client, charts["channels.channel_table_ko"], channel=[name])
+        assert sum(row["세션 (건)"] for row in rows) == number
 
 
 def test_people_who_stopped_are_all_who_did_not_go_on(client, charts):
@@ -331,8 +401,7 @@ def test_the_period_reaches_the_ranking(client, charts):
     period = [f"{last} : {last + timedelta(days=1)}"]
     (paths,) = ask(client, charts["journey_overview.main_paths_ko"], period=period)
     (around,) = ask(client, charts["around_paths.around_ko"], period=period)
-    (kpi,) = ask(client, charts["journey_overview.kpi_sessions_ko"], period=period)
-    (total,) = kpi[0].values()
+    total, *_ = key_number(client, charts, "세션", period=period)
     assert sum(row["이동 세션"] for row in paths if row["source"].startswith("1 · ")) == total
     assert 0 < sum(row["이동 세션"] for row in around if row["source"].startswith("0 · ")) <= total
     pages = {row["source"] for row in paths if row["source"].startswith("1 · ")}

@@ -18,7 +18,7 @@ from journeymart.publish.access import PERSONAL
 from journeymart.quality.gate import DIRECTORY
 from journeymart.quality.rules import Rulebook
 from journeymart.settings import REPO
-from journeymart.superset.bundle import MASKED_PASSWORD, asset_uuid, asset_uuids, contents, pack
+from journeymart.superset.bundle import BETTER, MASKED_PASSWORD, WORSE, asset_uuid, asset_uuids, contents, pack
 from journeymart.superset.help import figure_of, metrics_of, proof_link
 from journeymart.superset.lint import check, lint, lint_query
 from journeymart.superset.proof import checks_of, code_of, sources_of
@@ -60,7 +60,7 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
     ("file", "old", "new", "problem"),
     [
         ("charts/kpi_sessions.yml", "metric: sessions", "metric: visits",
-         "charts/kpi_sessions.yml: params.metric: dataset session_daily has no metric 'visits'"),
+         "charts/kpi_sessions.yml: params.metric: dataset session_period has no metric 'visits'"),
         ("charts/main_paths.yml", "source: source", "source: sauce",
          "charts/main_paths.yml: params.source: dataset main_path has no column 'sauce'"),
         ("charts/status.yml", "column: failed", "column: failures",
@@ -81,8 +81,8 @@ def broken(tmp_path, models) -> Callable[[str, str, str], list[str]]:
          "datasets/publication_latest.yml: file 'file' is not in the dbt manifest"),
         ("datasets/session_daily.yml", "time: session_date", "time: channel",
          "datasets/session_daily.yml: time: 'channel' is not a date column"),
-        ("datasets/session_daily.yml", "SUM(error_sessions)", "SUM(misses)",
-         "datasets/session_daily.yml: metrics.error_sessions: the expression uses no column of the dataset"),
+        ("datasets/session_period.yml", "SUM(error_sessions)", "SUM(misses)",
+         "datasets/session_period.yml: metrics.error_sessions: the expression uses no column of the dataset"),
         ("datasets/_filters.sql", "filter_values('channel'", "filter_values('chanel'",
          "datasets/main_path.yml: main_path.sql: filters by 'chanel', which is not a column of the dataset"),
         ("datasets/step_choice.sql", "mart.node", "raw.node",
@@ -406,8 +406,8 @@ def test_a_filter_reaches_exactly_the_charts_that_know_its_column(assets, bundle
         item["id"]: {name for number, name in names.items() if number not in item["scope"]["excluded"]}
         for item in dashboard["metadata"]["native_filter_configuration"]
     }
-    everywhere = set(names.values()) - {"status"}
-    assert reached == dict.fromkeys(reached, everywhere)
+    everywhere = set(names.values()) - {"status", "campaign_effect", "trigger_effect"}
+    assert reached == dict.fromkeys(reached, everywhere) | {"NATIVE_FILTER-period": everywhere | {"trigger_effect"}}
     paths = bundle["dashboards/main_paths_ko.yaml"]["metadata"]["native_filter_configuration"]
     [status] = [n for n, name in enumerate(assets.dashboards["main_paths"].charts, start=1) if name == "status"]
     assert [item["scope"]["excluded"] for item in paths] == [[status]] * len(paths)
@@ -421,6 +421,14 @@ def test_a_period_reaches_the_bars_and_the_line(assets, bundle):
         assert (params["x_axis"], "TEMPORAL_RANGE") in {
             (item["subject"], item["operator"]) for item in params["adhoc_filters_b"]
         }
+
+
+def test_more_is_better_but_of_errors(bundle):
+    css = bundle["dashboards/journey_overview_ko.yaml"]["css"]
+    for title, more, less in (("세션", BETTER, WORSE), ("오류 세션", WORSE, BETTER)):
+        for direction, color in (("positive", more), ("negative", less)):
+            place = f'[data-test-chart-name="{title}"] .{direction} .subheader-line:not(.subtitle-line)'
+            assert f"{place} {{ color: {color};" in css
 
 
 def test_a_click_reaches_what_is_written_and_nothing_else(assets, bundle):

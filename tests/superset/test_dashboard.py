@@ -168,8 +168,12 @@ def window(
     context.close()
 
 
-def open_dashboard(page: Page, platform: Settings, assets: Assets, locale: str, name: str) -> None:
-    page.goto(f"{platform.superset_url}/superset/dashboard/{slug_of(assets.dashboards[name], locale)}/")
+def open_dashboard(page: Page, platform: Settings, assets: Assets, locale: str, name: str, period: str = "") -> None:
+    address = f"{platform.superset_url}/superset/dashboard/{slug_of(assets.dashboards[name], locale)}/"
+    if period:
+        state = f"extraFormData:(time_range:'{period}'),filterState:(value:'{period}')"
+        address += f"?native_filters=(NATIVE_FILTER-period:({state},id:NATIVE_FILTER-period,ownState:()))"
+    page.goto(address)
     wait_for_charts(page, charts_of_tab(assets, name, 0))
 
 
@@ -222,7 +226,7 @@ def test_every_dashboard_is_complete(window, platform, assets, logins, locale, s
         # Of a department these show its own, which not every department has.
         departments = {role.partition("@")[2] for role in roles}
         own = {
-            "journey_overview": "digital-sales", "funnels": "digital-sales", "detection": "fx-sales",
+            "journey_overview": "fx-sales", "funnels": "digital-sales", "detection": "fx-sales",
             "campaigns": "fx-sales", "cohorts": "",
         }  # fmt: skip
         sees = {"", own[name]} if name in own else departments
@@ -261,13 +265,7 @@ def test_every_dashboard_is_complete(window, platform, assets, logins, locale, s
 def test_what_is_empty_says_why(window, platform, assets, locale, screenshots):
     """Of a time before there was any data: tables give the reason, numbers are 0 or say that there is none."""
     watched = window("journeymart_executive")
-    period = "'2001-01-01 : 2001-01-02'"
-    chosen = f"period:(extraFormData:(time_range:{period}),filterState:(value:{period}),id:NATIVE_FILTER-period"
-    slug = slug_of(assets.dashboards["pain_points"], locale)
-    watched.page.goto(
-        f"{platform.superset_url}/superset/dashboard/{slug}/?native_filters=(NATIVE_FILTER-{chosen},ownState:()))"
-    )
-    wait_for_charts(watched.page, charts_of_tab(assets, "pain_points", 0))
+    open_dashboard(watched.page, platform, assets, locale, "pain_points", "2001-01-01 : 2001-01-02")
     title, why, none = {
         "ko": ("고른 조건에 맞는 데이터가 없습니다", "위의 필터(*는 필수)와 기간을 확인해 보세요", "데이터 없음"),
         "en": ("Nothing fits the chosen filters", "Check the filters (* is required) and the period above", "No data"),
@@ -468,11 +466,17 @@ def test_a_mark_of_a_picture_leads_on(window, platform, assets, locale, role, ta
 
 def test_help_explains_the_numbers(window, platform, assets, locale, screenshots):
     watched = window("journeymart_executive")
-    open_dashboard(watched.page, platform, assets, locale, "journey_overview")
+    open_dashboard(watched.page, platform, assets, locale, "journey_overview", "2026-06-04 : 2026-06-05")
+    changes = watched.page.locator(".superset-legacy-chart-big-number .subheader-line:not(.subtitle-line)").all()
+    assert len(changes) == 6
+    for change in changes:  # more or less is said without a colour
+        sign = change.evaluate("line => getComputedStyle(line, '::before').content")
+        assert sign == {"+": '"▲ "', "-": '"▼ "'}[change.inner_text()[0]], change.inner_text()
+    watched.page.screenshot(path=screenshots / f"compared_{locale}.png", full_page=True)
     tab = assets.dashboards["journey_overview"].tabs[-1]
     watched.page.get_by_role("tab", name=tab.title.get(locale)).click()
     for name in ("conversion_rate", "error_sessions"):
-        label = assets.datasets["session_daily"].metrics[name].label.get(locale)
+        label = assets.datasets["session_period"].metrics[name].label.get(locale)
         expect(watched.page.locator("table strong").get_by_text(label, exact=True).first).to_be_visible()
     watched.page.screenshot(path=screenshots / f"help_{locale}.png", full_page=True)
     # The tab was one click; a second one leads from a chart to checks and files.

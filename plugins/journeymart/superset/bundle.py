@@ -49,7 +49,9 @@ CSS = (
     # Six key numbers stand side by side on a small screen too.
     " [data-test=slice-header] .header-title * { font-size: 14px; }"
     # With a filter beside it, a title of these would be one letter wide, and the number gone.
-    " @media (max-width: 1300px) { [data-test-viz-type=big_number_total] .filter-counts { display: none; } }"
+    " @media (max-width: 1300px) { [data-test-viz-type^=big_number] .filter-counts { display: none; } }"
+    # Superset puts their change between number and unit, and measures it without its sign.
+    " [data-test-viz-type=big_number] .subheader-line:not(.subtitle-line) { order: 1; white-space: nowrap; }"
     # The help: Korean breaks between words, columns have room between them, where a number comes from stands back.
     " .dashboard-markdown { word-break: keep-all; }"
     " .dashboard-markdown h3 { margin-top: 24px; }"
@@ -60,6 +62,9 @@ CSS = (
     # A cell without a value says N/A, in English, whatever the language.
     " td.dt-is-null { font-size: 0; } td.dt-is-null::after { content: '–'; font-size: 12px; }"
 )
+# The change of a key number: more or less is said by a sign, by Superset's class; better or worse by a colour.
+SIGNS = {"positive": "▲", "negative": "▼"}
+BETTER, WORSE = "#1F7A4D", "#B5432A"
 NOTHING_FITS = Text(ko="맞는 값이 없습니다", en="Nothing fits")
 GREY = "#B8BEC6"
 GREY_WORDS = ("entry", "exit", "other")
@@ -279,7 +284,7 @@ def _dashboard(name: str, dashboard: Dashboard, assets: Assets, models: Models, 
         "description": dashboard.description.get(locale),
         "slug": slug_of(dashboard, locale),
         "published": True,
-        "css": _css(dashboard, locale),
+        "css": _css(dashboard, locale) + _css_of_changes(dashboard, assets, locale),
         "position": _position(name, dashboard, assets, models, locale, numbers),
         "metadata": {
             "native_filter_configuration": [
@@ -319,6 +324,19 @@ def _css(dashboard: Dashboard, locale: str) -> str:
             css += say(
                 f"body:has({box}.ant-select-open) .ant-select-dropdown .ant-empty-description", item.hint.get(locale)
             )
+    return css
+
+
+def _css_of_changes(dashboard: Dashboard, assets: Assets, locale: str) -> str:
+    """Under key numbers that are compared: Superset tells more from less by a class, and shows no difference."""
+    css = ""
+    for chart in (assets.charts[name] for name in dashboard.charts if "compare_lag" in assets.charts[name].params):
+        metric = assets.datasets[chart.dataset].metrics[chart.params["metric"]]
+        colors = (WORSE, BETTER) if metric.is_better_low else (BETTER, WORSE)
+        for (direction, sign), color in zip(SIGNS.items(), colors, strict=True):
+            title = chart.title.get(locale)
+            place = f'[data-test-chart-name="{title}"] .{direction} .subheader-line:not(.subtitle-line)'
+            css += f" {place} {{ color: {color}; font-weight: 600; }} {place}::before {{ content: '{sign} '; }}"
     return css
 
 

@@ -62,11 +62,15 @@ class Database(Spec):
 
 
 class Metric(Spec):
-    """A number that charts show: an SQL aggregate over the dataset's columns."""
+    """A number that charts show: an SQL aggregate over the dataset's columns.
+
+    `is_better_low`: more of it is worse, and coloured so where it is compared.
+    """
 
     label: Text
     expression: str | Text
     description: Text
+    is_better_low: bool = False
 
     def sql(self, locale: str) -> str:
         """The aggregate; it differs between locales only where it returns words."""

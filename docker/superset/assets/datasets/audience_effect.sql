@@ -1,4 +1,5 @@
 -- Those who were exported beside those who were held out; the difference stands with the exported.
+{% set own_roles = current_user_roles() -%}
 with effect as (
     select
         owner,
@@ -16,12 +17,21 @@ with effect as (
 select
     own.owner,
     own.audience,
+    {% if campaigns_roles | select('in', own_roles or []) | list -%}
+    mart.dashboard_link({{ [campaigns] | where_in }}, jsonb_build_object('audience', own.audience), own.audience)
+    {%- else -%}
+    own.audience
+    {%- endif %} as audience_shown,
+    own.is_held_out,
     case when own.is_held_out then {{ [held_out] | where_in }} else {{ [exported] | where_in }} end as party,
     own.customers,
     own.sent,
     own.returned,
     own.converted,
     own.still_open,
+    other.customers as held_out_customers,
+    other.returned as held_out_returned,
+    other.converted as held_out_converted,
     compared.difference,
     compared.difference_low,
     compared.difference_high

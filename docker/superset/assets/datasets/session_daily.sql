@@ -10,10 +10,7 @@ select
     case session.device_type {% for value, name in device_words %}when {{ [value] | where_in }} then {{ [name] | where_in }} {% endfor %}else session.device_type end as device_type,
     member.segment,
     count(*) as sessions,
-    count(*) filter (where session.is_converted) as converted_sessions,
-    sum(session.transactions) as transactions,
-    sum(session.amount_krw) as amount_krw,
-    count(*) filter (where session.errors > 0) as error_sessions
+    count(*) filter (where session.is_converted) as converted_sessions
 from mart.session as session
 inner join member on session.customer_key = member.customer_key
 where
@@ -30,10 +27,7 @@ select
     case daily.device_type {% for value, name in device_words %}when {{ [value] | where_in }} then {{ [name] | where_in }} {% endfor %}else daily.device_type end as device_type,
     null::text as segment,
     daily.sessions,
-    daily.converted_sessions,
-    daily.transactions,
-    daily.amount_krw,
-    daily.error_sessions
+    daily.converted_sessions
 from mart.session_daily as daily
 where
     true
