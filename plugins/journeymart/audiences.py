@@ -36,7 +36,7 @@ def request(settings: Settings, content: dict[str, Any], directory: Path | None 
     The file is changed only if everything is right; raises RequestError with the mistakes otherwise. A request that
     is repeated, because it was cut short, goes on from there.
     """
-    pipeline.request(settings, "audiences", content, content["purpose"], directory)
+    pipeline.request(settings, "audiences", content, content.get("purpose", ""), directory)
     [export] = [item for item in exports(settings) if item.export_id == content["id"]]
     return export
 

@@ -178,12 +178,12 @@ def request(
 
     A request that is repeated, because it was cut short, goes on from there. Raises RequestError with every mistake.
     """
-    add(kind, content, directory)
     with connect("jm_builder", settings=settings) as connection:
         connection.execute(
             "insert into ops.access_log (user_name, object, purpose) values (%s, %s, %s)",
-            (person(), f"{kind.removesuffix('s')} {content['id']}", purpose),
+            (person(), f"{kind.removesuffix('s')} {content.get('id')}", purpose),
         )
+        add(kind, content, directory)  # nothing is added that cannot be written down
     return apply(settings, directory)
 
 

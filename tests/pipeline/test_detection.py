@@ -279,9 +279,13 @@ def check_request_for_a_segment(scheduler: Settings, bank: Bank) -> None:
         ({"cell": {"funnel": {"id": "FN-NONE"}}}, "there is no funnel FN-NONE"),
         ({"cell": {**cell, "funnel": {"id": "FN-REMITTANCE"}}}, "a cell is of one of .* not of funnel and path"),
         ({"cell": cell, "purpose": None}, "purpose: missing"),
+        ({"cell": cell, "purpose": " "}, "purpose: .* at least 1 character"),
+        ({"cell": cell, "owner": "a\x85b"}, "SG-LEFT: has text that cannot be written"),
     ):
         with pytest.raises(WrongUsageError, match=message):
             segments.request(scheduler, content | wrong, bank.definitions)
+    with pytest.raises(psycopg.DataError, match="NUL"):  # in what is written down, not in the definition
+        segments.request(scheduler, content | {"cell": cell, "purpose": "a\0"}, bank.definitions)
     assert not file.exists()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JOURNEYMART_USER", "analyst")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from journeymart.cli.definitions import app
 from journeymart.definitions import SHIPPED
 from journeymart.definitions.canaries import load_canaries
 from journeymart.definitions.check import check
-from journeymart.definitions.loader import DefinitionError
+from journeymart.definitions.loader import DefinitionError, load_yaml
 from journeymart.definitions.packs import Report, load_packs
 from journeymart.definitions.requests import add, target_of, with_definition
 from journeymart.definitions.schema import DIRECTORY, MODELS, schemas, written
@@ -404,6 +405,10 @@ def test_an_installation_keeps_requests_beside_the_shipped_definitions(
     assert target_of("audiences", None).read_text(encoding="utf-8") == text
     assert with_definition("audiences", content) == text, "a request that is repeated finds itself"
     assert with_definition("audiences", content | {"id": "AU-NEXT"}).startswith(text)
+    with ThreadPoolExecutor() as requests:
+        list(requests.map(add, ["audiences"] * 2, [content | {"id": f"AU-{n}"} for n in range(2)]))
+    [*_, first, second] = [item["id"] for item in load_yaml("audiences").data["audiences"]]
+    assert {first, second} == {"AU-0", "AU-1"}, "requests at once wait for each other"
 
 
 CANARY = """canaries:

@@ -64,6 +64,7 @@ KOREAN = (
     ("nothing comes after the end", "이탈한 뒤에는 갈 곳이 없습니다. 둘 중 하나만 고르세요"),
     ("say what people read", "이름을 쓰세요"),
     ("at least 1", "비어 있습니다"),
+    ("cannot be written to", "쓸 수 없는 글자가 있습니다"),
 )
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from journeymart.definitions.cohorts import Cohort, CohortsFile, begin_of, shown_ages
 from journeymart.definitions.conditions import Condition
@@ -131,8 +131,8 @@ class Asked(DefinitionModel):
 
     id: str
     label: Label
-    owner: Annotated[str, Field(min_length=1, max_length=60)]
-    purpose: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    owner: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+    purpose: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = None
     cell: Cell
 
     @model_validator(mode="after")

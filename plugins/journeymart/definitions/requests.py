@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,6 +78,8 @@ def with_definition(kind: str, content: dict[str, Any], directory: Path | None =
             require(tried)
         except DefinitionError as error:
             raise RequestError(str(error).replace(f"{tried}/", f"{target.parent}/")) from error
+        if load_yaml(kind, tried).data[kind][-1] != content:  # YAML takes some characters for the end of a line
+            raise RequestError(f"{content['id']}: has text that cannot be written to {target.name}")
     return text
 
 
@@ -82,12 +88,23 @@ def add(kind: str, content: dict[str, Any], directory: Path | None = None) -> No
 
     Raises RequestError as `with_definition`, and JourneymartError if the file cannot be written.
     """
-    text = with_definition(kind, content, directory)
     target = target_of(kind, directory)
     unfinished = target.with_name(f".{target.name}.tmp")
     try:
         target.parent.mkdir(exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target)
+        with _alone(target.parent):
+            unfinished.write_text(with_definition(kind, content, directory), encoding="utf-8")
+            unfinished.replace(target)
     except OSError as error:  # a container's definitions are part of its image
         raise JourneymartError(f"{target}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else adds to a file of the directory, and make others wait."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
