@@ -32,7 +32,7 @@ from journeymart.definitions.sources import Sources, load_sources
 from journeymart.erasure import ErasureError, anywhere, as_word, identify
 from journeymart.errors import WrongUsageError
 from journeymart.landing.archive import BLOCK_BYTES
-from journeymart.landing.readers import uncompressed
+from journeymart.landing.readers import FileRejectedError, uncompressed
 from journeymart.person import person
 from journeymart.settings import METADATA_ROLES, Settings, SettingsError
 
@@ -163,9 +163,9 @@ class _Number:
 
     @classmethod
     def of(cls, names: Iterable[str], sources: Sources) -> _Number:
-        spelled = {
-            spelling for name in names for spelling in (name, json.dumps(name)[1:-1], html.escape(name), quote(name))
-        }
+        spelled = set(names)
+        for _ in range(2):  # JSON in JSON, in an address, in bytes
+            spelled = {spelling for name in spelled for spelling in _spellings(name)}
         return cls(frozenset(spelled), frozenset({"utf-8", *(plan.encoding for plan in sources.sources.values())}))
 
     @property
@@ -182,6 +182,14 @@ class _Number:
         }
         expression = as_word(bare) if is_word else anywhere(bare)
         return re.compile(expression.encode("latin-1")), [name.encode("latin-1") for name in bare]
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    """As it is, and as JSON, HTML, addresses and PostgreSQL's `encode(…, 'escape')` have it."""
+    inside = (json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
+    escaped = text.encode().replace(b"\\", rb"\\").decode("latin-1")
+    as_bytes = "".join(byte if byte.isascii() else f"\\{ord(byte):03o}" for byte in escaped)
+    return text, *inside, html.escape(text), quote(text), as_bytes
 
 
 def certify(settings: Settings, customer_id: str, *devices: str, definitions: Path | None = None) -> Certificate:
@@ -261,7 +269,7 @@ def _search_files(settings: Settings, number: _Number, search: Search) -> None:
     for root in (settings.home, settings.archive):
         if root.resolve() in seen:
             continue
-        for folder, folders, names in os.walk(root, followlinks=True):
+        for folder, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
             here = Path(folder)
             folders[:] = [name for name in folders if (here / name).resolve() not in seen]
             seen.update((here / name).resolve() for name in folders)
@@ -273,10 +281,15 @@ def _search_files(settings: Settings, number: _Number, search: Search) -> None:
                     size, found = _count(_blocks(path), *(bare if has_fields else word))
                 except FileNotFoundError:  # logs come and go
                     continue
-                except (OSError, pa.ArrowInvalid) as error:
+                except (OSError, pa.ArrowException, FileRejectedError) as error:
                     raise ErasureError(f"{path} cannot be searched: {error}") from error
                 found += len(word[0].findall(os.fsencode(known)))
                 search.add(f"files/{place}", str(path), size, found)
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise ErasureError(f"{error.filename} cannot be searched: {error.strerror}") from error
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -286,7 +299,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
     compression = next((name for begin, name in _MAGIC.items() if magic.startswith(begin)), None)
     if ".parquet" in path.suffixes:
         with uncompressed(path, compression) as plain:
-            for batch in parquet.ParquetFile(plain).iter_batches(batch_size=4096):
+            for batch in parquet.ParquetFile(plain, buffer_size=BLOCK_BYTES).iter_batches(batch_size=4096):
                 yield repr(batch.to_pylist()).encode()
         return
     with pa.input_stream(str(path), compression=compression) as stream:

@@ -184,8 +184,8 @@ def _name_lines(warehouse: psycopg.Connection, erasure_id: int, names: list[str]
 
 def as_word(names: Iterable[str]) -> str:
     """A regular expression for one of the names as a whole, for PostgreSQL and Python. What stands before it may be the
-    end of an escape: `\\n`, `\\u3000`, `%20`, `\\240`."""
-    escapes = (r"\\[bfnrt]", r"\\u[0-9A-Fa-f]{4}", "%[0-9A-Fa-f]{2}", r"\\[0-7]{3}")
+    end of an escape: `\\n`, `\\u3000`, `\\xa0`, `%20`, `\\240`."""
+    escapes = (r"\\[bfnrt]", r"\\u[0-9A-Fa-f]{4}", r"\\x[0-9A-Fa-f]{2}", "%[0-9A-Fa-f]{2}", r"\\[0-7]{3}")
     begins = "|".join(["(?<![0-9A-Za-z])", *(f"(?<={escape})" for escape in escapes)])
     return f"(?:{begins})(?:{anywhere(names)})(?![0-9A-Za-z])"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -271,6 +272,7 @@ def test_a_number_that_is_left_anywhere_is_named_and_not_certified(alone: Zone):
     land(zone)
     erase(zone)
     publish(zone)
+    device = "d\\1한"
     planted = {
         "docs/validations/page.html": b"<td>C-77</td>",
         "export/AU-X/x.csv": b"a,C-778,C-77,xC-77\n",
@@ -278,17 +280,22 @@ def test_a_number_that_is_left_anywhere_is_named_and_not_certified(alone: Zone):
         "archive/aa/a.dat.zst": pa.compress(b"FX20250601C-77X", "zstd", asbytes=True),
         "archive/aa/b.parquet": b"",
         "reports/C-77.html": b"",
+        "superset/state.json": json.dumps({"params": json.dumps({"device": device})}).encode(),
     }
     for path, content in planted.items():
         (home / path).parent.mkdir(parents=True, exist_ok=True)
         (home / path).write_bytes(content)
-    pq.write_table(pa.table({"a": [["C-77"], ["C-778"]]}), home / "archive/aa/b.parquet")
+    pq.write_table(pa.table({"a": [["\u00a0C-77"], ["C-778"]]}), home / "archive/aa/b.parquet")
     zone.query("update ops.erasure set reason = reason || ' of C-77' returning 1")
     with connect("superset", database="superset", settings=zone.settings) as metadata:
         metadata.execute("create table kept (value bytea)")
-        metadata.execute("insert into kept values (%s)", ('{"고객C-77"}'.encode(),))
+        for value in ("고객C-77", device):
+            metadata.execute("insert into kept values (%s)", (json.dumps(value, ensure_ascii=False).encode(),))
     try:
-        code, found, _ = certify()
+        code, found, _ = certify(device)
+        with pytest.MonkeyPatch.context() as patch:  # a folder that may not be listed
+            patch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(PermissionError(13, "denied", path)))
+            assert f"{home} cannot be searched: denied" in certify()[2]
     finally:
         with connect("superset", database="superset", settings=zone.settings) as metadata:
             metadata.execute("drop table kept")
@@ -296,7 +303,7 @@ def test_a_number_that_is_left_anywhere_is_named_and_not_certified(alone: Zone):
             (home / path).unlink()
     assert (code, found["page"], found["sha256"]) == (1, None, None)
     assert found["search"]["found"] == {
-        "warehouse.ops.erasure.reason": 1, "superset.public.kept.value": 1, **{str(home / path): 1 for path in planted}
+        "warehouse.ops.erasure.reason": 1, "superset.public.kept.value": 2, **{str(home / path): 1 for path in planted}
     }  # fmt: skip
     assert zone.value("select certified_at from ops.erasure") is None
 
