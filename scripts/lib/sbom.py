@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 # LGPL is not among them: these packages are installed as they are, and anybody may exchange them.
-UNSUITABLE = re.compile(r"(?<!L)GPL|SSPL|BUSL|Business Source|Commons Clause|Elastic|Proprietary|-NC\b")
+UNSUITABLE = re.compile(
+    r"(?<!L)GPL|(?<!Lesser )General Public|Server Side Public|SSPL|BUSL|Business Source|Commons Clause|Elastic"
+    r"|Proprietary|-NC\b|Non-?Commercial|UNKNOWN",
+    re.IGNORECASE,
+)
 # What the LICENSE file of a package says where its metadata does not in a form that is understood.
 STATED = {
     "apache_superset": "Apache-2.0",
