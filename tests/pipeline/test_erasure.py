@@ -316,7 +316,7 @@ def test_what_was_written_about_the_customer_goes_with_the_last_line(alone: Zone
     zone.put("clickstream/b.ndjson", [event(1, customer_id=CUSTOMER, visitor_id="his", **url), event(2, **url)])
     zone.land()
     zone.query("insert into ops.run values ('r', 'all', 1, 'failed', 'Key (customer_id)=(C-77)') returning 1")
-    zone.query("analyze raw.customer, raw.node; select 1")
+    zone.query("analyze raw.customer, raw.node, raw.visitor; select 1")
     assert zone.value("select count(*) from pg_stats where histogram_bounds::text ~ 'C-77[^8]'") > 0
     erase(zone)
     publish(zone)

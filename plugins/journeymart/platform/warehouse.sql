@@ -686,6 +686,9 @@ begin
                 select u.visitor_key from config.unlinked_device as u
             )
         );
+    if found then
+        analyze raw.visitor (visitor_id);                 -- the planner's statistics may have it
+    end if;
     delete from raw.quarantine as q using unnest(removed) as g (row_id)
     where q.file_id = (g.row_id >> 32)::integer and q.line_no = g.row_id & 4294967295;
     update raw.erased_line set publication_id = publication where row_id = any(removed);
