@@ -117,6 +117,11 @@ class RequestForm:
         status: int = HTTPStatus.OK,
     ) -> Response:
         """The form; after a request how far it is."""
+        try:
+            values = self.values()
+        except JourneymartError as error:  # somebody has left a file that is not YAML
+            why = f"{OF_OTHERS} / {_without_folder(str(error))}"
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, why) from error
         nonce = secrets.token_urlsafe(16)
         page = pages.get_template(self.template).render(
             answers=answers,
@@ -125,7 +130,7 @@ class RequestForm:
             dag_id=self.dag_id,
             nonce=nonce,
             token=_tokens(self.permission).dumps(user.get_id()),
-            **self.values(),
+            **values,
         )
         return HTMLResponse(page, status, headers={
             "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; "
@@ -139,7 +144,7 @@ class RequestForm:
         """A mistake without where it stands in the file that nobody has seen yet, in Korean first if it is a known one
         or one of the definitions that are there already."""
         kind = f"{self.dag_id.removesuffix('_request')}s"
-        text = re.sub(r"^(journeymart: )?(\S*/(?=\w+\.yml:))?", "", mistake)
+        text = _without_folder(mistake)
         text = re.sub(rf"^{kind}\.yml:(\d+: ({kind}\.\d+\.)?)?\s*", "", text)
         of_others = OF_OTHERS if re.match(r"\w+\.yml:\d", text) else None
         korean = of_others or next((korean for part, korean in self.korean if part in text), None)
@@ -172,6 +177,10 @@ def results(dag_id: str, run_id: str) -> dict[str, Any]:
     with create_session() as session:
         query = XComModel.get_many(run_id=run_id, dag_ids=dag_id)
         return {item.key: XComModel.deserialize_value(item) for item in session.scalars(query)}
+
+
+def _without_folder(mistake: str) -> str:
+    return re.sub(r"^(journeymart: )?(\S*/(?=\w+\.yml:))?", "", mistake)
 
 
 def _tokens(permission: str) -> URLSafeTimedSerializer:

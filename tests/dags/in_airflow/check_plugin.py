@@ -444,6 +444,10 @@ class Segments(Form):
         with tempfile.TemporaryDirectory() as own, mock.patch.dict(os.environ, {"JOURNEYMART_DEFINITIONS": own}):
             Path(own, "kpis.yml").write_text("kpi: []\n", encoding="utf-8")
             said = self.alert(self.ask(token, **self.FUNNEL))
+            Path(own, "segments.yml").write_text("segments: [", encoding="utf-8")
+            broken = self.ask(token, **self.FUNNEL)
+            self.assertEqual(broken.status_code, 503)
+            self.assertRegex(broken.json()["detail"], "^지금 있는 정의에 잘못이 있습니다.* / segments.yml:2: ")
         self.assertIn("지금 있는 정의에 잘못이 있습니다", said)
         self.assertIn("/ kpis.yml:1: kpi: unknown key", said)
         self.trigger.assert_not_called()
