@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from journeymart.db import connect, exists
 from journeymart.definitions.check import require
-from journeymart.definitions.requests import add
+from journeymart.definitions.requests import add, with_definition
 from journeymart.definitions.versions import published_definitions
 from journeymart.errors import PipelineError
 from journeymart.landing import FileResult, land
@@ -178,6 +178,7 @@ def request(
 
     A request that is repeated, because it was cut short, goes on from there. Raises RequestError with every mistake.
     """
+    with_definition(kind, content, directory)  # a mistake is said before a database is asked
     with connect("jm_builder", settings=settings) as connection:
         connection.execute(
             "insert into ops.access_log (user_name, object, purpose) values (%s, %s, %s)",
