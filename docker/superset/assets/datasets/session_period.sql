@@ -39,7 +39,12 @@ session as (
     from mart.session as session
     {% if segments %}inner join member on session.customer_key = member.customer_key{% endif %}
     where
-        {% if segments %}true{% else %}session.session_date = (select until_at::date from span where until_at < from_date){% endif %}
+        {% if segments -%}
+        session.session_date >= (select compared_from from span)
+        and session.session_date < (select to_date from span)
+        {%- else -%}
+        session.session_date = (select until_at::date from span where until_at < from_date)
+        {%- endif %}
         {% if channels %}and session.channel in {{ channels | where_in }}{% endif %}
         {% if domains %}and session.domain in {{ domains | where_in }}{% endif %}
         {% if devices %}and session.device_type in {{ devices | where_in }}{% endif %}
