@@ -69,8 +69,8 @@ def erase(
 ) -> Erasure:
     """Name the customer's lines, and take them from the archive. The next run takes them from raw and mart.
 
-    Lines that land later are new ones: ask again. Raises WrongUsageError without a reason, and ErasureError for a
-    customer of whom nothing has landed, while a run is being built, and for a file of the archive that is damaged.
+    Lines that land later are new ones: ask again. Raises WrongUsageError without a reason or a number, and ErasureError
+    for a customer of whom nothing has landed, while a run is being built, and for a damaged file of the archive.
     """
     if not reason.strip():
         raise WrongUsageError("say why the customer is erased; the reason is kept")
@@ -115,6 +115,8 @@ def erase(
 
 def identify(settings: Settings, sources: Sources, number: str, kind: str = "customer") -> tuple[list[str], str]:
     """A number as it may be written, pseudonyms included, and the keyed hash that ops.erasure has of a customer's."""
+    if not any(map(str.isalnum, number)):  # it would be found in every line
+        raise WrongUsageError(f"say which {kind}: a number has a letter or a digit")
     secret = settings.secret(SECRET)
     protection = Protection(sources.personal, secret)
     names = [number, protection.key(number), protection.pseudonym(kind, number)]

@@ -381,6 +381,9 @@ def test_what_cannot_be_erased_says_why(zone: Zone):
         erasure.erase(zone.settings, "nobody", "request 8", zone.directory)
     with pytest.raises(WrongUsageError, match="say why"):
         erasure.erase(zone.settings, "c1", " ", zone.directory)
+    for no_number in ("", " ", '"'):  # which is in every rejected line
+        with pytest.raises(WrongUsageError, match="say which customer"):
+            erasure.erase(zone.settings, no_number, "request 8", zone.directory)
     with connect("jm_builder", settings=zone.settings) as build:
         build.execute("select pg_advisory_lock(hashtext('journeymart.build'))")
         with pytest.raises(erasure.ErasureError, match="a run is being built"):
