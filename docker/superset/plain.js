@@ -1,7 +1,6 @@
-// Periods, durations and axes as people write them: loaded by Superset as a plugin (superset_config.py).
+// Periods and durations as people write them: loaded by Superset as a plugin (superset_config.py).
 
-const { NumberFormatter, getChartTransformPropsRegistry, getNumberFormatterRegistry } =
-    window['__superset__/@superset-ui/core'];
+const { NumberFormatter, getNumberFormatterRegistry } = window['__superset__/@superset-ui/core'];
 const { locale } = JSON.parse(document.getElementById('app').dataset.bootstrap).common;
 
 // The format `minutes` of charts: in the unit that suits the length.
@@ -35,24 +34,3 @@ function rewrite() {
 }
 
 new MutationObserver(rewrite).observe(document.body, { childList: true, characterData: true, subtree: true });
-
-// An axis of nothing but zeros ends at 1, or 100%; left alone at 1.2.
-function endZeros(axis, index, series) {
-    const own = [series].flat().filter(one => (one.yAxisIndex ?? 0) === index);
-    const isZero = own.every(one => one.data.every(([, value]) => !value));
-    return isZero && axis.type === 'value' ? { ...axis, max: 1, interval: 1 } : axis;
-}
-
-for (const type of ['echarts_timeseries_bar', 'mixed_timeseries']) {
-    const registry = getChartTransformPropsRegistry();
-    const prepare = await registry.getAsPromise(type);
-    registry.remove(type);  // Superset warns of a name that is taken
-    registry.registerValue(type, chart => {
-        const props = prepare(chart);
-        const { series, yAxis } = props.echartOptions;
-        const ended = Array.isArray(yAxis)
-            ? yAxis.map((axis, index) => endZeros(axis, index, series))
-            : endZeros(yAxis, 0, series);
-        return { ...props, echartOptions: { ...props.echartOptions, yAxis: ended } };
-    });
-}
