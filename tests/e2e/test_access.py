@@ -85,6 +85,11 @@ class Run:
             time.sleep(1)
         assert found == wanted
 
+    def shown(self, who: Person) -> str:
+        """What somebody reads under Required Actions who is to answer."""
+        details = who.session.get(f"{self.run}/taskInstances/request/-1/hitlDetails", timeout=60).json()
+        return f"{details['subject']}{details['body']}"
+
     def respond(self, who: Person, option: str) -> int:
         """Answer under Required Actions; returns what the server says."""
         path = f"{self.run}/taskInstances/request/-1/hitlDetails"
@@ -122,6 +127,8 @@ def test_what_somebody_else_approves_is_granted_until_it_ends(platform, people, 
     run = Run(platform, chief, "access_request", asked(account))
     run.state(chief, "awaiting_input", "request")
     assert roles_of(platform, account) is None
+    for text in (f"{account} → executive", "`김 '민지'`", "`분기 보고 **준비**`", f"`{chief.name}`"):
+        assert text in run.shown(chief)
     assert run.respond(people["looker"], APPROVE) == 403
     assert run.respond(asker, APPROVE) == 403
 

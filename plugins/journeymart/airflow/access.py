@@ -42,6 +42,8 @@ class AccessRequestOperator(StepOperator, HITLOperator):
     successful gives nobody anything. What is not answered in time is refused.
     """
 
+    template_fields = HITLOperator.template_fields  # a step's would hide these: who answers would read the templates
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
             step="access-ask",

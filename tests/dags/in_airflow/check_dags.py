@@ -196,6 +196,15 @@ class Access(unittest.TestCase):
         self.assertNotIn("analyst", asked)
         self.assertEqual(bag.dags["access_end"].params.get_param("role").schema["enum"], [None, *asked])
 
+    def test_who_answers_reads_what_is_asked_for(self):
+        task = DagBag(FOLDER).dags["access_request"].get_task("request")
+        asked = {"user_name": "kim", "full_name": "김 `민지`", "email": "kim@bank.example", "role": "executive"}
+        asked |= {"until_on": "2026-12-31", "reason": "{{ 1 }} **x**"}
+        task.render_template_fields({"params": asked, "dag_run": mock.Mock(triggering_user_name="lee")})
+        self.assertEqual(task.subject, "권한 요청 / Access request: kim → executive")
+        for text in ("`kim`", "`김 '민지'`", "`kim@bank.example`", "`2026-12-31`", "`{{ 1 }} **x**`", "`lee`"):
+            self.assertIn(text, task.body)
+
     def test_it_ends_whatever_schedule_the_pipeline_has(self):
         with mock.patch.dict(os.environ, {"JOURNEYMART_SCHEDULE": "none"}):
             dag = DagBag(FOLDER / "access_end.py").dags["access_end"]
