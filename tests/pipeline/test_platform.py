@@ -84,7 +84,9 @@ def test_status_tells_what_runs(home):
 def test_a_first_run_finds_a_landing_zone_without_files(home):
     landed = home.run("land")
     assert (landed.returncode, landed.stderr) == (0, ""), landed.stderr
-    assert home.settings.landing.stat().st_mode & 0o777 == 0o700
+    others = {path.name: path.stat().st_mode & 0o077 for path in home.path.iterdir()}
+    assert others == dict.fromkeys(others, 0)
+    assert {"archive", "docs", "export", "landing", "reports"} < set(others)
 
 
 def test_json_holds_no_password(home):

@@ -89,8 +89,9 @@ def _only_one(settings: Settings) -> Iterator[Settings]:
     """Let one `up` or `down` at a time work on a home."""
     # Entered by the account that runs PostgreSQL, listed by nobody; everything below is the owner's alone.
     settings.home.mkdir(mode=0o711, parents=True, exist_ok=True)
-    for folder in (settings.run, settings.logs):
-        folder.mkdir(mode=0o700, exist_ok=True)
+    private = (settings.archive, settings.docs, settings.export, settings.logs, settings.reports, settings.run)
+    for folder in private:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (settings.run / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield settings
