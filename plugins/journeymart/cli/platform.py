@@ -41,7 +41,7 @@ def up(
     if sys.stdout.isatty():
         for name in ("airflow", "superset"):
             print(f"{name} login: admin / {settings.secret(f'{name.upper()}_ADMIN_PASSWORD')}")
-        print("Change these passwords after the first login.")
+        print(f"Whoever changes one says it in {settings.home / 'secrets.env'}, too: commands and DAGs log in with it.")
     else:
         print(f"The admin passwords are in {settings.home / 'secrets.env'}")
 

@@ -76,7 +76,9 @@ def _login(settings: Settings) -> requests.Session:
         timeout=60,
     )
     if not response.ok:
-        raise PlatformError(f"Airflow did not let admin in: {response.status_code} {response.text[:200]}")
+        raise PlatformError(
+            f"Airflow did not let admin in with AIRFLOW_ADMIN_PASSWORD: {response.status_code} {response.text[:200]}"
+        )
     session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
     return session
 

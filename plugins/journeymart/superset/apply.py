@@ -139,6 +139,8 @@ def superset_errors(settings: Settings) -> Iterator[None]:
         raise SupersetError(f"no answer from Superset at {settings.superset_url}; is it running?") from error
     except (requests.RequestException, BadRequestError, ComplexBadRequestError) as error:
         reason = getattr(error, "message", None) or getattr(error, "errors", None) or error
+        if reason == "Not authorized":  # the password was changed in the browser alone
+            reason = f"SUPERSET_ADMIN_PASSWORD is not the password of its {ADMIN}"
         raise SupersetError(f"Superset at {settings.superset_url} refused: {reason}") from error
 
 
