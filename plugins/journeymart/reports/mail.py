@@ -15,18 +15,24 @@ NOT_TAKEN = (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused)  # th
 
 
 def server(settings: Settings) -> smtplib.SMTP:
-    """The mail server, logged in; its certificate is checked. To be used as a context manager."""
+    """The mail server, logged in; its certificate is checked. To be used as a context manager.
+
+    Raises JourneymartError, with its name, if it is not reached or refuses.
+    """
     port = settings.smtp.get("port", "587")
     if not port.isdecimal():
         raise JourneymartError(f"JOURNEYMART_SMTP_PORT must be a number, not '{one_line(port)}'")
-    connection = smtplib.SMTP(settings.smtp["host"], int(port), timeout=60)
     try:
-        connection.starttls(context=ssl.create_default_context())  # SSL_CERT_FILE names an authority of one's own
-        if "user" in settings.smtp:
-            connection.login(settings.smtp["user"], settings.secret("JOURNEYMART_SMTP_PASSWORD"))
-    except BaseException:
-        connection.close()
-        raise
+        connection = smtplib.SMTP(settings.smtp["host"], int(port), timeout=60)
+        try:
+            connection.starttls(context=ssl.create_default_context())  # SSL_CERT_FILE names an authority of one's own
+            if "user" in settings.smtp:
+                connection.login(settings.smtp["user"], settings.secret("JOURNEYMART_SMTP_PASSWORD"))
+        except BaseException:
+            connection.close()
+            raise
+    except OSError as error:  # smtplib's own are some
+        raise JourneymartError(f"the mail server {one_line(settings.smtp['host'])}:{port}: {error}") from error
     return connection
 
 
