@@ -318,6 +318,10 @@ def assert_traced(landing: Path, settings: Settings, monkeypatch: pytest.MonkeyP
     path = zone.value(f"select path from raw.file where file_id = {file_id}")  # noqa: S608 - a number
     written = (landing / path).read_text().splitlines()[line_no - 1]
     shutil.rmtree(landing)  # the archive is enough
+    quoting = "update raw.quarantine set reason = 'it is ''7''.' where field is not null returning file_id, line_no"
+    number = zone.query(quoting)[0]
+    with Tracer(settings, landing=landing) as tracer:
+        assert tracer.line(*number)[0].went_to.endswith("it is ….")
     with Tracer(settings, landing=landing, unmasked=True) as tracer:
         [line] = tracer.line(file_id, line_no)
         assert (line.text, line.went_to, line.path) == (written, "mart", path)

@@ -185,12 +185,12 @@ class Tracer:
                 "insert into ops.access_log (user_name, object, purpose) values (%s, 'archive', %s)",
                 (person(), f"trace {what}"),
             )
+        quarantine = sql.Identifier("quarantine" if self._unmasked else "quarantine_masked")  # a reason quotes values
         try:
+            landed = sql.SQL(" union all ").join(map(sql.SQL, _LANDED))
+            went_to = sql.SQL(_WENT_TO).format(quarantine=quarantine)
             found = self._query(
-                sql.SQL("with found as ({}), landed as ({}) {}").format(
-                    sql.SQL(rows), sql.SQL(" union all ").join(map(sql.SQL, _LANDED)), sql.SQL(_WENT_TO)
-                ),
-                parameters,
+                sql.SQL("with found as ({}), landed as ({}) {}").format(sql.SQL(rows), landed, went_to), parameters
             )
         except psycopg.errors.UndefinedTable:
             if exists(self._warehouse, "mart.definition"):
@@ -290,7 +290,7 @@ select
     end as went_to
 from (select row_id, (row_id >> 32)::integer as file_id, row_id & 4294967295 as line_no from found) as r
 inner join raw.file as f on f.file_id = r.file_id
-left join raw.quarantine as q on q.file_id = r.file_id and q.line_no = r.line_no
+left join raw.{quarantine} as q on q.file_id = r.file_id and q.line_no = r.line_no
 left join landed as l on l.row_id = r.row_id
 left join raw.erased_line as x on x.row_id = r.row_id
 left join raw.replay as p on p.row_id = r.row_id and p.publication_id is null
