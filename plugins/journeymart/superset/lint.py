@@ -36,6 +36,8 @@ DATE_TYPES = ("date", "timestamp")
 _PRINTED = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _SAFE_PRINT = re.compile(r"^\s*(\w+\.(from_expr|to_expr)|[\w\[\]]+\s*\|\s*where_in)\s*$")
 _FILTER_CALLS = re.compile(r"(?:filter_values|get_time_filter)\('(\w+)'(?:, remove_filter=True)?\)")
+_FILTERS_OF_SESSIONS = ("channel", "domain", "device_type", "segment")
+_NAMES_OF_VALUES = re.compile(r"\b(?:channel|device|field)_words\b")
 # Read from the request or the session, these reach the SQL unescaped or miss the cache key.
 _REFUSED = re.compile(
     r"\b(url_param|current_user\w*|cache_key_wrapper|get_filters|get_user_attribute|safe|dataset|metric)\b"
@@ -210,6 +212,11 @@ def _lint_dashboard(dashboard: Dashboard, assets: Assets, columns: dict[str, dic
         used = [chart for chart in dashboard.charts if item.column in columns.get(_dataset_of(chart, assets), {})]
         if not used:
             yield f"filters.{name}: no chart of the dashboard has the column '{item.column}'"
+        # asked for each value by itself, what is among the most frequent of one may be among the others of another
+        for chart in used if item.multiple and item.column in _FILTERS_OF_SESSIONS else ():
+            query = assets.datasets[_dataset_of(chart, assets)].query
+            if "top_k =>" in assets.queries.get(query or "", ""):
+                yield f"filters.{name}: '{chart}' ranks each value by itself: one at a time"
 
 
 def _lint_clicks(dashboard: Dashboard, assets: Assets, columns: dict[str, dict[str, ModelColumn]]) -> Iterator[str]:
@@ -249,6 +256,9 @@ def _lint_orphans(assets: Assets) -> Iterator[str]:
         for word in [*dataset.words, *dataset.links, *dataset.names]:
             if word not in sql:
                 yield f"datasets/{name}.yml: words.{word}: unused"
+        # a filter that does not know the value behind a name leaves nothing, and no error
+        for word in sorted(set(_NAMES_OF_VALUES.findall(sql)) - set(dataset.names)):
+            yield f"datasets/{name}.yml: names.{word}: {dataset.query} needs it"
 
 
 def _lint_menu(assets: Assets) -> Iterator[str]:
