@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
+import os
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +19,7 @@ from supersetapiclient.client import SupersetClient
 
 from journeymart.analysis import call
 from journeymart.db import connect as connect_database
-from journeymart.settings import Settings
+from journeymart.settings import REPO, Settings
 from journeymart.superset.apply import apply, connect, list_assets
 from journeymart.superset.bundle import asset_uuid, asset_uuids, contents, own_name
 from journeymart.superset.cache import refresh
@@ -203,6 +206,38 @@ def test_an_error_can_be_the_middle(client, charts):
     met = sum(row["이동 세션"] for row in before)
     assert 0 < met == sum(row["이동 세션"] for row in after)
     assert sum(row["비율"] for row in before) == pytest.approx(1)
+
+
+def test_a_filter_that_leaves_everything_changes_no_number(client, platform, charts):
+    """Of an error without a code, too, and of one that a session meets on two domains."""
+    met = {"visitor_id": "two-domains", "device_type": "desktop", "page_code": "ERR", "error_page": "ERR"}
+    lines = [
+        {**met, "event_id": f"met-{minute}", "event_time": f"2026-06-02T12:0{minute}:00+09:00", **more}
+        for minute, more in enumerate([{}, {"error_code": "E-2", "domain": "a"}, {"error_code": "E-2", "domain": "b"}])
+    ]
+    landed = platform.home / "landing" / "clickstream" / "two-domains.ndjson"
+    landed.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    # without what `models` has told dbt, which reads the project without a server
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("JM_", "JOURNEYMART_PG_"))}
+    own |= {"JOURNEYMART_HOME": str(platform.home), "JOURNEYMART_DEFINITIONS": str(platform.home / "definitions")}
+    subprocess.run([REPO / "scripts" / "journeymart", "run"], env=own, check=True)
+    devices = ["PC", "태블릿", "휴대폰"]
+
+    errors = by(charts["pain_points.top_error_pages_ko"], "page", "error_code")
+    counted = [
+        {(row["page"], row["error_code"]): (row["오류 (건)"], row["영향 세션 (건)"]) for row in rows}
+        for (rows,) in (ask(client, errors), ask(client, errors, device_type=devices))
+    ]
+    assert counted[0] == counted[1]
+    assert {code: numbers for (page, code), numbers in counted[0].items() if page == "ERR"} == {
+        "(none)": (1, 1), "E-2": (2, 1)
+    }  # fmt: skip
+
+    def screens(**filters: list[str]) -> int:
+        (rows,) = ask(client, charts["journey_overview.key_numbers_ko"], **filters)
+        return sum(row["기준 건수"] or 0 for row in rows)
+
+    assert sum(screens(device_type=[device]) for device in devices) == screens() > 0
 
 
 def test_ways_add_up_to_the_sessions_at_the_start(client, charts):

@@ -8,12 +8,9 @@ error as (
     {% if segments or domains or devices -%}
     select
         session.session_date,
-        event.channel,
-        event.domain,
-        session.device_type,
         {% if segments %}member.segment{% else %}null::text{% endif %} as segment,
         left(coalesce(event.error_page, event.node), 256) as error_page,
-        left(event.error_code, 256) as error_code,
+        left(coalesce(event.error_code, '(none)'), 256) as error_code,
         count(*) as errors,
         count(distinct session.session_id) as sessions
     from mart.event as event
@@ -21,17 +18,14 @@ error as (
         on event.visitor_key = session.visitor_key and event.started_at = session.started_at
     {% if segments %}inner join member on session.customer_key = member.customer_key{% endif %}
     where
-        event.error_code is not null
+        coalesce(event.error_code, event.error_page) is not null
         {% if channels %}and event.channel in {{ channels | where_in }}{% endif %}
         {% if domains %}and event.domain in {{ domains | where_in }}{% endif %}
         {% if devices %}and session.device_type in {{ devices | where_in }}{% endif %}
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4
     {%- else -%}
     select
         session_date,
-        channel,
-        null::text as domain,
-        null::text as device_type,
         null::text as segment,
         error_page,
         error_code,
@@ -71,9 +65,9 @@ named as materialized (
 
 select
     error.session_date,
-    error.channel,
-    error.domain,
-    error.device_type,
+    null::text as channel,
+    null::text as domain,
+    null::text as device_type,
     error.segment,
     named.page,
     error.error_code,
