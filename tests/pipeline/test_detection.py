@@ -562,6 +562,9 @@ def test_what_ends_or_follows_a_hit(warehouse: Settings, tmp_path: Path) -> None
         event("heard", "D", 0), event("heard", "D", 40), event("heard", "D", 65),
         event("other", "Z", 70),
         event("buys", "GT", 60), transaction("buys", 60, 100),
+        # types without opening anything, somebody else takes the device, and goes on with another one
+        event("buys", "K", 61) | {"action_type": "input"}, event("buys", "Y", 62) | {"customer_id": "c-else"},
+        event("phone", "N", 90) | {"customer_id": "c-buys"},
         event("exits", "P", 0), event("exits", "X", 1) | {"action_type": "exit"},
         event("exits", "Q", 1), event("exits", "P", 1),
     )  # fmt: skip
@@ -569,6 +572,7 @@ def test_what_ends_or_follows_a_hit(warehouse: Settings, tmp_path: Path) -> None
     assert bank.hits("DR-STAY") == kept | {"stays": (60, ["stays-D-0"], 1)}
     assert bank.rows("select visitor_id from mart.detection where is_censored") == [("stays",)]
     assert bank.rows("select goal_at from mart.detection where rule_id = 'DR-GOAL'") == [(NINE + timedelta(hours=1),)]
+    assert bank.rows("select next_node, hits from mart.detection_next where rule_id = 'DR-GOAL'") == [("N", 1)]
     assert bank.rows(
         "select detected_at, started_at from mart.detection where rule_id = 'DR-ABSENT' order by detected_at"
     ) == [(NINE + timedelta(minutes=1), NINE), (NINE + timedelta(minutes=31), NINE + timedelta(minutes=1))]

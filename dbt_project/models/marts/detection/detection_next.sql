@@ -1,5 +1,6 @@
 {{ config(materialized='mart_view') }}
--- What the person did next: the first page or transaction after the hit, within a day.
+-- What the person did next, on whichever of their devices: the first page opened or transaction made after the hit,
+-- within a day. A device may be of several: what somebody else does on it is not theirs.
 select
     d.rule_id,
     n.label_ko as rule_name,
@@ -16,16 +17,32 @@ left join lateral (
     from (
         (
             select
-                s.event_at as happened_at,
-                s.node_id
-            from {{ source('raw', 'visitor') }} as v
-            inner join {{ ref('session_event') }} as s on v.visitor_key = s.visitor_key
-            where
-                v.visitor_id = d.visitor_id
-                and s.event_at > d.detected_at
-                and s.event_at <= d.detected_at + interval '1 day'
-            order by s.event_at
-            limit 1
+                e.event_at as happened_at,
+                e.node_id
+            from (
+                select distinct l.visitor_key
+                from {{ ref('device_login') }} as l
+                where l.customer_key = d.subject_key
+                union all
+                select -d.subject_key as visitor_key
+                where d.subject_key < 0
+            ) as v
+            cross join lateral (
+                select
+                    o.event_at,
+                    o.node_id
+                from {{ ref('session_event') }} as o
+                inner join {{ ref('session_fact') }} as s
+                    on o.visitor_key = s.visitor_key and o.started_at = s.started_at
+                where
+                    o.visitor_key = v.visitor_key
+                    and o.event_at > d.detected_at
+                    and o.event_at <= d.detected_at + interval '1 day'
+                    and o.action_id = 1
+                    and coalesce(s.customer_key, o.customer_key, -o.visitor_key) = d.subject_key
+                order by o.event_at
+                limit 1
+            ) as e
         )
         union all
         (
