@@ -300,7 +300,9 @@ def _mark_files(connection: psycopg.Connection, publication_id: int) -> int:
         "update raw.replay as p set publication_id = %s from build.run_line as l where l.row_id = p.row_id",
         (publication_id,),
     )
+    # computed anew, what readers have had for long is published again, but did not reach them now
     return connection.execute(
-        "update raw.file as f set publication_id = %s from build.run_file as r where r.file_id = f.file_id",
+        "update raw.file as f set publication_id = %s from build.run_file as r"
+        " where r.file_id = f.file_id and f.publication_id is null",
         (publication_id,),
     ).rowcount
