@@ -200,6 +200,22 @@ def test_an_erasure_that_is_killed_goes_on_when_it_is_asked_for_again(zone: Zone
     assert names(written(zone)) == 0
 
 
+def test_what_lands_before_the_lines_are_gone_is_the_customers_until_it_is_erased_too(zone: Zone):
+    land(zone)
+    erase(zone)
+    zone.put("clickstream/c.ndjson", [event(9, customer_id=CUSTOMER)])
+    zone.land()
+    publish(zone)
+    assert zone.query(
+        "select c.customer_id, f.content_hash = raw.stored_hash(f.source, e.row_id, e.row_id) from raw.event as e"
+        " inner join raw.customer as c using (customer_key) inner join raw.file as f on f.file_id = e.row_id >> 32"
+        " where f.path = 'clickstream/c.ndjson'"
+    ) == [(CUSTOMER, True)]
+    erase(zone)
+    publish(zone)
+    assert names(written(zone)) == 0
+
+
 def test_every_landed_file_with_lines_of_the_customer_is_named(zone: Zone):
     """Also the same content under another name, and a file that another has superseded."""
     wrong = zone.put("clickstream/a.ndjson", [event(1, customer_id=CUSTOMER)])

@@ -715,6 +715,28 @@ begin
             and not exists (
                 select from raw.erased_line as l where l.erasure_id = e.erasure_id and l.publication_id is null
             )
+            -- what has landed since is the customer's until it is erased as well
+            and not exists (
+                select
+                from (
+                    select customer_key from raw.event
+                    union all
+                    select customer_key from raw.transactions
+                    union all
+                    select customer_key from raw.customers
+                    union all
+                    select customer_key from raw.consultations
+                    union all
+                    select customer_key from raw.campaign_sends
+                    union all
+                    select customer_key from raw.subscriptions
+                    union all
+                    select customer_key from raw.survey_responses
+                    union all
+                    select customer_key from raw.consents
+                ) as l
+                where l.customer_key = k.customer_key
+            )
     loop
         update raw.customer set customer_id = gone.alias where customer_key = gone.customer_key;
         -- in what people and databases have written, and in addresses and names of pages
