@@ -240,6 +240,13 @@ def test_a_filter_that_leaves_everything_changes_no_number(client, platform, cha
     assert sum(screens(device_type=[device]) for device in devices) == screens() > 0
 
 
+def test_nobody_goes_on_from_the_last_step_of_a_rule(client, charts):
+    (rows,) = ask(client, charts["detection.detection_steps_ko"])
+    last = {row["rule"]: row["다음 단계로"] for row in rows}
+    assert set(last.values()) == {None}
+    assert any(row["다음 단계로"] for row in rows)
+
+
 def test_ways_add_up_to_the_sessions_at_the_start(client, charts):
     (ways,) = ask(client, charts["between_paths.between_ways_table_ko"])
     ((numbers,),) = ask(client, charts["between_paths.between_numbers_ko"])

@@ -8,12 +8,12 @@ select
         else named.step_names_en[asked.step_no]
     end as step,
     asked.entered,
-    asked.converted,
+    case when asked.step_no < named.steps then asked.converted end as converted,
     asked.detected,
     asked.goal_reached
 from mart.detection_step as asked
 inner join mart.definition as rule
     on asked.rule_id = rule.definition_id and asked.version = rule.version and rule.kind = 'rules'
-inner join (select funnel_id, step_names_ko, step_names_en from mart.funnel) as named
+inner join (select funnel_id, steps, step_names_ko, step_names_en from mart.funnel) as named
     on asked.rule_id = named.funnel_id
 {% include '_rules.sql' %}
