@@ -114,6 +114,7 @@ def test_values_beyond_every_limit_are_wrong_usage(command: list[str], message: 
         "trace status clicks 2026-03-01",
         "trigger --seconds 0",
         "up --only airflow",
+        "analyze paths around --node \udcb7\udce7",
     ],
 )
 def test_wrong_usage_ends_with_2(

@@ -118,6 +118,7 @@ def test_a_condition_that_keeps_values_is_another_one() -> None:
         ("screen", {"customer.gradee": "VIP"}, "unknown field 'customer.gradee' .* did you mean 'customer.grade'"),
         ("campaign", {"clicked_at": {"gte": "2026-01-31"}}, "clicked_at is a time; write it like"),
         ("consultation", {"session.channel": "web"}, "what is of source consultation has no session"),
+        ("screen", {"properties": "x"}, "'properties' holds items: name one of them, such as properties.x"),
         ("any", {"pagecode": "A"}, "unknown field 'pagecode' of source any; did you mean 'page_code'"),
     ],
 )

@@ -29,6 +29,9 @@ def main() -> None:
     handler.setFormatter(OneLine("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
+        for argument in sys.argv[1:]:  # as of a terminal in EUC-KR, which the database would not take
+            if any("\ud800" <= character <= "\udfff" for character in argument):
+                raise WrongUsageError(f"the argument {argument!r} is not UTF-8")
         build_app()(prog_name="journeymart")
     except WrongUsageError as error:
         print(f"journeymart: {error}", file=sys.stderr)

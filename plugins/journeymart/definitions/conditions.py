@@ -257,7 +257,9 @@ def check_names(source: str, names: list[str]) -> None:
             if name.startswith("session.") and not any(field.startswith("session.") for field in known):
                 raise ValueError(f"unknown field '{name}': what is of source {source} has no session")
             column = name.partition(".")[0]
-            if column in known and column != name:
+            if name in known:
+                raise ValueError(f"'{name}' holds items: name one of them, such as {name}.x")
+            if column in known:
                 raise ValueError(
                     f"unknown field '{name}': names inside {column} consist of letters, digits, _ and -, "
                     f"at most {MAX_DEPTH} levels deep"
