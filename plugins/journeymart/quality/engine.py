@@ -1,37 +1,17 @@
 """Great Expectations at work. Everything it needs is made anew in memory for each validation (nothing with an id of
 its own is kept in the repository); only results stay on disk, for the pages of Data Docs.
 
-Imports Great Expectations (2 s): import this module where it is used, not before.
+Imports Great Expectations (4 s): import this module where it is used, not before.
 """
 
-# ruff: noqa: E402 - what Great Expectations finds when it is imported has to be said before
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 import os
 import re
-import sys
 from dataclasses import asdict
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
-
-
-class _Later(ModuleType):
-    """Stands for a module until something of it is used."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what the import system asks of every module
-            raise AttributeError(name)
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
-
-
-# A third of its start, for expectations about distributions and their charts, which are not used here.
-for _name in ("altair", "scipy.stats"):
-    sys.modules.setdefault(_name, _Later(_name))
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read on import; nothing may leave the network
 
