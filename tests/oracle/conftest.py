@@ -22,6 +22,7 @@ FUNNELS = 40  # per batch
 PLAIN = 12
 RULES = 40
 WAYS = 20
+HITS = 20
 LABEL = {"ko": "시험", "en": "Test"}
 # What means the same as the segments and the steps of paths that test_agreement.py asks for.
 AGREEING = [
@@ -89,6 +90,13 @@ def way(chance: random.Random) -> dict[str, Any]:
     return {"through": chance.sample(logs.PAGES, 2), **random_limits(chance)}
 
 
+def hits(chance: random.Random) -> dict[str, Any]:
+    """So many hits of a rule, lately or ever."""
+    clause = {"rule": f"DR-{chance.randrange(RULES)}"}
+    limits = {"times": {"gte": chance.randint(2, 3)}, "within": chance.choice(["1h", "1d", "20d"])}
+    return {**clause, **{name: value for name, value in limits.items() if chance.random() < 0.5}}
+
+
 KPIS = [
     {"id": "KP-B", "label": LABEL, "owner": "tests", "count": {"source": "screen", "where": {"page_code": "B"}}},
     {"id": "KP-RATE", "label": LABEL, "owner": "tests", "count": {"source": "screen", "where": {"page_code": "B"}},
@@ -123,6 +131,7 @@ def define(directory: Path, batch: int, *, plain: bool = False) -> Drawn:
     chance = random.Random(batch)
     clauses = {f"SG-OF-{funnel['id']}": {"funnel": funnel_cell(chance, funnel)} for funnel in content}
     clauses |= {f"SG-WAY-{number}": {"path": way(chance)} for number in range(WAYS)}
+    clauses |= {f"SG-HIT-{number}": hits(chance) for number in range(HITS)}
     cells = [{"id": name, "label": LABEL, "owner": "tests", "all_of": [clause]} for name, clause in clauses.items()]
     for kind, items in {"rules": drawn, "funnels": content, "segments": SEGMENTS + cells, "kpis": KPIS}.items():
         (directory / f"{kind}.yml").write_text(json.dumps({kind: items}), encoding="utf-8")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from datetime import timedelta
 from typing import Any
 
 from tests.oracle import rules
@@ -30,6 +31,28 @@ def test_every_hit_is_one_of_the_reference(bank: Bank) -> None:
         assert sorted(found[rule.id], key=str) == sorted(wanted, key=str), rule
         total += len(wanted)
     assert total > 500, "the rules find something"
+
+
+def test_a_segment_of_hits_has_the_customers_of_the_reference(bank: Bank) -> None:
+    defined = {rule.id: rule for rule in bank.rules}
+    customers = {row[0] for row in bank.connection.execute("select distinct customer_id from mart.event")}
+    units = {"h": "hours", "d": "days"}
+    total = 0
+    for segment_id, clause in ((name, clause) for name, clause in bank.cells.items() if "rule" in clause):
+        within = clause.get("within", "9999d")
+        since = bank.watermark - timedelta(**{units[within[-1]]: int(within[:-1])})
+        rule = defined[clause["rule"]]
+        times = Counter(
+            hit.person
+            for log in bank.events
+            for hit in rules.hits(rule, log, bank.watermark)
+            if hit.detected_at > since
+        )
+        wanted = {person for person, count in times.items() if count >= clause.get("times", {"gte": 1})["gte"]}
+        members = {row[0] for row in bank.call("segment_members", None, segment=segment_id)}
+        assert members == wanted & customers, (segment_id, clause, rule)
+        total += len(members)
+    assert total > 50, "the segments are empty"
 
 
 def test_evidence_takes_the_steps(bank: Bank) -> None:

@@ -146,20 +146,29 @@ def test_text_cannot_hold_what_the_database_cannot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("funnel", "message"),
+    ("report", "message"),
     [
         (
-            "{id: FN-ACCOUNT-OPENING}",
+            "funnel: {id: FN-ACCOUNT-OPENING}",
             r"segments\.yml:2: segments\.0: SG-X: there is no funnel FN-ACCOUNT-OPENING; did you",
         ),
-        ("{id: FN-ACCOUNT-OPEN, step: 30}", r"SG-X: FN-ACCOUNT-OPEN has \d steps"),
-        ("{id: FN-ACCOUNT-OPEN, from: 2026-03-02, to: 2026-03-01}", "cannot be reached: from 2026-03-02 to 2026-03-01"),
-        ("{id: FN-ACCOUNT-OPEN, outcome: dropped}, within: 7d", "nobody is dropped at a moment; it is of now"),
+        ("funnel: {id: FN-ACCOUNT-OPEN, step: 30}", r"SG-X: FN-ACCOUNT-OPEN has \d steps"),
+        (
+            "funnel: {id: FN-ACCOUNT-OPEN, from: 2026-03-02, to: 2026-03-01}",
+            "cannot be reached: from 2026-03-02 to 2026-03-01",
+        ),
+        ("funnel: {id: FN-ACCOUNT-OPEN, outcome: dropped}, within: 7d", "nobody is dropped at a moment; it is of now"),
+        (
+            "rule: DR-FX-INTEND",
+            r"segments\.yml:2: segments\.0: SG-X: there is no rule DR-FX-INTEND; did you mean 'DR-FX-INTENT'",
+        ),
+        ("none_of: [{rule: FN-ACCOUNT-OPEN}]", "should match pattern"),
+        ("rule: DR-FX-INTENT, after: {source: screen, where: {page_code: A}}", "after belongs to did and did_not"),
     ],
 )
-def test_a_segment_of_a_step_that_a_funnel_does_not_have(tmp_path: Path, funnel: str, message: str) -> None:
+def test_a_segment_of_what_a_report_does_not_have(tmp_path: Path, report: str, message: str) -> None:
     (tmp_path / "segments.yml").write_text(
-        f"segments:\n- {{id: SG-X, label: {{ko: 가, en: x}}, owner: a, all_of: [{{funnel: {funnel}}}]}}\n"
+        f"segments:\n- {{id: SG-X, label: {{ko: 가, en: x}}, owner: a, all_of: [{{{report}}}]}}\n"
     )
     with pytest.raises(DefinitionError, match=message):
         load_definitions(tmp_path)

@@ -1,7 +1,7 @@
 -- Customers whose segments are computed in this run, and since when they are known: those with anything that changes
 -- and that segments ask for, or that may be the first that is known of them; everyone when a segment is new.
 -- depends_on: {{ ref('int_session__touched') }} {{ ref('transaction_fact') }} {{ ref('customer') }}
--- depends_on: {{ ref('step_match') }} {{ ref('funnel_entry') }} {{ ref('int_segment__leaf') }}
+-- depends_on: {{ ref('step_match') }} {{ ref('funnel_entry') }} {{ ref('detection') }} {{ ref('int_segment__leaf') }}
 with touched as (
     {%- if is_full() %}
     select customer_key from {{ source('raw', 'customer') }}
@@ -72,6 +72,20 @@ with touched as (
         from {{ replaced('funnel_entry', 'funnel_id, subject_key, visitor_key, started_at') }} as gone
     ) as e
     where e.funnel_id in (select l.funnel_id from {{ ref('int_segment__leaf') }} as l)
+    union
+    select h.subject_key
+    from (
+        select
+            rule_id,
+            subject_key
+        from {{ computed('detection') }}
+        union all
+        select
+            rule_id,
+            subject_key
+        from {{ replaced('detection', 'rule_id, subject_key') }} as gone
+    ) as h
+    where h.rule_id in (select l.rule_id from {{ ref('int_segment__leaf') }} as l)
     union
     select customer_key from {{ source('raw', 'customer') }}
     where

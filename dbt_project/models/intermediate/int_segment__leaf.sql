@@ -11,6 +11,7 @@ select
     l.leaf ->> 'leaf_id' as leaf_id,
     l.leaf ->> 'condition_id' as condition_id,
     l.leaf ->> 'after_condition_id' as after_condition_id,
+    l.leaf ->> 'rule_id' as rule_id,
     l.leaf #>> '{funnel,id}' as funnel_id,
     (l.leaf #>> '{funnel,step}')::integer as funnel_step,
     -- the next step that is not optional, as reports take it; null after the last

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref('customer') }} {{ ref('int_segment__customer') }} {{ ref('session_fact') }}
--- depends_on: {{ ref('funnel_entry') }}
+-- depends_on: {{ ref('funnel_entry') }} {{ ref('detection') }}
 -- When each thing that segments ask for holds, for the customers computed in this run. At least n times within d holds
 -- from the n-th match on until the first of these n is d ago.
 {% set found = segments() %}
@@ -125,6 +125,15 @@ happened as (
         l.pattern is not null and s.path ~ l.pattern and coalesce(s.path !~ l.forbidden, true)
         and s.session_date between l.from_date and l.to_date
         and {{ is_of_agents('s.agent_key') }}
+    union all
+    select
+        l.leaf_id,
+        t.customer_key,
+        h.detected_at as matched_at,
+        null::timestamptz as ends_at
+    from (select * from {{ ref('int_segment__leaf') }} where rule_id is not null) as l
+    cross join {{ ref('int_segment__customer') }} as t
+    {{ look_up(ref('detection'), 'h', 'l.rule_id = h.rule_id and h.subject_key = t.customer_key') }}
     union all
     select
         leaf_id,

@@ -178,7 +178,7 @@ def segment(
         published = connection.execute(
             f"select d.definition_id, d.content {PUBLISHED} where p.kind = 'funnels'"
         ).fetchall()
-        if reason := definition.unusable_funnel(dict(published)):
+        if reason := definition.unusable_report(dict(published)):
             raise AnalysisError(reason)
         arguments = scope.arguments()
         also_in = arguments.pop("segment")

@@ -76,16 +76,16 @@ def load_definitions(directory: Path | None = None) -> Definitions:
             if kind == "rules" and item.action and item.action.message_id:
                 _require_message(document, number, item.action.message_id, content)
             if kind == "segments":
-                _require_funnels(document, number, item, content)
+                _require_reports(document, number, item, content)
             if kind == "rules":  # the report of its steps is a funnel like any other
                 content["funnels", item.id] = item.funnel().content()
     return Definitions(content, conditions)
 
 
-def _require_funnels(
+def _require_reports(
     document: Document, number: int, segment: Segment, content: dict[tuple[str, str], dict[str, Any]]
 ) -> None:
-    reason = segment.unusable_funnel({name: item for (kind, name), item in content.items() if kind == "funnels"})
+    reason = segment.unusable_report({name: item for (kind, name), item in content.items() if kind == "funnels"})
     if reason:
         raise document.error(("segments", number), reason)
 

@@ -22,7 +22,7 @@ from journeymart.definitions.loader import DefinitionModel, Label, suggestion
 
 _ALWAYS = sql.SQL("'{(,)}'::tstzmultirange")
 _GROUPS = ("all_of", "any_of", "none_of")
-_KINDS = (*_GROUPS, "customer", "did", "did_not", "path", "funnel")
+_KINDS = (*_GROUPS, "customer", "did", "did_not", "path", "funnel", "rule")
 MAX_TIMES = 1000
 MAX_NODES = 32
 
@@ -101,19 +101,19 @@ class Clause(DefinitionModel):
     after: Condition | None = None  # of did and did_not: only what comes after the first of these
     path: Walk | None = None
     funnel: Reached | None = None
-    times: Times | None = None  # of did, path and funnel; at least once, if not said
-    within: Duration | None = None  # of did, did_not, path and funnel: the time before now; none: ever
+    rule: Annotated[str, Field(pattern=r"^DR-[A-Z0-9-]{1,60}$")] | None = None  # hits of a detection rule
+    times: Times | None = None  # of did, path, funnel and rule; at least once, if not said
+    within: Duration | None = None  # of did, did_not, path, funnel and rule: the time before now; none: ever
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Clause:
         said = [name for name in _KINDS if getattr(self, name) is not None]
         if len(said) != 1:
             raise ValueError(f"a clause says exactly one of {', '.join(_KINDS)}, not {' and '.join(said) or 'nothing'}")
-        counted = (self.did, self.path, self.funnel)
-        if self.times is not None and counted == (None, None, None):
-            raise ValueError("times belongs to did, path and funnel")
-        if self.within is not None and (*counted, self.did_not) == (None, None, None, None):
-            raise ValueError("within belongs to did, did_not, path and funnel")
+        if self.times is not None and not self._is_counted():
+            raise ValueError("times belongs to did, path, funnel and rule")
+        if self.within is not None and self.did_not is None and not self._is_counted():
+            raise ValueError("within belongs to did, did_not, path, funnel and rule")
         if self.after is not None and (self.did, self.did_not) == (None, None):
             raise ValueError("after belongs to did and did_not")
         if (self.times or self.within) and self.funnel and self.funnel.outcome in {"dropped", "still_open"}:
@@ -135,6 +135,12 @@ class Clause(DefinitionModel):
         yield from [self.funnel] if self.funnel is not None else []
         for clause in self._clauses():
             yield from clause.funnels()
+
+    def rules(self) -> Iterator[str]:
+        """The rules that are asked."""
+        yield from [self.rule] if self.rule is not None else []
+        for clause in self._clauses():
+            yield from clause.rules()
 
     def leaves(self) -> Iterator[dict[str, Any]]:
         """Everything that holds or does not hold at a moment."""
@@ -165,6 +171,9 @@ class Clause(DefinitionModel):
     def _clauses(self) -> tuple[Clause, ...]:
         return next((clauses for name in _GROUPS if (clauses := getattr(self, name)) is not None), ())
 
+    def _is_counted(self) -> bool:
+        return (self.did, self.path, self.funnel, self.rule) != (None, None, None, None)
+
     def _bounds(self) -> tuple[int, int | None]:
         if self.times is None:
             return 1, None
@@ -175,7 +184,7 @@ class Clause(DefinitionModel):
     def _counts(self) -> Iterator[int]:
         if self.did_not is not None:
             yield 1
-        elif (self.did, self.path, self.funnel) != (None, None, None):
+        elif self._is_counted():
             least, most = self._bounds()
             yield from ([least] if least else [])
             yield from ([] if most is None else [most + 1])
@@ -188,6 +197,8 @@ class Clause(DefinitionModel):
         for name in ("path", "funnel"):
             if (asked := getattr(self, name)) is not None:
                 what = {name: asked.model_dump(mode="json", by_alias=True, exclude_none=True)}
+        if self.rule is not None:
+            what = {"rule_id": self.rule}
         within = None if self.within is None else self.within.total_seconds()
         return _leaf({**what, "at_least": count, "within_seconds": within})
 
@@ -207,8 +218,12 @@ class Segment(DefinitionModel):
         """Everything the segment needs matched."""
         return tuple(self._clause().conditions())
 
-    def unusable_funnel(self, funnels: Mapping[str, Mapping[str, Any]]) -> str | None:
-        """Why a step of a funnel that the segment asks cannot be had of `funnels` (contents by id); None if all can."""
+    def unusable_report(self, funnels: Mapping[str, Mapping[str, Any]]) -> str | None:
+        """Why a step of a funnel or a rule that the segment asks cannot be had of `funnels` (contents by id, those of
+        rules too); None if all can."""
+        for rule_id in self._clause().rules():
+            if rule_id not in funnels:
+                return f"{self.id}: there is no rule {rule_id}{suggestion(rule_id, funnels)}"
         for asked in self._clause().funnels():
             funnel = funnels.get(asked.id)
             if funnel is None:
