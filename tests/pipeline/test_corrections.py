@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 import shutil
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -195,14 +195,14 @@ def test_a_file_that_is_nowhere_any_more_stays_as_it_was(zone: Zone):
 
 
 def test_what_only_a_superseded_file_had_goes_with_it(warehouse: Settings, tmp_path: Path):
-    """A time far ahead, and all that is known of a customer, who leaves their segments."""
+    """The latest time, and all that is known of a customer, who leaves their segments."""
     zone = Zone(tmp_path / "landing", warehouse)
     definitions = zone.define(
         "segments: [{id: SG-VIP, label: {ko: 우수, en: VIP}, owner: tests, all_of: [{customer: {grade: VIP}}]}]",
         "segments",
     )
     zone.put("clickstream/1.ndjson", [event(1)])
-    zone.put("clickstream/2.ndjson", [event(2, event_time="2031-01-01T00:00:00Z")])
+    zone.put("clickstream/2.ndjson", [event(2, event_time=f"{datetime.now(UTC):%FT%TZ}")])
     zone.put("customers/1.ndjson", [{"customer_id": "c1", "grade": "VIP"}])
     pipeline.run(zone.settings, zone.directory, definitions=definitions)
     zone.put("clickstream/3.ndjson", [event(3)], {"supersedes": "clickstream/2.ndjson"})

@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -324,10 +324,19 @@ def test_an_hour_that_a_clock_repeats_is_its_second_one(zone: Zone):
         assert same
 
 
-def test_a_time_to_come_is_kept_and_a_check_warns_of_it(zone: Zone):
-    zone.put("clickstream/a.ndjson", [event(1, event_time="2190-01-01")])
+def test_what_is_said_to_have_happened_in_times_to_come_moves_no_watermark(zone: Zone):
+    """A device whose clock is wrong; one in a zone that somebody has got wrong is less than a day ahead."""
+    ahead = [datetime.now(UTC) + timedelta(hours=hours) for hours in (23, 25)]
+    zone.put("clickstream/a.ndjson", [event(n, event_time=time.isoformat()) for n, time in enumerate(ahead)])
+    zone.put("transactions/a.ndjson", [transaction(1, transaction_time="2190-01-01")])
+    zone.put("consents/a.ndjson", [{"customer_id": "c", "purpose": "p", "granted": True, "effective_at": "2190-01-01"}])
     zone.land()
-    assert str(zone.value("select event_at at time zone 'UTC' from raw.event")) == "2189-12-31 15:00:00"
+    reason = "is more than 1 day ahead of the clock: "
+    assert [(field, found.partition("'")[0]) for _, field, found in zone.quarantine()] == [
+        (field, f"{field} {reason}") for field in ("event_time", "transaction_time")
+    ]
+    assert zone.query("select event_at from raw.event") == [(ahead[0],)]
+    assert zone.query("select effective_at > now() from raw.consents") == [(True,)]
 
 
 def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
@@ -357,8 +366,9 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
         "customers/1.ndjson", [{"customer_id": "c", "effective_date": "x"}, {"customer_id": "c", "birth_year": "x"}]
     )
     bad: list[dict[str, Any]] = [
-        {"event_time": "x"}, {"event_time": "1960-01-01"}, {"event_time": "2025-03-09 02:30"}, {"visitor_id": [1]},
-        {"event_id": "x" * 300}, {"event_id": None}, {"more": "a\0b"}, {"click_text": "a\0b"},
+        {"event_time": "x"}, {"event_time": "1960-01-01"}, {"event_time": "2190-01-01"},
+        {"event_time": "2025-03-09 02:30"}, {"visitor_id": [1]}, {"event_id": "x" * 300},
+        {"event_id": None}, {"more": "a\0b"}, {"click_text": "a\0b"},
     ]  # fmt: skip
     lines = [json.dumps({**event(number), **fields}) for number, fields in enumerate(bad)]
     lines += ['{"event_id": "1", "event_id": "2"}', "x", "[]", "a\0b", "x" * (2**20 + 1)]

@@ -139,11 +139,12 @@ def test_every_line_ends_as_a_row_or_in_quarantine(zone: Zone):
         json.dumps(event(10))[:-1] + ', "extra": NaN}',
         json.dumps(event(11))[:-1] + ', "extra": ' + "[" * 30_000 + "]" * 30_000 + "}",
         json.dumps(event(12), ensure_ascii=False),
+        json.dumps({**event(6), "event_time": "2199-12-31T23:59:59Z"}),
     ]
     content = ("\n".join(lines) + "\n").encode() + b'{"event_id": "\xff"}\n' + b"\0\n" + json.dumps(event(13)).encode()
     zone.put("clickstream/a.ndjson", content)
     [result] = zone.land()
-    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (17, 3, 14)
+    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (18, 3, 15)
     found = [(line_no, field, reason[:50]) for line_no, field, reason in zone.quarantine()]
     assert found == [
         (3, None, "The line is not JSON."),
@@ -158,10 +159,11 @@ def test_every_line_ends_as_a_row_or_in_quarantine(zone: Zone):
         (12, "properties", "properties cannot be stored as JSON because of 'ex"),
         (13, "properties", "properties cannot be stored as JSON because of 'ex"),
         (14, "properties", "properties cannot be stored as JSON."),
-        (16, None, "The line is not UTF-8 at byte 15."),
-        (17, None, "The line contains a NUL byte."),
+        (16, "event_time", "event_time is more than 1 day ahead of the clock: "),
+        (17, None, "The line is not UTF-8 at byte 15."),
+        (18, None, "The line contains a NUL byte."),
     ]
-    assert zone.query("select row_id & 4294967295 from raw.event order by 1") == [(1,), (15,), (18,)]
+    assert zone.query("select row_id & 4294967295 from raw.event order by 1") == [(1,), (15,), (19,)]
     assert zone.value("select line from raw.quarantine where line_no = 3") == "{broken"
     long_value = zone.value("select reason from raw.quarantine where line_no = 7")
     assert long_value.endswith("'" + "v" * 80 + "…'.")

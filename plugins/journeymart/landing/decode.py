@@ -39,6 +39,7 @@ UNSHORTENED = "?"  # begins what short_ip cannot shorten
 # Times and dates outside are mistakes of the sender, and PostgreSQL or Arrow could not hold all of them.
 FIRST_TIME, END_TIME = "1970-01-01", "2200-01-01"
 FIRST_DATE, END_DATE = "1800-01-01", "2200-01-01"
+AHEAD = "1 day"  # what happened lies no further ahead than a zone that somebody has got wrong
 # host identity user [time] "request" status bytes "referrer" "user agent", where a last quote may be missing:
 # servers cut long lines. The request is usually `method path protocol`.
 _LOG_TEXT = r'((?:[^"\\\r\n]|\\.)*)'
@@ -92,7 +93,7 @@ class Decoder:
 
     `derived` are further columns of `typed`, as expressions over the fields; `codes` all there are of transactions,
     None if others are welcome; `hidden` the places inside nested columns that are personal, with their class;
-    `repeats`: some lines have a key twice.
+    `repeats`: some lines have a key twice; `happened`: the field whose time cannot lie ahead.
     """
 
     source: Source
@@ -105,6 +106,7 @@ class Decoder:
     codes: tuple[str, ...] | None = None
     hidden: dict[str, str] = field(default_factory=dict)
     repeats: bool = False
+    happened: str | None = None
     problems: list[Problem] = field(default_factory=list)
     sql: str = ""
     as_is: dict[str, str] = field(default_factory=dict)  # fields whose values are those of a column, and not in `sql`
@@ -343,7 +345,7 @@ class Decoder:
                 f"{column} < timestamptz '{FIRST_TIME} 00:00Z' or {column} >= timestamptz '{END_TIME} 00:00Z'",
                 f"{key} is before {FIRST_TIME[:4]} or after {int(END_TIME[:4]) - 1}: {{}}.",
             )
-            checks += self._skipped(key, item, raw)
+            checks += self._skipped(key, item, raw) + self._ahead(key, raw)
         if item.type == "date":
             check(
                 f"{column} < date '{FIRST_DATE}' or {column} >= date '{END_DATE}'",
@@ -363,6 +365,11 @@ class Decoder:
         if self.careful:
             check(f"contains({raw}::varchar, chr(0))", f"{key} contains a NUL character.")
         return checks
+
+    def _ahead(self, key: str, raw: str) -> list[tuple[Problem, str, str]]:
+        """What finds times to come: one device whose clock is wrong would end every funnel and fire every absence."""
+        problem = Problem(key, f"{key} is more than {AHEAD} ahead of the clock: {{}}.")
+        return [(problem, f"{name(key)} > now() + interval {AHEAD}", raw)] if key == self.happened else []
 
     def _offset(self, key: str, item: Field, raw: str) -> list[tuple[Problem, str, str]]:
         """What finds times with an offset from UTC that there is not; DuckDB reads them."""

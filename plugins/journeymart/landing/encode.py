@@ -282,6 +282,7 @@ class Encoder:
             decoder = Decoder(
                 self._source, batch.format, schema, derived, keys, self._careful, shortened, codes,
                 self._rules.protection.hidden_places(self._source), repeats,
+                self._target.time if self._target.is_event else None,
             )  # fmt: skip
             self._decoder = decoder
         return decoder

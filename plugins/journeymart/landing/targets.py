@@ -49,7 +49,7 @@ JSON_COLUMNS = frozenset({"properties", "fields", "attributes", "answers"})
 class Target:
     """How one source is stored. `tables` maps a table of schema raw to the query of the rows copied into it."""
 
-    time: str | None  # the field that says when it happened
+    time: str | None  # the field that says when it happened, or from when on it holds
     dictionaries: dict[Dictionary, str]  # with the query of the values that occur, distinct
     tables: dict[str, str]
     derived: Callable[[Pages], dict[str, str]] = lambda _pages: {}  # further columns of `typed`
@@ -57,6 +57,7 @@ class Target:
     prepare: Callable[[Pages], list[str]] = lambda _pages: []  # tables made before the dictionaries are filled
     names: str | None = None  # query of (node_id, name, last_at)
     numbers: tuple[str, ...] = ()  # fields that are summed for the ledger
+    is_event: bool = True  # happened when it says, and not in times to come
     # 64 bits of each row. Their sum over a file does not depend on the order of rows; DQ-RAW-HASH works it out again
     # from the stored rows (expectations/sql/raw_hash.sql).
     line_hash: str = ""
@@ -318,6 +319,7 @@ SURVEY_RESPONSES = Target(
 
 CONSENTS = Target(
     time="effective_at",
+    is_event=False,
     line_hash=_line_hash("customer_id", "purpose", "granted", "epoch_us(effective_at)"),
     dictionaries={CUSTOMER: _distinct("customer_id")},
     tables={

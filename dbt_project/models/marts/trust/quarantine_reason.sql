@@ -18,7 +18,7 @@ select
         when r.reason like '% is missing.' then 'missing'
         when r.reason ~ 'UTF-8|NUL|encod|EUC-KR|CP949' then 'encoding'
         when r.field = '-' or r.reason ~ 'cannot be stored as JSON' then 'syntax'
-        when r.reason ~ ' (is (not (one of|in)|before|longer|in scientific)|has more|does not exist) ' then 'value'
+        when r.reason ~ ' (is (not (one of|in)|before|longer|in scientific|more)|has more|does not exist) ' then 'value'
         else 'type'
     end as kind,
     case
@@ -38,6 +38,7 @@ select
         when r.reason ~ ' is not one of ' then '허용된 값이 아님: ' || substring(r.reason from 'is not one of ([^:]*)')
         when r.reason ~ ' is before \d+ or after \d+'
             then regexp_replace(r.reason, '.* is before (\d+) or after (\d+).*', '\1년부터 \2년까지의 날짜가 아님')
+        when r.reason ~ ' is more than 1 day ahead' then '하루 넘게 앞선 시각'
         when r.reason ~ ' does not exist in '
             then regexp_replace(r.reason, '.* does not exist in ([^,]+).*', '서머타임 시작으로 건너뛴 시각(\1)')
         when r.reason ~ ' has more than ' then '소수점 아래 자릿수가 너무 많음'
