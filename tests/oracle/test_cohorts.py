@@ -30,6 +30,7 @@ from journeymart.definitions.cohorts import Cohort, CohortsFile
 from journeymart.definitions.loader import load_yaml, read_document
 from journeymart.definitions.segments import SegmentsFile
 from journeymart.errors import WrongUsageError
+from journeymart.landing import decode
 from journeymart.settings import Settings
 
 DEFINITIONS = Path(__file__).parent / "definitions"
@@ -96,7 +97,9 @@ def bank(
     content += [{"id": name, **head, "all_of": cell.clauses} for name, cell in saved.items()]
     (directory / "segments.yml").write_text(json.dumps({"segments": content}), encoding="utf-8")
     warehouse = new_warehouse()
-    pipeline.run(warehouse, landing, definitions=directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "AHEAD", "200 years")  # every log has half a year to itself
+        pipeline.run(warehouse, landing, definitions=directory)
     with connect("jm_dashboard", settings=warehouse, autocommit=True, timezone="UTC") as connection:
         yield Bank(connection, histories, request.param, warehouse, saved)
 
