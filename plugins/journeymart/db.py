@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
@@ -84,9 +85,20 @@ def exists(connection: psycopg.Connection, relation: str) -> bool:
     return holds(connection, "select to_regclass(%(relation)s) is not null", {"relation": relation})
 
 
-def take_build(connection: psycopg.Connection) -> bool:
-    """Hold the build for this connection, until it ends; false if another one does."""
-    return holds(connection, "select pg_try_advisory_lock(hashtext('journeymart.build'))")
+@contextmanager
+def alone(connection: psycopg.Connection, work: str, otherwise: JourneymartError) -> Iterator[None]:
+    """Do this work (`build`, `report`) while nobody else does; raise `otherwise` if somebody does.
+
+    The connection is one that commits by itself; what it holds dies with it.
+    """
+    lock = {"lock": f"journeymart.{work}"}
+    if not holds(connection, "select pg_try_advisory_lock(hashtext(%(lock)s))", lock):
+        raise otherwise
+    try:
+        yield
+    finally:
+        if not connection.closed:  # at once: a connection is gone a moment after its end
+            connection.execute("select pg_advisory_unlock(hashtext(%(lock)s))", lock)
 
 
 def await_build(connection: psycopg.Connection) -> None:

@@ -18,7 +18,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from journeymart.db import connect, exists, take_build
+from journeymart.db import alone, connect, exists
 from journeymart.definitions.sources import Sources, load_sources
 from journeymart.errors import JourneymartError, WrongUsageError, one_line
 from journeymart.landing.archive import Archive, Entry
@@ -76,9 +76,8 @@ def erase(
         raise WrongUsageError("say why the customer is erased; the reason is kept")
     sources = load_sources(definitions)
     names, customer_hash = identify(settings, sources, customer_id)
-    with connect("jm_privacy", settings=settings, autocommit=True) as warehouse:
-        if not take_build(warehouse):  # which reads raw; the lock ends with the connection
-            raise ErasureError("a run is being built; ask again when it has ended")
+    busy = ErasureError("a run is being built; ask again when it has ended")  # which reads raw
+    with connect("jm_privacy", settings=settings, autocommit=True) as warehouse, alone(warehouse, "build", busy):
         with warehouse.transaction():
             erasure_id = _record(warehouse, customer_hash, names, reason)
             _name_lines(warehouse, erasure_id, names)

@@ -8,7 +8,7 @@ quarantine or a row, and a second replay finds nothing left to do.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from journeymart.db import connect, take_build
+from journeymart.db import alone, connect
 from journeymart.errors import JourneymartError, one_line
 from journeymart.landing.archive import Entry
 from journeymart.landing.encode import REFUSED, Tally, words
@@ -140,12 +140,9 @@ class Replayer(Loader):
         self._chosen = chosen
         self._lines: Any = np.empty(0, dtype=np.int64)  # of the file at hand
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Keep builds away: a model that reads raw twice must find the same rows of a published file."""
-        if not take_build(self.warehouse):
-            raise ReplayError("a run is being built; replay when it has ended")
-        yield  # the lock ends with the connection
+        return alone(self.warehouse, "build", ReplayError("a run is being built; replay when it has ended"))
 
     def files(self) -> list[int]:
         """Loaded files with chosen lines, in the order in which they were landed."""

@@ -24,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from psycopg.rows import dict_row
 
 from journeymart.analysis import Result
-from journeymart.db import connect, holds
+from journeymart.db import alone, connect
 from journeymart.definitions.packs import Pack, load_packs
 from journeymart.errors import JourneymartError, NotPublishedError, PipelineError, WrongUsageError, one_line
 from journeymart.reports import content, mail
@@ -88,9 +88,8 @@ def deliver(
     if pack_id and not packs:
         raise WrongUsageError(f"packs.yml has no report of {one_line(pack_id)}")
     deliveries, failed = [], []
-    with connect("jm_builder", settings=settings, autocommit=True) as ledger:
-        if not holds(ledger, "select pg_try_advisory_lock(hashtext('journeymart.report'))"):
-            raise JourneymartError("reports are being made already")
+    busy = JourneymartError("reports are being made already")
+    with connect("jm_builder", settings=settings, autocommit=True) as ledger, alone(ledger, "report", busy):
         for pack in packs:
             try:
                 deliveries.append(_deliver(settings, ledger, pack, as_of, again=again, definitions=definitions))

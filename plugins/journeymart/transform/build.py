@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from journeymart.db import connect, holds, take_build
+from journeymart.db import alone, connect, holds
 from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.versions import apply_definitions, apply_transaction_codes, definitions_wait
@@ -39,7 +39,8 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
     """
     dbt = Dbt(settings)
     dbt.parse()
-    with connect("jm_builder", settings=settings, autocommit=True) as connection, _alone(connection):
+    busy = PipelineError("another run is being built or published; wait for it to end")
+    with connect("jm_builder", settings=settings, autocommit=True) as connection, alone(connection, "build", busy):
         applied = load_definitions(definitions)
         # before anything of theirs changes: what publish takes away depends on the applied definitions
         _end_others(connection, run_id)
@@ -127,17 +128,6 @@ def _devices_wait(connection: psycopg.Connection) -> bool:
         select exists ((table decided except table published) union all (table published except table decided))
         """,
     )
-
-
-@contextmanager
-def _alone(connection: psycopg.Connection) -> Iterator[None]:
-    """Hold the build for this process; the lock dies with it."""
-    if not take_build(connection):
-        raise PipelineError("another run is being built or published; wait for it to end")
-    try:
-        yield
-    finally:
-        connection.execute("select pg_advisory_unlock_all()")  # at once: a connection is gone a moment after its end
 
 
 @contextmanager
