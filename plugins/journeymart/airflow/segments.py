@@ -17,10 +17,11 @@ from journeymart.definitions.cells import Asked
 from journeymart.definitions.requests import content_of, read, with_definition
 from journeymart.definitions.sources import field_labels, load_sources
 
-Report = Literal["funnel", "retention", "lifecycle", "path"]
+Report = Literal["funnel", "retention", "lifecycle", "path", "rule"]
 REPORTS = {
     "funnel": ("퍼널", "Funnel"),
     "path": ("경로", "Path"),
+    "rule": ("탐지", "Detection"),
     "retention": ("재방문", "Retention"),
     "lifecycle": ("생애 주기", "Life cycle"),
 }
@@ -46,10 +47,13 @@ KOREAN = (
     ("String should match pattern '^SG-", "식별자는 SG-로 시작하고 영문 대문자, 숫자, -만 씁니다"),
     ("is there already", "이미 있는 식별자입니다. 다른 식별자를 쓰세요"),
     ("there is no funnel", "그런 퍼널이 없습니다"),
+    ("there is no rule", "그런 규칙이 없습니다"),
     ("there is no cohort", "그런 코호트가 없습니다"),
     ("there is no segment", "그런 세그먼트가 없습니다"),
     (" steps", "퍼널에 그 단계가 없습니다"),
     ("has no breakdown", "이 퍼널은 나누어 보지 않습니다. 구분 값을 비우세요"),
+    ("a duration", "날수가 아니거나 너무 깁니다"),
+    ("longer than nothing", "1일 이상이어야 합니다"),
     ("begins on", "기간의 첫날이 아닙니다. 주는 월요일, 월은 1일입니다"),
     ("the report has no", "보고서에 그런 칸이 없거나 아직 오지 않았습니다"),
     ("cannot be reached: from", "시작일이 종료일보다 늦습니다"),
@@ -85,6 +89,8 @@ class Answers(forms.Answers):
     at_step: str = Field(default="", max_length=3, pattern=TEXT)
     ends: bool = False
     not_then: str = Field(default="", max_length=300, pattern=TEXT)
+    rule: str = Field(default="", max_length=100, pattern=TEXT)
+    days: str = Field(default="", max_length=5, pattern=TEXT)
     from_date: str = Field(default="", max_length=10, pattern=TEXT)
     to_date: str = Field(default="", max_length=10, pattern=TEXT)
     channel: str = Field(default="", max_length=100, pattern=TEXT)
@@ -118,6 +124,8 @@ class Answers(forms.Answers):
             return {"through": nodes, **content_of({
                 "directly": self.directly, "at_step": self.at_step, "ends": self.ends, "not_then": self.not_then.strip()
             })}  # fmt: skip
+        if self.report == "rule":
+            return {"id": self.rule, **content_of({"within": self.days and f"{self.days}d"})}
         of = {"id": self.cohort, "start": self.start}
         if self.report == "lifecycle":
             return of | {"status": self.status}
@@ -126,7 +134,7 @@ class Answers(forms.Answers):
 
 def offered() -> dict[str, Any]:
     """What the form lets people choose from."""
-    definitions = {kind: load_yaml(kind).data.get(kind) or [] for kind in ("segments", "funnels", "cohorts")}
+    definitions = {kind: load_yaml(kind).data.get(kind) or [] for kind in ("segments", "funnels", "cohorts", "rules")}
     values = field_labels(load_sources().sources)
     return {
         "reports": REPORTS, "outcomes": OUTCOMES, "returns": RETURNED, "statuses": STATUSES,
@@ -142,6 +150,7 @@ def offered() -> dict[str, Any]:
         "cohorts": [
             (item["id"], f"{forms.shown(item)} · {PERIODS[item['period']]}") for item in definitions["cohorts"]
         ],
+        "rules": [(item["id"], forms.shown(item)) for item in definitions["rules"]],
         "segments": [("", "–"), *((item["id"], forms.shown(item)) for item in definitions["segments"])],
         "owners": sorted({item["owner"] for items in definitions.values() for item in items}),
         "values": {

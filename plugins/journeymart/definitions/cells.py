@@ -11,13 +11,21 @@ from pydantic import Field, StringConstraints, model_validator
 
 from journeymart.definitions.cohorts import Cohort, CohortsFile, begin_of, shown_ages
 from journeymart.definitions.conditions import Condition
+from journeymart.definitions.durations import Duration
 from journeymart.definitions.loader import DefinitionModel, Document, Label, load_yaml, suggestion
 from journeymart.definitions.requests import RequestError, read
-from journeymart.definitions.segments import Reached, Segment, SegmentsFile, Walk
+from journeymart.definitions.segments import Reached, RuleId, Segment, SegmentsFile, Walk
 
 Clauses = list[dict[str, Any]]
 Item = TypeVar("Item", Cohort, Segment)
-_REPORTS = ("funnel", "path", "retention", "lifecycle")
+_REPORTS = ("funnel", "path", "rule", "retention", "lifecycle")
+
+
+class RuleCell(DefinitionModel):
+    """Who was hit by a rule; with `within`, in the time before now."""
+
+    id: RuleId
+    within: Duration | None = None
 
 
 class CohortCell(DefinitionModel):
@@ -69,6 +77,7 @@ class Cell(DefinitionModel):
 
     funnel: Reached | None = None
     path: Walk | None = None
+    rule: RuleCell | None = None
     retention: RetentionCell | None = None
     lifecycle: LifecycleCell | None = None
     segment: str | None = None
@@ -107,6 +116,9 @@ class Cell(DefinitionModel):
             for name, said in (("funnel", self.funnel), ("path", self.path))
             if said is not None
         ]
+        if self.rule is not None:
+            hits = self.rule.model_dump(mode="json", exclude_none=True)
+            found.append({"rule": hits.pop("id"), **hits})
         for _, definition in self.uses(directory):
             if isinstance(definition, Segment):
                 found += definition.written()["all_of"]

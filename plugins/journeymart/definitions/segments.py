@@ -25,6 +25,7 @@ _GROUPS = ("all_of", "any_of", "none_of")
 _KINDS = (*_GROUPS, "customer", "did", "did_not", "path", "funnel", "rule")
 MAX_TIMES = 1000
 MAX_NODES = 32
+RuleId = Annotated[str, Field(pattern=r"^DR-[A-Z0-9-]{1,60}$")]
 
 
 class Times(DefinitionModel):
@@ -101,7 +102,7 @@ class Clause(DefinitionModel):
     after: Condition | None = None  # of did and did_not: only what comes after the first of these
     path: Walk | None = None
     funnel: Reached | None = None
-    rule: Annotated[str, Field(pattern=r"^DR-[A-Z0-9-]{1,60}$")] | None = None  # hits of a detection rule
+    rule: RuleId | None = None  # hits of a detection rule
     times: Times | None = None  # of did, path, funnel and rule; at least once, if not said
     within: Duration | None = None  # of did, did_not, path, funnel and rule: the time before now; none: ever
 

@@ -345,6 +345,7 @@ class Segments(Form):
     }  # fmt: skip
     PATH: ClassVar = {"report": "path", "through": "해외송금\r\n FXR020 \r\n\r\n", "directly": "yes", "ends": "yes"}
     RETENTION: ClassVar = {"report": "retention", "cohort": "CH-LOGIN-WEEK", "start": "2026-06-01", "age": "1"}
+    RULE: ClassVar = {"report": "rule", "rule": "DR-FX-INTENT", "days": "7"}
     STATE: ClassVar = {"report": "lifecycle", "cohort": "CH-LOGIN-WEEK", "start": "2026-06-01", "status": "dormant"}
 
     def ask(self, token, **answers):
@@ -365,15 +366,17 @@ class Segments(Form):
         self.log_in()
         fields = {
             report: set(re.findall(r'name="(\w+)"', self.client.get(f"/?report={report}").text))
-            for report in ("funnel", "path", "retention", "lifecycle")
+            for report in ("funnel", "path", "rule", "retention", "lifecycle")
         }
         shared = set.intersection(*fields.values())
-        self.assertLessEqual({"id", "label_ko", "owner", "purpose", "channel", "device_type", "segment"}, shared)
+        self.assertLessEqual({"id", "label_ko", "owner", "purpose"}, shared)
+        limits = {"channel", "domain", "device_type", "segment"}
         self.assertEqual({report: found - shared for report, found in fields.items()}, {
-            "funnel": {"step", "outcome", "breakdown", "from_date", "to_date"},
-            "path": {"through", "directly", "at_step", "ends", "not_then", "from_date", "to_date"},
-            "retention": {"cohort", "start", "returned", "age"},
-            "lifecycle": {"cohort", "start", "status"},
+            "funnel": {"step", "outcome", "breakdown", "from_date", "to_date"} | limits,
+            "path": {"through", "directly", "at_step", "ends", "not_then", "from_date", "to_date"} | limits,
+            "rule": {"rule", "days"},
+            "retention": {"cohort", "start", "returned", "age"} | limits,
+            "lifecycle": {"cohort", "start", "status"} | limits,
         })  # fmt: skip
         text = self.client.get("/").text
         self.assertIn(
@@ -393,6 +396,8 @@ class Segments(Form):
                 "segment": "SG-STABLE",
             }),
             (self.PATH, {"path": {"through": ["해외송금", "FXR020"], "directly": True, "ends": True}}),
+            (self.RULE, {"rule": {"id": "DR-FX-INTENT", "within": "7d"}}),
+            (self.RULE | {"days": ""}, {"rule": {"id": "DR-FX-INTENT"}}),
             (self.RETENTION, {"retention": week | {"age": "1", "returned": True}}),
             (self.RETENTION | {"returned": "away"}, {"retention": week | {"age": "1", "returned": False}}),
             (self.RETENTION | {"returned": "started"}, {"retention": week}),
@@ -429,6 +434,9 @@ class Segments(Form):
             (self.PATH | {"through": ""}, "비어 있습니다", "at least 1 item"),
             (self.PATH | {"directly": "no", "at_step": "2"}, "바로 이어질 때만", "only with directly"),
             (self.PATH | {"not_then": "B"}, "이탈한 뒤에는", "nothing comes after the end"),
+            (self.RULE | {"rule": "DR-FX-INTENTS"}, "그런 규칙이 없습니다", "did you mean &#39;DR-FX-INTENT&#39;"),
+            (self.RULE | {"days": "0"}, "1일 이상", "longer than nothing"),
+            (self.RULE | {"days": "99999"}, "너무 깁니다", "at most 100 years"),
             (self.RETENTION | {"start": "2026-06-02"}, "주는 월요일", "no week begins on 2026-06-02"),
             (self.STATE | {"start": "9999-12-27"}, "달력에 없는 날짜", "out of range"),
             (self.RETENTION | {"age": "13"}, "그런 칸이 없거나", "the report has no age 13"),
