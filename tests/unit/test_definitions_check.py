@@ -205,6 +205,15 @@ def test_a_transaction_code_that_is_not_in_the_catalogue_is_a_warning(tmp_path: 
     )
 
 
+def test_a_pack_of_a_department_without_a_role_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "packs.yml").write_text(PACK.replace("digital-sales", "digital-sale") + "  anchors: [{page: A}]")
+    report = check(tmp_path)
+    assert (report.errors, [message.partition("packs.yml:")[2] for message in report.warnings]) == ([], [
+        "5: packs.0.owner: roles.yml has no department digital-sale, whose people could open the dashboard;"
+        " did you mean 'digital-sales'?"
+    ])  # fmt: skip
+
+
 def test_the_command_says_the_same(tmp_path: Path) -> None:
     errors(tmp_path, HEAD)
     done = CliRunner().invoke(app, ["definitions", "check", str(tmp_path), "--json"])

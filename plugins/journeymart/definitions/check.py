@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from journeymart.definitions.applied import KINDS, load_definitions
 from journeymart.definitions.canaries import load_canaries
 from journeymart.definitions.channels import ChannelsFile
@@ -14,12 +16,15 @@ from journeymart.definitions.databases import load_pulls
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.exchange_rates import ExchangeRatesFile
 from journeymart.definitions.loader import SHIPPED, DefinitionError, Location, load_yaml, own_directory, suggestion
-from journeymart.definitions.packs import load_packs
+from journeymart.definitions.packs import PacksFile, load_packs
 from journeymart.definitions.pages import load_pages
 from journeymart.definitions.rules import overlapping, parse_rules
 from journeymart.definitions.sessions import SessionsFile
 from journeymart.definitions.sources import Sources, load_sources
 from journeymart.definitions.transactions import load_transactions
+from journeymart.settings import REPO
+
+_ROLES = REPO / "docker" / "superset" / "assets" / "roles.yml"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def check(directory: Path | None = None) -> Report:
         elif path.suffix != ".yml":
             errors[f"{path}: is not read; files end in .yml"] = None
     warnings = [] if errors or codes is None else [
-        *_unknown_codes(directory, codes.transactions), *_overlapping_rules(directory)
+        *_unknown_codes(directory, codes.transactions), *_overlapping_rules(directory), *_owners_without_role(directory)
     ]  # fmt: skip
     return Report(len(files), list(errors), warnings)
 
@@ -134,6 +139,17 @@ def _overlapping_rules(directory: Path | None) -> Iterator[str]:
     document = load_yaml("rules", directory)
     for number, message in overlapping(parse_rules(document)):
         yield f"{document.where(('rules', number))}: {message}"
+
+
+def _owners_without_role(directory: Path | None) -> Iterator[str]:
+    """Packs of a department that no role is for: none of its people can open their dashboards."""
+    roles = yaml.load(_ROLES.read_text("utf-8"), yaml.CSafeLoader)["roles"].values()
+    known = sorted({department for role in roles for department in role.get("departments", ())})
+    document = load_yaml("packs", directory)
+    for number, pack in enumerate(document.parse(PacksFile).packs):
+        if pack.owner not in known:
+            where, near = document.where(("packs", number, "owner")), suggestion(pack.owner, known)
+            yield f"{where}: roles.yml has no department {pack.owner}, whose people could open the dashboard{near}"
 
 
 def _values(value: Any, at: Location, name: str, *, inside: bool = False) -> Iterator[tuple[Location, str]]:
