@@ -117,6 +117,20 @@ def test_the_numbers_are_those_of_the_analyses(bank: Zone) -> None:
         assert rows == [{key: "" if value is None else str(value) for key, value in row.items()} for row in said], name
 
 
+def test_a_pack_of_a_channel_and_a_domain_is_about_their_sessions_alone(bank: Zone) -> None:
+    def said(**sessions: str) -> tuple[str, str]:
+        [delivery] = deliver(bank, PACK | sessions, again=True)
+        page = (delivery.folder / "report.html").read_text(encoding="utf-8")
+        return page, (delivery.folder / "around_1.csv").read_text(encoding="utf-8-sig")
+
+    page, around = said(channel="web", domain="Bank")
+    assert '채널 <span class="en" lang="en">Channel</span> <b>웹 <span' in page
+    assert "<b>bank</b>" in page
+    assert around == said()[1]
+    page, around = said(channel="app")
+    assert ("<b>7</b>" in page, around.splitlines()[1:]) == (False, [])
+
+
 def test_the_page_says_them_and_takes_names_for_text(bank: Zone) -> None:
     """Seven people come to A, three of them on to B; the week before it was one of two."""
     [delivery] = deliver(bank)

@@ -470,6 +470,15 @@ def test_a_pack_becomes_a_dashboard_that_shows_nothing_but_its_own(assets, bundl
     }  # fmt: skip
 
 
+def test_the_filters_of_a_pack_begin_with_its_sessions(tmp_path):
+    words = "label: {ko: 앱, en: App}, description: {ko: 앱, en: App}, owner: sales, anchors: [{page: A}]"
+    (tmp_path / "packs.yml").write_text(f"packs: [{{id: PK-APP, {words}, channel: app, domain: M.Bank.example}}]")
+    filters = read_assets(definitions=tmp_path).dashboards["pack_app"].filters
+    assert {name: (item.default.ko, item.default.en) for name, item in filters.items() if item.default} == {
+        "channel": ("앱", "App"), "domain": ("m.bank.example", "m.bank.example"),
+    }  # fmt: skip
+
+
 def test_a_word_that_is_pinned_is_used_by_a_query(assets):
     """A pin that no query reads would show everything instead of the pack's own."""
     pins = {pin for dashboard in assets.dashboards.values() for pin in dashboard.pins}

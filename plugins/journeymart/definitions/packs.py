@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from journeymart.definitions.funnels import FunnelsFile
 from journeymart.definitions.loader import (
@@ -99,7 +99,8 @@ class Report(DefinitionModel):
 
 
 class Pack(DefinitionModel):
-    """What a department looks at: around its anchors, between two places, along its funnel, by its segments."""
+    """What a department looks at: around its anchors, between two places, along its funnel, by its segments; of the
+    sessions of its channel, domain and device, if it says so."""
 
     id: Annotated[str, Field(pattern=r"^PK-[A-Z0-9-]{1,60}$")]
     label: Label
@@ -109,6 +110,9 @@ class Pack(DefinitionModel):
     between: Between | None = None
     funnel: str | None = None
     segments: tuple[str, ...] = ()
+    channel: Code | None = None
+    domain: Annotated[Code, StringConstraints(to_lower=True)] | None = None  # as hosts are landed
+    device_type: Code | None = None
     report: Report | None = None
 
     @model_validator(mode="after")
@@ -116,6 +120,11 @@ class Pack(DefinitionModel):
         if not (self.anchors or self.between or self.funnel):
             raise ValueError("say what to look at: anchors, between or funnel")
         return self
+
+    @property
+    def sessions(self) -> dict[str, str]:
+        """Which sessions its numbers are of, by fields of a session; none: all."""
+        return {name: value for name in ("channel", "domain", "device_type") if (value := getattr(self, name))}
 
 
 class PacksFile(DefinitionModel):

@@ -18,6 +18,7 @@ from journeymart.analysis import Result, calling
 from journeymart.definitions.loader import Label
 from journeymart.definitions.packs import Anchor, Between, Pack
 from journeymart.errors import JourneymartError, NotPublishedError
+from journeymart.superset.packs import name_of
 from journeymart.superset.specs import Assets, Text, read_assets
 
 Kind = Literal["count", "share", "minutes"]
@@ -69,6 +70,7 @@ class Content(NamedTuple):
     """A whole report."""
 
     pack: Pack
+    sessions: list[tuple[Words, Words]]  # which it is of: filters of the dashboard, and what they begin with
     period: tuple[date, date]
     before: tuple[date, date]
     facts: dict[str, Any]
@@ -102,11 +104,14 @@ def ask(connection: psycopg.Connection, pack: Pack, period: tuple[date, date], d
     before = pack.report.before(period[0]) if pack.report else period
     nodes: dict[str, str] = dict(connection.execute("select node, min(label) from mart.node group by node").fetchall())
     is_comparable = before[0] >= found["first_date"]
-    asker = _Asker(connection, read_assets(definitions=definitions), period, before if is_comparable else None, nodes)
-    sections = list(asker.sections(pack))
+    assets = read_assets(definitions=definitions)
+    asker = _Asker(connection, assets, pack, period, before if is_comparable else None, nodes)
+    sections = list(asker.sections())
     if facts(connection)["publication_id"] != found["publication_id"]:
         raise JourneymartError("the mart was published anew meanwhile; ask again")
-    return Content(pack, period, before, found, sections)
+    filters = assets.dashboards[name_of(pack)].filters.values()
+    chosen: list[tuple[Words, Words]] = [(item.label, item.default) for item in filters if item.default]
+    return Content(pack, chosen, period, before, found, sections)
 
 
 def shown(value: Value, kind: Kind) -> str:
@@ -155,12 +160,14 @@ OF_PREVIOUS = Number(
 class _Asker:
     connection: psycopg.Connection
     assets: Assets
+    pack: Pack
     period: tuple[date, date]
     before: tuple[date, date] | None
     names: dict[str, str] = field(repr=False)
 
-    def sections(self, pack: Pack) -> Iterator[Section]:
-        """The parts of a pack in the order of its dashboard."""
+    def sections(self) -> Iterator[Section]:
+        """The parts of the pack in the order of its dashboard."""
+        pack = self.pack
         if pack.funnel:
             yield self._funnel(pack.funnel, pack.segments)
         for number, anchor in enumerate(pack.anchors, start=1):
@@ -170,7 +177,7 @@ class _Asker:
 
     def _ask(self, function: str, period: tuple[date, date] | None = None, **arguments: Any) -> Result:
         first, last = period or self.period
-        arguments |= {"from_date": first, "to_date": last}
+        arguments |= {"from_date": first, "to_date": last, **self.pack.sessions}
         return Result.of(self.connection.execute(calling(function, arguments), arguments))
 
     def _number(self, dataset: str, name: str, kind: Kind = "count", *, is_drawn: bool = False) -> Number:

@@ -1,6 +1,7 @@
 """A dashboard for every pack of definitions/packs.yml, put together from charts that other dashboards show too.
 
 What a pack looks at is handed to its datasets as template values (`pins`): their queries offer and show nothing else.
+Which sessions it is about is what its filters begin with: who wants to compare may choose others.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from journeymart.definitions.packs import Pack
 from journeymart.superset.specs import AssetError, Dashboard, Filter, Row, Tab, Text
 
 PREFIX = "pack_"
+# Labels of what is defined, by kind and id.
+Names = Mapping[str, Mapping[str, Text]]
 _STATUS = Row(height=16, charts={"status": 12})
 
 
-def pack_dashboards(packs: tuple[Pack, ...], dashboards: Mapping[str, Dashboard]) -> dict[str, Dashboard]:
+def pack_dashboards(packs: tuple[Pack, ...], dashboards: Mapping[str, Dashboard], names: Names) -> dict[str, Dashboard]:
     """The dashboards of `packs` by name, with filters of the dashboard of paths around an anchor.
 
     Raises AssetError if that is not there.
     """
-    return {name_of(pack): _dashboard(pack, dashboards) for pack in packs}
+    return {name_of(pack): _dashboard(pack, dashboards, names) for pack in packs}
 
 
 def name_of(pack: Pack) -> str:
@@ -28,7 +31,7 @@ def name_of(pack: Pack) -> str:
     return PREFIX + pack.id.removeprefix("PK-").lower().replace("-", "_")
 
 
-def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
+def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard], names: Names) -> Dashboard:
     if "around_paths" not in dashboards:
         raise AssetError("dashboards/around_paths.yml is missing: packs have its filters")
     shared = dashboards["around_paths"].filters
@@ -52,13 +55,24 @@ def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard]) -> Dashboard:
         slug=pack.id.lower(),
         title=Text(ko=pack.label.ko, en=pack.label.en),
         description=Text(ko=pack.description.ko, en=pack.description.en),
-        filters=filters | {name: shared[name] for name in ("period", "segment", "channel", "domain", "device")},
+        filters=filters
+        | {
+            name: _with_default(shared[name], pack, names)
+            for name in ("period", "segment", "channel", "domain", "device")
+        },
         tabs=[*tabs, _help_tab(pack, dashboards)],
         pins=pins,
         clicks=dashboards["funnels"].clicks if pack.funnel and "funnels" in dashboards else {},
         owner=pack.owner,
         has_cells=True,
     )
+
+
+def _with_default(item: Filter, pack: Pack, names: Names) -> Filter:
+    """A filter that begins with the sessions of the pack."""
+    value = pack.sessions.get(item.column or "")
+    shown = value and names.get(f"values.{item.column}", {}).get(value, Text(ko=value, en=value))
+    return item.model_copy(update={"default": shown})
 
 
 def _funnel_tab() -> Tab:

@@ -355,10 +355,18 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None, airfl
     queries = _read_queries(directory / "datasets", problems)
     if problems or menu is None or roles is None:
         raise AssetError("Superset assets cannot be used:\n  " + "\n  ".join(problems))
-    packs = pack_dashboards(load_packs(definitions), dashboards)
+    sources = load_sources(definitions).sources
+    names = {"roles": _role_labels(roles.roles)} | {
+        kind: {key: Text(ko=label.ko, en=label.en) for key, label in labels.items()}
+        for kind, labels in {
+            "channels": channel_labels(definitions),
+            "sources": {key: source.label for key, source in sources.items()},
+            **field_labels(sources),
+        }.items()
+    }
+    packs = pack_dashboards(load_packs(definitions), dashboards, names)
     if repeated := dashboards.keys() & packs.keys():
         raise AssetError(f"dashboards: {', '.join(sorted(repeated))}: a pack has this name")
-    sources = load_sources(definitions).sources
     return Assets(
         directory=directory,
         airflow_url=airflow_url,
@@ -369,15 +377,7 @@ def read_assets(directory: Path = ASSETS, definitions: Path | None = None, airfl
         queries=queries,
         charts=charts,
         dashboards=dashboards | packs,
-        names={"roles": _role_labels(roles.roles)}
-        | {
-            kind: {key: Text(ko=label.ko, en=label.en) for key, label in labels.items()}
-            for kind, labels in {
-                "channels": channel_labels(definitions),
-                "sources": {key: source.label for key, source in sources.items()},
-                **field_labels(sources),
-            }.items()
-        },
+        names=names,
     )
 
 
