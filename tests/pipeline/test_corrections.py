@@ -23,6 +23,7 @@ from journeymart.certificate import certify
 from journeymart.cli import build_app
 from journeymart.db import connect
 from journeymart.erasure import erase
+from journeymart.errors import WrongUsageError
 from journeymart.landing.again import land_again
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import TraceError, Tracer
@@ -359,6 +360,8 @@ def assert_traced(landing: Path, settings: Settings, monkeypatch: pytest.MonkeyP
             "set timezone = 'Asia/Seoul'; select landed_date, rows_mart from mart.data_status"
             " where source = 'clickstream' order by 1 limit 1"
         )[0]
+        with pytest.raises(WrongUsageError, match=r"^there is no funnel FN-NONE; there are FN-"):
+            tracer.funnel("FN-NONE", "nobody")
         files = tracer.status("clickstream", day)
         assert sum(file.rows_mart for file in files) == rows
         for file in files:

@@ -20,10 +20,11 @@ import pyarrow.compute as pc
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from journeymart.analysis import explained
 from journeymart.db import connect, exists
 from journeymart.definitions.sources import Source, load_sources
 from journeymart.definitions.transactions import load_transactions
-from journeymart.errors import JourneymartError
+from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.files import LandingFile
 from journeymart.landing.readers import LINE, LINE_NO, FileRejectedError, as_text, read_csv, read_parquet, text_blocks
@@ -138,7 +139,14 @@ class Tracer:
         )
 
     def funnel(self, funnel_id: str, subject_id: str) -> list[Line]:
-        """The lines of the steps that a customer or visitor has taken in a funnel."""
+        """The lines of the steps that a customer or visitor has taken in a funnel. Raises WrongUsageError, with those
+        there are, if there is no such funnel."""
+        with explained():
+            rows = self._query("select definition_id as id from mart.definition where kind = 'funnels' order by 1", {})
+        known = [row["id"] for row in rows]  # the steps of rules are reported as funnels
+        if funnel_id not in known:
+            names = ", ".join(name for name in known if not name.startswith("DR-"))
+            raise WrongUsageError(f"there is no funnel {funnel_id}; there are {names or 'none'}")
         return self._lines(
             """
             select distinct m.row_id
