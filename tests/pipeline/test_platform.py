@@ -89,6 +89,11 @@ def test_a_first_run_finds_a_landing_zone_without_files(home):
     assert {"archive", "docs", "export", "landing", "reports"} < set(others)
 
 
+def test_a_list_of_nothing_says_so(home):
+    assert home.run("access", "list").stdout == "No access has been asked for.\n"
+    assert home.run("quarantine", "list").stdout == "Nothing is in quarantine.\n"
+
+
 def test_json_holds_no_password(home):
     result = home.run("up", "--only", "postgres", "--json")
     assert json.loads(result.stdout)["postgres"]["healthy"]

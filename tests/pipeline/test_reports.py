@@ -152,6 +152,7 @@ def test_a_spreadsheet_takes_no_cell_for_a_formula(value: str) -> None:
 
 
 def test_there_is_one_for_each_period(bank: Zone) -> None:
+    assert command("report", "--list") == "No report has been made.\n"
     [first] = deliver(bank)
     page = first.folder / "report.html"
     made = page.stat().st_mtime_ns

@@ -36,6 +36,8 @@ def list_(as_json: Json = False) -> None:
             f"{grant.state:8} {grant.user_name:20} {grant.role:28} until {grant.until_on}"
             f"  asked by {grant.requested_by}{approved}"
         )
+    if not found:
+        print("No access has been asked for.")
 
 
 @access.command("password")

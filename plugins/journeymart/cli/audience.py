@@ -107,6 +107,8 @@ def effect(
             f"{row['export_id']:24} {group:9} {row['customers']:>9,} customers  {row['sent']:>7,} sent"
             f"  {row['returned']:>7,} returned{goal}"
         )
+    if not rows:
+        print("Nothing has been exported.")
 
 
 def _left_out(export: Export) -> str:

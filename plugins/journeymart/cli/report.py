@@ -40,6 +40,8 @@ def report(
             sent = f"sent to {row['recipients']} at {row['sent_at']:%Y-%m-%d %H:%M}" if row["sent_at"] else "not sent"
             state = row["error"] or ("not made" if row["made_at"] is None else sent)
             print(f"{row['from_date']} – {row['to_date']}  {row['pack_id']:24}  {state}")
+        if not rows:
+            print("No report has been made.")
         return
     found = reports.deliver(settings, pack_id=pack_id, as_of=as_of, again=again, definitions=definitions)
     if as_json:
@@ -47,3 +49,5 @@ def report(
         return
     for item in found:
         print(f"{item.state:8} {item.from_date} – {item.to_date}  {item.pack_id:24}  {item.folder}")
+    if not found:
+        print("packs.yml defines no reports")
