@@ -203,6 +203,7 @@ def check_files(settings: Settings) -> None:
         name: [",".join(line.split(",")[1:3]) for line in text.splitlines()[1:]] for name, text in content.items()
     } == expected
     assert content["AU-RUN-000001-delta.csv"].startswith("export_id,customer_id,op,row_hash,as_of,grade\n")
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
     manifests = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
     assert manifests.keys() == {"AU-RUN-000001.json", "AU-RUN-000002.json"}
     for item in (file for manifest in manifests.values() for file in manifest["files"]):

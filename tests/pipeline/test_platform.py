@@ -87,6 +87,11 @@ def test_a_first_run_finds_a_landing_zone_without_files(home):
     others = {path.name: path.stat().st_mode & 0o077 for path in home.path.iterdir()}
     assert others == dict.fromkeys(others, 0)
     assert {"archive", "docs", "export", "landing", "reports"} < set(others)
+    export = home.path / "export"
+    export.chmod(0o755)  # as an older version made it
+    assert home.up().returncode == 0
+    assert export.stat().st_mode & 0o777 == 0o750
+    export.chmod(0o700)
 
 
 def test_a_list_of_nothing_says_so(home):

@@ -134,6 +134,7 @@ def test_a_pack_of_a_channel_and_a_domain_is_about_their_sessions_alone(bank: Zo
 def test_the_page_says_them_and_takes_names_for_text(bank: Zone) -> None:
     """Seven people come to A, three of them on to B; the week before it was one of two."""
     [delivery] = deliver(bank)
+    assert {path.stat().st_mode & 0o777 for path in delivery.folder.iterdir()} == {0o640}
     page = (delivery.folder / "report.html").read_text(encoding="utf-8")
     for text in (
         "2026-03-02 – 2026-03-08", "2026-03-09 10:00", "2026-02-23 – 2026-03-01", "&lt;img src=x onerror",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +93,8 @@ def _only_one(settings: Settings) -> Iterator[Settings]:
     private = (settings.archive, settings.docs, settings.export, settings.logs, settings.reports, settings.run)
     for folder in private:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid == os.geteuid():  # as older versions made it
+            folder.chmod(folder.stat().st_mode & 0o770)
     with (settings.run / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield settings

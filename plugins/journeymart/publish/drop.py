@@ -19,6 +19,7 @@ from psycopg import sql
 from journeymart.db import connect
 from journeymart.settings import Settings
 
+MODE = 0o640  # as its folder, whatever the shell makes of files
 _ROWS = """
     select {columns}
     from {relation}
@@ -76,6 +77,7 @@ def _write(
     )
     digest = hashlib.sha256()
     with _unfinished(path).open("wb") as file, connection.cursor() as cursor:
+        os.fchmod(file.fileno(), MODE)
         with cursor.copy(sql.SQL("copy ({}) to stdout (format csv, header)").format(query)) as copy:
             for block in copy:
                 file.write(block)
@@ -89,6 +91,7 @@ def _write(
 
 def _put(path: Path, content: bytes) -> None:
     with _unfinished(path).open("wb") as file:
+        os.fchmod(file.fileno(), MODE)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

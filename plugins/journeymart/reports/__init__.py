@@ -237,6 +237,7 @@ def _put(folder: Path, found: content.Content, page: bytes) -> None:
         unfinished.mkdir(mode=0o750)
         for name, data in {"report.html": page, **files}.items():
             with (unfinished / name).open("wb") as file:
+                os.fchmod(file.fileno(), 0o640)
                 file.write(data)
                 os.fsync(file.fileno())
         shutil.rmtree(folder, ignore_errors=True)
