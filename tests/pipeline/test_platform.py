@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -285,6 +286,21 @@ def test_a_conflicting_environment_is_refused(home):
         del home.environ["JOURNEYMART_PG_HOST"]
     assert result.returncode == 1
     assert "JOURNEYMART_PG_HOST=db.bank.example is set in the environment" in result.stderr
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_a_password_that_is_not_the_servers_is_said_at_once(home, is_up):
+    if not is_up:
+        assert home.run("down").returncode == 0
+    started = time.monotonic()
+    home.environ["JM_ADMIN_PASSWORD"] = "another"
+    try:
+        result = home.up()
+    finally:
+        del home.environ["JM_ADMIN_PASSWORD"]
+    assert (result.returncode, time.monotonic() - started < 60) == (1, True)
+    assert "JM_ADMIN_PASSWORD in the environment is not the password of PostgreSQL's jm_admin" in result.stderr
+    assert home.up().returncode == 0
 
 
 def test_an_old_home_learns_which_names_are_reserved(home):

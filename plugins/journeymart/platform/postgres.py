@@ -18,10 +18,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from journeymart.db import connect
+from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.errors import JourneymartError
 from journeymart.platform.processes import PlatformError, tail
-from journeymart.settings import METADATA_ROLES, WAREHOUSE_ROLES, Settings
+from journeymart.settings import METADATA_ROLES, WAREHOUSE_ROLES, Settings, password_variable
 
 ADMIN = "jm_admin"
 _WAREHOUSE_SQL = Path(__file__).with_name("warehouse.sql")
@@ -48,12 +48,15 @@ class Postgres:
             return
         self._create_data_directory()
         self._write_configuration()
-        if not self._is_running():
+        if self._is_running():
+            self._require_password()
+        else:
             self._clear_after_crash()
             self._require_free_port()
         self._run("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", seconds, "start")
         deadline = time.monotonic() + seconds
         while not self.is_healthy():
+            self._require_password()
             if time.monotonic() > deadline:
                 log = self._last_log()
                 raise PlatformError(f"PostgreSQL does not accept connections; {log} ends with:\n{tail(log)}")
@@ -192,6 +195,16 @@ class Postgres:
                 )
             time.sleep(0.2)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _require_password(self) -> None:
+        """Raise PlatformError if the server is there but has another administrator's password."""
+        try:
+            connect(ADMIN, database="postgres", settings=self.settings).close()
+        except DatabaseUnreachableError as error:
+            if "password authentication failed" in str(error):
+                variable = password_variable(ADMIN)
+                place = "in the environment" if variable in os.environ else f"in {self.settings.home / 'secrets.env'}"
+                raise PlatformError(f"{variable} {place} is not the password of PostgreSQL's {ADMIN}") from error
 
     def _require_free_port(self) -> None:
         with socket.socket() as probe:
