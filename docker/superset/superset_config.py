@@ -60,8 +60,6 @@ SUPERSET_WEBSERVER_TIMEOUT = 120  # seconds, as gunicorn's
 BABEL_DEFAULT_LOCALE = "ko"
 LANGUAGES = {"ko": {"flag": "kr", "name": "한국어"}, "en": {"flag": "us", "name": "English"}}
 APP_NAME = "journeymart"
-# Where people begin, and where the logo leads.
-LOGO_TARGET_PATH = "/superset/welcome/"
 # As many English texts may mean the same; more than these are a guess of the catalogue's tools.
 _MEANINGS = 3
 # What the browser loads as plugins: name of a file beside this one.
