@@ -1,6 +1,7 @@
-// Periods and durations as people write them: loaded by Superset as a plugin (superset_config.py).
+// Periods, durations and shares as people write them: loaded by Superset as a plugin (superset_config.py).
 
-const { NumberFormatter, getNumberFormatterRegistry } = window['__superset__/@superset-ui/core'];
+const { NumberFormatter, getChartTransformPropsRegistry, getNumberFormatterRegistry } =
+    window['__superset__/@superset-ui/core'];
 const { locale } = JSON.parse(document.getElementById('app').dataset.bootstrap).common;
 
 // The format `minutes` of charts: in the unit that suits the length.
@@ -13,6 +14,23 @@ function inWords(minutes) {
 }
 
 getNumberFormatterRegistry().registerValue('minutes', new NumberFormatter({ id: 'minutes', formatFunc: inWords }));
+
+// An axis of counts has whole numbers only. One of shares beside it ends at 100 %, or below where all of them are small:
+// ECharts gives both as many lines, and ended it at 120 % where no share was more than 0, or one was near 100 %.
+const registry = getChartTransformPropsRegistry();
+for (const type of ['echarts_timeseries_bar', 'mixed_timeseries']) {
+    const prepare = await registry.getAsPromise(type);
+    registry.remove(type); // Superset warns of a name that is taken
+    registry.registerValue(type, chart => {
+        const props = prepare(chart);
+        const [counts, shares] = [props.echartOptions.yAxis].flat();
+        if (chart.rawFormData.y_axis_format === ',d') counts.minInterval = 1;
+        if (chart.rawFormData.y_axis_format_secondary?.endsWith('%')) {
+            Object.assign(shares, { min: 0, max: ({ max }) => (max > 0 && max <= 0.5 ? null : 1) });
+        }
+        return props;
+    });
+}
 
 // `2026-06-01 ≤ col < 2026-06-05` is 2026-06-01 ~ 2026-06-04.
 const RANGE = /^(\S+) ≤ col < (\S+)$/;
