@@ -181,6 +181,17 @@ def test_only_the_last_runs_and_earlier_failures_are_kept(warehouse: psycopg.Con
     assert index.index("run-5") < index.index("run-4") < index.index("run-1")
 
 
+def test_what_a_killed_validation_has_half_written_goes(warehouse: psycopg.Connection, home: Settings) -> None:
+    validate(home, RUN)
+    [page] = (home.docs / "validations").glob(f"next/{RUN}/*/*.html")
+    [result] = (home.home / "checks").glob(f"next/{RUN}/*/*.json")
+    result.write_bytes(result.read_bytes()[:1000])
+    validate(home, RUN)
+    assert not result.exists()
+    assert not page.exists()
+    assert RUN in Links(home.docs / "index.html").text
+
+
 def test_another_runs_build_is_not_validated(warehouse: psycopg.Connection, home: Settings) -> None:
     with pytest.raises(QualityError, match="not what was built last"):
         validate(home, "yesterday")

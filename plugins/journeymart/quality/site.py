@@ -114,21 +114,25 @@ class RunIndex:
 
     def _read(self) -> list[dict[str, Any]]:
         """Every run with results on disk, newest first. <results>/<suite>/<run>/<time>/<batch>.json"""
-        runs: dict[tuple[str, str], list[Path]] = defaultdict(list)
-        for path in self.results.glob("*/*/*/*.json"):
-            runs[path.parent.name, path.parent.parent.name].append(path)
-        return [self._run(paths) for _, paths in sorted(runs.items(), reverse=True)]
+        runs: dict[tuple[str, str], dict[Path, list[dict[str, Any]]]] = defaultdict(dict)
+        for path in list(self.results.glob("*/*/*/*.json")):
+            try:
+                found = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:  # half of one: the validation was killed, or had no room
+                self._forget(path)
+                continue
+            runs[path.parent.name, path.parent.parent.name][path] = _rules(found["results"])
+        return [self._run(results) for _, results in sorted(runs.items(), reverse=True)]
 
-    def _run(self, paths: list[Path]) -> dict[str, Any]:
+    def _run(self, results: dict[Path, list[dict[str, Any]]]) -> dict[str, Any]:
         suites = []
-        for path in sorted(paths, reverse=True):  # raw before next, as the data goes
-            rules = _rules(json.loads(path.read_text(encoding="utf-8"))["results"])
+        for path, rules in sorted(results.items(), reverse=True):  # raw before next, as the data goes
             page = Path("validations", path.relative_to(self.results)).with_suffix(".html")
             suites.append(
                 {"suite": rules[0]["meta"]["suite"], "page": page.as_posix(), "rules": rules, "count": _count(rules)}
             )
         rules = [rule for suite in suites for rule in suite["rules"]]
-        return {"run": rules[0]["meta"]["run"], "suites": suites, "count": _count(rules), "paths": paths}
+        return {"run": rules[0]["meta"]["run"], "suites": suites, "count": _count(rules), "paths": list(results)}
 
     def _prune(self, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Keep the last runs, and as many earlier ones in which something failed: what an auditor asks about."""
@@ -137,9 +141,13 @@ class RunIndex:
         for run in older:
             if run not in failed:
                 for path in run["paths"]:
-                    _remove(path.parent)
-                    _remove(self.pages / path.parent.relative_to(self.results))
+                    self._forget(path)
         return recent + failed
+
+    def _forget(self, path: Path) -> None:
+        """Remove a result and its page."""
+        _remove(path.parent)
+        _remove(self.pages / path.parent.relative_to(self.results))
 
 
 def _rules(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
