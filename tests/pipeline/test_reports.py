@@ -200,7 +200,7 @@ def test_when_one_question_fails_there_is_nothing(bank: Zone, monkeypatch: pytes
 
 
 def test_what_is_killed_leaves_nothing(bank: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(_file: int) -> None:
+    def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
@@ -208,6 +208,11 @@ def test_what_is_killed_leaves_nothing(bank: Zone, monkeypatch: pytest.MonkeyPat
         deliver(bank)
     assert not list(bank.settings.reports.glob("*/*/*"))
     assert state(bank) == "made"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "rename", killed)  # what was there has gone
+        deliver(bank, again=True)
+    assert state(bank) == "made"
+    assert list(bank.settings.reports.glob("*/*/*/report.html"))
 
 
 def test_a_report_has_what_its_department_may_see(bank: Zone) -> None:

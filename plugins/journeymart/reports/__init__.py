@@ -46,6 +46,9 @@ _MADE: LiteralString = """
         publication_id = excluded.publication_id, sha256 = excluded.sha256, made_at = excluded.made_at,
         recipients = 0, sending_at = null, sent_at = null, error = null
 """
+_AGAIN: LiteralString = """
+    update ops.report set made_at = null where (pack_id, from_date, to_date) = (%(pack_id)s, %(from_date)s, %(to_date)s)
+"""
 _FAILED: LiteralString = """
     insert into ops.report (pack_id, from_date, to_date, error)
     values (%(pack_id)s, %(from_date)s, %(to_date)s, %(error)s)
@@ -149,6 +152,7 @@ def _deliver(
             if not is_made:
                 found = content.ask(mart, pack, (first, last), definitions)
                 page = _page(settings, found).encode()
+                entry.write(_AGAIN)  # cut short from here on, it is made by the next
                 _put(folder, found, page)
                 sha256 = hashlib.sha256(page).hexdigest()
                 entry.write(_MADE, publication_id=found.facts["publication_id"], sha256=sha256)
