@@ -60,6 +60,7 @@ def connect(
             password=settings.password(role),
             application_name=f"journeymart {role}",
             connect_timeout=10,
+            options="-c synchronous_commit=on",  # what is said to be done stays done if the server dies a moment later
             autocommit=True,
         )
     except psycopg.OperationalError as error:

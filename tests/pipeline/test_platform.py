@@ -217,7 +217,7 @@ def test_psql_passes_arguments_through(home):
 
 def test_up_after_the_server_was_killed(home):
     with connect("jm_admin", settings=home.settings) as connection:
-        connection.execute("set synchronous_commit = on; create table public.survivor as select 42 as answer")
+        connection.execute("create table public.survivor as select 42 as answer")
     killed = home.server_pid
     os.kill(killed, signal.SIGKILL)
     written, aside = home.path / "postgres/data/pg_wal", home.path / "postgres/aside"

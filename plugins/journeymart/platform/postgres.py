@@ -1,7 +1,8 @@
 """PostgreSQL 16 of the local platform: the binaries of a Python package, one data directory per home.
 
-TCP on 127.0.0.1 with scram passwords, no socket, no trust. fsync stays on; only the last second of commits may be
-lost in a power cut (synchronous_commit off), and landing and publishing notice such a loss and repeat the work.
+TCP on 127.0.0.1 with scram passwords, no socket, no trust. fsync stays on. The last second of commits may be lost when
+the server dies (synchronous_commit off) where nobody asks for more, as db.connect does: of what dbt computes, which is
+computed again, and of what Airflow and Superset keep of themselves.
 """
 
 from __future__ import annotations

@@ -1019,6 +1019,10 @@ alter role jm_dashboard set parallel_tuple_cost = 0.01; -- one question at a tim
 alter role jm_report set default_transaction_read_only = on;
 grant insert on ops.access_log to jm_publisher;       -- whose functions show one customer and write down who looked
 alter role jm_auditor set default_transaction_read_only = on;
+-- Answers, and who has looked at a customer, stay though the server dies a moment later.
+alter role jm_campaign set synchronous_commit = on;
+alter role jm_dashboard set synchronous_commit = on;
+alter role jm_cs set synchronous_commit = on;
 
 grant usage on schema staging, build, next to jm_publisher, jm_privacy;
 grant select on all tables in schema staging, build, next to jm_privacy;
