@@ -233,6 +233,15 @@ def test_up_after_the_server_was_killed(home):
         connection.execute("drop table public.survivor")
 
 
+def test_up_waits_for_a_server_that_recovers(home, monkeypatch):
+    """It runs, but accepts nobody until it has recovered from the end of a backend."""
+    healthy = iter([False, False, True])
+    monkeypatch.setattr(Postgres, "is_healthy", lambda _: next(healthy))
+    pid = home.server_pid
+    Postgres(home.settings).start()
+    assert (list(healthy), home.server_pid) == ([], pid)
+
+
 def test_a_second_home_runs_beside_and_a_taken_port_is_explained(home, tmp_path):
     other = Home(tmp_path / "other")
     try:

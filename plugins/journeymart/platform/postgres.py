@@ -54,7 +54,7 @@ class Postgres:
         else:
             self._clear_after_crash()
             self._require_free_port()
-        self._run("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", seconds, "start")
+            self._run("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", seconds, "start")
         deadline = time.monotonic() + seconds
         while not self.is_healthy():
             self._require_password()
