@@ -105,3 +105,8 @@ def alone(connection: psycopg.Connection, work: str, otherwise: JourneymartError
 def await_build(connection: psycopg.Connection) -> None:
     """Hold the build for this connection, until it ends, once no other one does."""
     connection.execute("select pg_advisory_lock(hashtext('journeymart.build'))")
+
+
+def await_delivery(connection: psycopg.Connection) -> None:
+    """Hold the files of audiences for this connection, until it ends, once nobody else writes or removes them."""
+    connection.execute("select pg_advisory_lock(hashtext('journeymart.deliver'))")

@@ -2,8 +2,8 @@
 
 The request names the lines, in one transaction (raw.erased_line). The archive is written anew without them, file by
 file; the next run takes their rows from the mart and, in the same transaction, from raw (raw.remove_erased), and with
-the last of them the customer's number. Files of audiences that name the customer are removed at once; the next delivery
-writes them anew, of what the database then has. Killed at any moment, the request made again goes on where it was.
+the last of them the customer's number. Files of audiences that name the customer are removed at once; the delivery
+after that run writes them anew. Killed at any moment, the request made again goes on where it was.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from journeymart.db import alone, connect, exists
+from journeymart.db import alone, await_delivery, connect, exists
 from journeymart.definitions.sources import Sources, load_sources
 from journeymart.errors import JourneymartError, WrongUsageError, one_line
 from journeymart.landing.archive import Archive, Entry
@@ -82,6 +82,7 @@ def erase(
             erasure_id = _record(warehouse, customer_hash, names, reason)
             _name_lines(warehouse, erasure_id, names)
         archived = _clear_archive(warehouse, Archive(settings.archive), sources, erasure_id, names)
+        await_delivery(warehouse)  # and from now on there is none before the lines are gone
         exports = _clear_exports(settings.export, names)
         warehouse.execute("select raw.forget_customers()")  # if no line was left to take away
         landed = warehouse.execute(

@@ -97,6 +97,7 @@ def run(
     files = land(landing, run_id, definitions=definitions, settings=settings)
     built = build(settings, run_id, definitions=definitions, full=full)
     if built.scope == "empty":
+        drop(settings)  # what a run that was cut short has published
         return Run(run_id, pulls, files, built, None, None)
     checks, publication = _release(settings, run_id)
     return Run(run_id, pulls, files, built, checks, publication)
@@ -157,6 +158,7 @@ def apply(settings: Settings, directory: Path | None = None) -> Applied:
         before = published_definitions(connection)
     built = build(settings, run_id, definitions=directory)
     if built.scope == "empty":
+        drop(settings)  # what one that was cut short has published
         return Applied([], built, None)
     _, publication = _release(settings, run_id)
     with connect("jm_builder", settings=settings) as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -212,7 +213,15 @@ def check_files(settings: Settings) -> None:
     assert drop(settings) == []
     (folder / "AU-RUN-000002.json").unlink()  # killed before the manifest
     (folder / "AU-RUN-000002-delta.csv").unlink()
-    assert [path.name for path in drop(settings)] == ["AU-RUN-000002.json"]
+    (folder / ".AU-RUN-000001-snapshot.csv.tmp").write_text("c-gone")  # which nobody would write any more
+    with connect("jm_admin", settings=settings, autocommit=True) as connection:
+        connection.execute("insert into raw.erased_line values (1, 1, false)")  # a customer who is on the way out
+        assert drop(settings) == []
+        connection.execute("delete from raw.erased_line")
+    with ThreadPoolExecutor() as pool:  # two deliveries at once
+        written = list(pool.map(drop, [settings] * 2))
+    assert sorted(path.name for paths in written for path in paths) == ["AU-RUN-000002.json"]
+    assert {path.suffix for path in folder.iterdir()} == {".csv", ".json"}
     assert {path.name: path.read_text() for path in folder.glob("*.csv")} == content
     assert json.loads((folder / "AU-RUN-000002.json").read_text()) == manifests["AU-RUN-000002.json"]
 
@@ -247,7 +256,9 @@ def check_access(settings: Settings) -> None:
 def check_request(bank: Bank) -> None:
     """Somebody asks for an audience; what is wrong changes nothing."""
     before = (bank.definitions / "audiences.yml").read_text(encoding="utf-8")
-    content = {"id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing"}
+    content: dict[str, Any] = {
+        "id": "AU-ASKED", "label": {"ko": "요청", "en": "Asked"}, "owner": "tests", "purpose": "marketing"
+    }  # fmt: skip
     with pytest.raises(RequestError, match="has no DR-NO-D; did you mean 'DR-NO-C'"):
         audiences.request(bank.settings, content | {"from": {"rule": "DR-NO-D", "within": "1d"}}, bank.definitions)
     with pytest.raises(RequestError, match="AU-RUN is there already"):
@@ -258,7 +269,13 @@ def check_request(bank: Bank) -> None:
     known = bank.settings.secrets.keys() & compose["services"]["airflow-scheduler"]["environment"].keys()
     scheduler = replace(bank.settings, secrets={name: bank.settings.secrets[name] for name in known})
     check_request_for_a_segment(scheduler, bank)
-    asked = audiences.request(scheduler, content | {"from": origin_of("{rule: DR-NO-C, within: 1d}")}, bank.definitions)
+    content |= {"from": origin_of("{rule: DR-NO-C, within: 1d}"), "file": True}
+    with pytest.MonkeyPatch.context() as killed:
+        killed.setattr(pipeline, "deliver", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            audiences.request(scheduler, content, bank.definitions)
+    asked = audiences.request(scheduler, content, bank.definitions)
+    assert (bank.settings.export / "AU-ASKED/AU-ASKED-000001.json").exists()
     repeated = content | {"from": {"rule": "DR-NO-C", "within": "1d"}}
     file = bank.definitions / "audiences.yml"
     assert with_definition("audiences", repeated, bank.definitions) == file.read_text(encoding="utf-8")

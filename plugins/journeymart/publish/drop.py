@@ -2,7 +2,7 @@
 
 Each export leaves `<audience>-<number>-delta.csv`, the latest one `…-snapshot.csv` too, and at last `….json`, the
 manifest with rows and sha256 of each. Files get their names only when they are complete, and what has its manifest is
-not written again: a delivery may be killed at any moment and repeated.
+not written again: a delivery may be killed at any moment and repeated. One works at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from journeymart.db import connect
+from journeymart.db import await_delivery, connect, holds
 from journeymart.settings import Settings
 
 MODE = 0o640  # as its folder, whatever the shell makes of files
@@ -29,12 +29,18 @@ _ROWS = """
 
 
 def drop(settings: Settings) -> list[Path]:
-    """Write what has been exported and has no files yet; returns the new manifests.
+    """Write what has been exported and has no files yet; returns the new manifests. Nothing while an erased customer is
+    still in the database: the run that takes the lines away delivers, too.
 
     Reads as jm_campaign, so the files hold nothing that a campaign system could not read in the database.
     """
     written = []
-    with connect("jm_campaign", settings=settings) as connection:
+    with connect("jm_campaign", settings=settings, autocommit=True) as connection:
+        await_delivery(connection)  # then look: what another has written is there
+        with connect("jm_builder", settings=settings) as builder:
+            if holds(builder, "select exists (select from raw.erased_line where publication_id is null)"):
+                return []
+        connection.autocommit = False
         connection.execute("set transaction isolation level repeatable read, read only")
         audiences = connection.execute(
             "select export_id, version, purpose, attribute_names, export_no, as_of from export.audience"
@@ -43,6 +49,8 @@ def drop(settings: Settings) -> list[Path]:
         for export_id, version, purpose, attributes, latest, as_of in audiences:
             folder = settings.export / export_id
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for left in folder.glob(".*.tmp"):  # of a delivery that was killed, or had no room
+                left.unlink()
             numbers = connection.execute(
                 "select distinct export_no from export.audience_delta where export_id = %s order by 1", (export_id,)
             ).fetchall()
