@@ -49,9 +49,7 @@ class Postgres:
             return
         self._create_data_directory()
         self._write_configuration()
-        if self._is_running():
-            self._require_password()
-        else:
+        if not self._is_running():
             self._clear_after_crash()
             self._require_free_port()
             self._run("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", seconds, "start")
