@@ -5,8 +5,7 @@ import os
 from flask_appbuilder.const import AUTH_DB
 
 AUTH_TYPE = AUTH_DB
-# Superset may run on the same host, and cookies ignore ports.
-SESSION_COOKIE_NAME = "journeymart_airflow"
+# Its name stays Airflow's, whose logout deletes it by that name; Superset on the same host has another.
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = os.environ.get("AIRFLOW__API__BASE_URL", "").startswith("https://")
