@@ -18,10 +18,13 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
+from flask_appbuilder.const import AUTH_DB, AUTH_OAUTH
 from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
 from superset.exceptions import SupersetSecurityException
 from superset.security import SupersetSecurityManager
 from superset.utils.log import DBEventLogger
+
+from journeymart.sso import sign_on
 
 gc.set_threshold(50_000, 20, 50)  # as journeymart's own processes: most objects are there to stay
 yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc,assignment] # the same in C; Superset imports YAML with it
@@ -279,7 +282,16 @@ def _brings_sql(query_context: Any) -> bool:
     )
 
 
-CUSTOM_SECURITY_MANAGER = SecurityManager
+CUSTOM_SECURITY_MANAGER: Any = SecurityManager
+
+# --- who comes in ---------------------------------------------------------------------------------------
+AUTH_TYPE = AUTH_DB
+if _SSO := sign_on("SUPERSET"):
+    from journeymart.sso.web import security_manager
+
+    AUTH_TYPE = AUTH_OAUTH
+    OAUTH_PROVIDERS = [_SSO.provider()]
+    CUSTOM_SECURITY_MANAGER = security_manager(_SSO, SecurityManager)
 
 
 # --- Superset's own log -----------------------------------------------------------------------------------

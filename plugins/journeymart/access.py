@@ -18,9 +18,11 @@ from journeymart.db import connect
 from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.person import person
 from journeymart.settings import Settings
+from journeymart.sso import USER_NAME, groups
 from journeymart.superset.accounts import Holder, give_password, settle_accounts
 from journeymart.superset.apply import ADMIN, superset_errors
 from journeymart.superset.apply import connect as connect_superset
+from journeymart.superset.specs import PREFIX
 
 LONGEST = 366  # days; who needs it for longer asks again
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
@@ -39,7 +41,7 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    user_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+    user_name: Annotated[str, Field(pattern=f"^{USER_NAME}$")]
     full_name: Text
     email: Annotated[str, Field(max_length=200, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
     role: Annotated[str, Field(pattern=r"^[a-z_]+(@[a-z0-9-]+)?$")]
@@ -94,6 +96,8 @@ def ask(settings: Settings, request_id: str, content: Any) -> Grant:
         raise AccessError(f"this cannot be asked for: {mistakes}") from None
     if request.user_name.lower() == ADMIN:
         raise AccessError("the administrator's account has every right already")
+    if any(PREFIX + request.role in roles for roles in groups("SUPERSET").values()):
+        raise AccessError(f"groups of the single sign-on decide who is {request.role}: ask where they are kept")
     with connect("jm_builder", settings=settings) as connection:
         connection.execute(
             """

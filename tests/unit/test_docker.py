@@ -159,7 +159,8 @@ OWN_VALUE = {
 # A proxy in front is the installation's; the local platform has none, and its passwords are in a file of its home.
 CONTAINER_ONLY = {
     "AIRFLOW__FAB__ENABLE_PROXY_FIX", "JOURNEYMART_SCHEDULE", "JOURNEYMART_PG_DATABASE", "JM_CAMPAIGN_PASSWORD",
-    "JOURNEYMART_DEFINITIONS", "JOURNEYMART_CANARY_SCHEDULE", "JOURNEYMART_TRIGGER_RATE",
+    "JOURNEYMART_DEFINITIONS", "JOURNEYMART_CANARY_SCHEDULE", "JOURNEYMART_TRIGGER_RATE", "JOURNEYMART_SSO_ISSUER",
+    *(f"{tool}_SSO_{what}" for tool in ("AIRFLOW", "SUPERSET") for what in ("CLIENT_ID", "CLIENT_SECRET", "GROUPS")),
 }  # fmt: skip
 IMAGE_ONLY = {"JOURNEYMART_HOME", "JOURNEYMART_VENVS", "PATH", "PYTHONUNBUFFERED"}
 
@@ -219,7 +220,8 @@ def test_no_secret_is_written_down() -> None:
     for name, service in services().items():
         for variable, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|SECRET|FERNET|SQL_ALCHEMY_CONN", variable):
-                default = "-" if variable == "JOURNEYMART_SMTP_PASSWORD" else r"\?must be set"  # mail is optional
+                is_optional = variable == "JOURNEYMART_SMTP_PASSWORD" or variable.endswith("_SSO_CLIENT_SECRET")
+                default = "-" if is_optional else r"\?must be set"
                 assert re.search(rf"\$\{{\w+:{default}\}}", value), f"{name}: {variable}"
 
 

@@ -41,7 +41,7 @@ class Superset(Tool):
             "JOURNEYMART_SUPERSET_URL": settings.superset_url,
             "FLASK_APP": "superset.app:create_app()",
             "SCARF_ANALYTICS": "false",
-            "PYTHONPATH": str(self.folder),
+            "PYTHONPATH": f"{self.folder}:{settings.repo / 'plugins'}",
         }
 
     def is_healthy(self) -> bool:

@@ -70,7 +70,8 @@ class Tool(ABC):
         if stamp.exists() and stamp.read_text() == version:
             return
         log = self.settings.logs / f"{self.name}-prepare.log"
-        environment = {**self.environment(), **self._admin_password()}
+        # The administrator's is a local account; so are the pages that roles are given permissions on.
+        environment = {**self.environment(), **self._admin_password(), "JOURNEYMART_SSO_ISSUER": ""}
         with log.open("wb") as file:
             result = subprocess.run(
                 [str(self.bin / "python"), str(script)],

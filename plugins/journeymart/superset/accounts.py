@@ -11,11 +11,9 @@ from requests import HTTPError
 from supersetapiclient.client import SupersetClient
 
 from journeymart.errors import JourneymartError
+from journeymart.sso import NOTHING, groups
 from journeymart.superset.roles import all_of, send
 from journeymart.superset.specs import PREFIX
-
-# Superset does not take the last role away; this one of its own may do nothing.
-NOTHING = "Public"
 
 
 class AccountError(JourneymartError):
@@ -36,15 +34,17 @@ def settle_accounts(client: SupersetClient, holders: Iterable[Holder]) -> list[s
     """Give every holder's account exactly their roles of ours; returns the names of those that were changed.
 
     An account that is not there is created, with a password that nobody knows. One without roles can no longer log in,
-    and its session is over. Roles that are not ours stay. Raises AccountError once it has done all others.
+    and its session is over. Roles that are not ours, or that groups of the provider decide, stay. Raises AccountError
+    once it has done all others.
     """
+    decided = {role for roles in groups("SUPERSET").values() for role in roles}
     role_ids = {item["name"]: item["id"] for item in all_of(client, "security/roles")}
     accounts = {item["username"].lower(): item for item in all_of(client, "security/users")}
     changed, problems = [], []
     for holder in holders:
         account = accounts.get(holder.user_name.lower())
         has = {role["name"] for role in account["roles"]} if account else {NOTHING}
-        wanted = {name for name in has if not name.startswith(PREFIX) and name != NOTHING}
+        wanted = {name for name in has if name in decided or not (name == NOTHING or name.startswith(PREFIX))}
         wanted |= {PREFIX + role for role in holder.roles or ()}
         if unknown := sorted(wanted - set(role_ids)):
             problems.append(f"{holder.user_name}: Superset has no role {', '.join(unknown)}")
