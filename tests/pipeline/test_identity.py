@@ -80,6 +80,30 @@ def test_sessions_find_their_customer_and_lose_them_again(warehouse: Settings, t
     assert set(differences(mart_by_name(warehouse), earlier)) == {"unlinked_device"}, "all but the decision itself"
 
 
+def test_a_login_is_proved_by_a_line_of_its_own_session(warehouse: Settings, tmp_path: Path) -> None:
+    """Not by another one of the day; a session of several not by who came before, one without a login by all."""
+    zone = Zone(tmp_path / "landing", warehouse)
+    lines = [
+        ("own", "10:00", "A"), ("own", "15:00", "A"),
+        ("kiosk", "10:00", "C"), ("kiosk", "15:00", "A"), ("kiosk", "15:01", "B"), ("kiosk", "20:00", None),
+    ]  # fmt: skip
+    zone.put("clickstream/1.ndjson", [
+        event(n, event_time=f"2026-03-10T{at}:00+09:00", visitor_id=device, customer_id=who)
+        for n, (device, at, who) in enumerate(lines)
+    ])  # fmt: skip
+    pipeline.run(warehouse, zone.directory)
+    proofs = zone.query(
+        "select visitor_id, to_char(started_at at time zone 'Asia/Seoul', 'HH24:MI'), identity_rule,"
+        " string_agg(evidence_customer_id || line_no, ' ' order by line_no)"
+        " from mart.identity group by 1, 2, 3 order by 1, 2"
+    )
+    assert proofs == [
+        ("kiosk", "10:00", "login", "C3"), ("kiosk", "15:00", "shared", "A4 B5"),
+        ("kiosk", "20:00", "shared", "C3 A4 B5"),
+        ("own", "10:00", "login", "A1"), ("own", "15:00", "login", "A2"),
+    ]  # fmt: skip
+
+
 def identity_version(zone: Zone) -> int:
     """That of the publication, which every session shows."""
     [(version, shown)] = zone.query(
