@@ -590,7 +590,9 @@ def test_what_ends_or_follows_a_hit(warehouse: Settings, tmp_path: Path) -> None
     assert bank.hits("DR-STAY") == kept | {"stays": (60, ["stays-D-0"], 1)}
     assert bank.rows("select visitor_id from mart.detection where is_censored") == [("stays",)]
     assert bank.rows("select goal_at from mart.detection where rule_id = 'DR-GOAL'") == [(NINE + timedelta(hours=1),)]
-    assert bank.rows("select next_node, hits from mart.detection_next where rule_id = 'DR-GOAL'") == [("N", 1)]
+    followed: LiteralString = "select next_node, hits from mart.detection_next where rule_id = '{}' order by 1"
+    assert bank.rows(followed.format("DR-GOAL")) == [("N", 1)]
+    assert bank.rows(followed.format("DR-STAY")) == [("D", 1), (None, 1)], "the day is not over"
     assert bank.rows(
         "select detected_at, started_at from mart.detection where rule_id = 'DR-ABSENT' order by detected_at"
     ) == [(NINE + timedelta(minutes=1), NINE), (NINE + timedelta(minutes=31), NINE + timedelta(minutes=1))]
@@ -604,6 +606,9 @@ def test_what_ends_or_follows_a_hit(warehouse: Settings, tmp_path: Path) -> None
     known = bank.rows(published)
     pipeline.run(bank.settings, bank.landing, definitions=bank.definitions, full=True)
     assert bank.rows(published) == known
+
+    bank.run(event("other", "Z", 26 * 60 + 6))  # a day after who was heard stayed once more
+    assert bank.rows(followed.format("DR-STAY")) == [("D", 1), ("이탈", 1)]
 
 
 def test_nobody_is_exported_as_away_before_the_period_has_begun(warehouse: Settings, tmp_path: Path) -> None:

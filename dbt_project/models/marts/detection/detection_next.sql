@@ -1,14 +1,19 @@
 {{ config(materialized='mart_view') }}
 -- What the person did next, on whichever of their devices: the first page opened or transaction made after the hit,
--- within a day. A device may be of several: what somebody else does on it is not theirs.
+-- within a day. A device may be of several: what somebody else does on it is not theirs. Until the day is over by the
+-- watermark, who has done nothing has not done it yet: their next is null.
 select
     d.rule_id,
     n.label_ko as rule_name,
     d.detection_date,
-    coalesce(e.node, '이탈') as next_node,
-    coalesce(e.label, '이탈') as next_name,
+    coalesce(e.node, u.nothing) as next_node,
+    coalesce(e.label, u.nothing) as next_name,
     count(*) as hits
 from {{ ref('detection') }} as d
+cross join lateral (
+    select case when d.detected_at + interval '1 day' < w.watermark_at then '이탈' end as nothing
+    from {{ ref('watermark') }} as w
+) as u
 inner join {{ ref('definition') }} as n on d.rule_id = n.definition_id and n.kind = 'rules'
 left join lateral (
     select
@@ -63,4 +68,4 @@ left join lateral (
     limit 1
 ) as e on true
 where raw.may_see_rows(n.owner)
-group by d.rule_id, n.label_ko, d.detection_date, e.node, e.label
+group by d.rule_id, n.label_ko, d.detection_date, e.node, e.label, u.nothing
