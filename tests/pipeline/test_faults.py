@@ -358,6 +358,8 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
     zone.put("clickstream/010-1234-5678.csv", "x")
     zone.put("unheard_of/1.ndjson", [event(1)])
     zone.put("1.ndjson", [event(1)])
+    unknown = "D" + "t1".ljust(14) + "X".ljust(12) + "20250601090000000" + "04" + "c".ljust(10) + "0000KRW+" + "0" * 15
+    zone.put("transactions/7.dat", f"H\nD1\n{unknown}\nT000000002+00000000000000000\n")
     amounts = ["1e5", "1,000", "1.23456", "NaN"]
     zone.put("transactions/5.ndjson", [transaction(number, amount=amount) for number, amount in enumerate(amounts)])
     zone.put("transactions/6.ndjson", [transaction(9, channel="x"), transaction(10, transaction_code="x")])
@@ -390,6 +392,9 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
     reasons = zone.query(f"select reason, kind, reason_ko from ({model}) as reasons")  # noqa: S608
     assert len(reasons) > 20
     assert [row for row in reasons if not re.search("[가-힣]", row[2])] == []
+    kinds = {ko: {row[1] for row in reasons if row[2] == ko} for *_, ko in reasons}
+    assert kinds["길이나 값의 개수가 다름"] == {"syntax"}, "a message that is too short is no wrong value"
+    assert kinds["정의되지 않은 거래 코드"] == {"value"}, "of a message and of JSON"
 
 
 @pytest.mark.parametrize("kind", ["ndjson", "csv"])

@@ -17,8 +17,14 @@ select
     case
         when r.reason like '% is missing.' then 'missing'
         when r.reason ~ 'UTF-8|NUL|encod|EUC-KR|CP949' then 'encoding'
-        when r.field = '-' or r.reason ~ 'cannot be stored as JSON' then 'syntax'
-        when r.reason ~ ' (is (not (one of|in)|before|longer|in scientific|more)|has more|does not exist) ' then 'value'
+        when
+            r.field = '-'
+            or r.reason ~ 'cannot be stored as JSON|(values|bytes) instead of|ends (at byte|before)|as many entries'
+            then 'syntax'
+        when
+            r.reason ~ ' (is (not (one of|in|between)|before|longer|in scientific|more)|has more|does not exist) '
+            or r.reason ~ ' no layout for '
+            then 'value'
         else 'type'
     end as kind,
     case
