@@ -20,7 +20,7 @@ RELATIONS_ABOUT_ARRIVAL = {
     "line_duplicate", "line_bot", "file_balance", "data_status", "publication_latest", "landed_file",
     "publication_check",
     "quarantine_reason", "arrival", "detection_hit", "audience_change", "audience_member", "audience_export",
-    "audience_effect",
+    "audience_effect", "restatement",
 }  # fmt: skip
 COLUMNS_ABOUT_ARRIVAL = {"run_id", "loaded_at", "modified_at", "publication_id", "repeat_of", "revision",
                          "identity_version", "session_policy_version"}  # fmt: skip

@@ -285,7 +285,26 @@ def test_corrections_and_replays_leave_the_mart_of_the_corrected_files(
     assert pipeline.run(warehouse, landing, definitions=definitions, full=True).build.scope == "all"
     assert differences(without(mart_tables(warehouse), DICTIONARIES), without(stored, DICTIONARIES)) == {}
     assert_traced(landing, warehouse, monkeypatch)
+    assert_restated(zone)
     warehouses.drop(at_once)
+
+
+def assert_restated(zone: Zone):
+    """The changes of a total lead, one after the other, from what was reported first to what it is now."""
+    causes = zone.query("select distinct unnest(causes) from mart.restatement order by 1")
+    assert causes == [("correction",), ("erasure",), ("late",), ("replay",)]
+    broken = zone.query("""
+        select r.*, d.value
+        from (
+            select business_date, measure, value_after, lead(value_before) over (
+                partition by business_date, measure order by publication_id
+            ) as next_before
+            from mart.restatement
+        ) as r
+        left join mart.daily_total as d using (business_date, measure)
+        where r.value_after <> coalesce(r.next_before, d.value, 0)
+    """)
+    assert broken == []
 
 
 def assert_sessions(zone: Zone, events: Path):

@@ -810,6 +810,17 @@ create table if not exists ops.publication (
 alter table ops.publication add column if not exists session_policy_version integer; -- of definitions/sessions.yml
 alter table ops.publication add column if not exists identity_version integer; -- grows with the policy and decisions
 alter table ops.publication add column if not exists identity_hash text;       -- that say whom a session belongs to
+-- How far any publication has come, and whether one of before a moment has.
+create index if not exists publication_watermark on ops.publication (watermark_at, published_at);
+create table if not exists ops.restatement (          -- daily totals that changed after their day had been reported
+    business_date  date not null,
+    measure        text not null,                     -- of mart.daily_total
+    publication_id bigint not null references ops.publication,
+    value_before   numeric not null,
+    value_after    numeric not null,
+    causes         text[] not null,
+    primary key (business_date, measure, publication_id)
+);
 create table if not exists ops.erasure (              -- customers who were erased: who asked, when and why
     erasure_id    bigint generated always as identity primary key,
     customer_hash text not null unique,               -- keyed: shows that a number was erased, not which one
@@ -1003,7 +1014,7 @@ grant select on all tables in schema ops to jm_builder, jm_publisher, jm_auditor
 grant insert on ops.access_log to jm_builder;
 grant insert, update on ops.report to jm_builder;
 grant insert, update (approved_by, approved_at, ended_at, ended_by) on ops.access_grant to jm_builder;
-grant insert on ops.publication to jm_publisher;
+grant insert on ops.publication, ops.restatement to jm_publisher;
 grant insert, update on ops.mart_view to jm_publisher;
 
 grant usage on schema config to jm_builder, jm_publisher, jm_auditor, jm_privacy;

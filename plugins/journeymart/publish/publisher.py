@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from journeymart.db import connect, exists
 from journeymart.errors import JourneymartError
+from journeymart.publish import restatement
 from journeymart.publish.access import access_digest, grant_access
 from journeymart.settings import Settings
 
@@ -58,6 +59,7 @@ def publish(settings: Settings, run_id: str) -> Publication:
         connection.execute("select pg_advisory_xact_lock(hashtext('journeymart.build'))")
         scope = _scope_of(connection, run_id)
         models = _models(connection)
+        restatement.remember(connection)
         if scope == "all":
             changes = _renew(connection, models, settings)
         else:
@@ -65,6 +67,7 @@ def publish(settings: Settings, run_id: str) -> Publication:
             _publish_views(connection, models, settings, renew=False)
         removed, added = ({name: rows[number] for name, rows in changes.items()} for number in (0, 1))
         publication_id = _record(connection, run_id, removed, added)
+        restatement.record(connection, publication_id)
         _publish_access(connection)
         files = _mark_files(connection, publication_id)
         connection.execute(

@@ -1,4 +1,4 @@
-"""What happened: `journeymart analyze kpi`, `sessions`, `journey` and `rule`."""
+"""What happened: `journeymart analyze kpi`, `sessions`, `reported`, `journey` and `rule`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from journeymart.analysis import Result, call
 from journeymart.cli.analyze.request import Request, analysis, require
-from journeymart.cli.common import file
+from journeymart.cli.common import day, file
 from journeymart.person import person
 
 app = typer.Typer()
@@ -39,6 +39,25 @@ def sessions(request: Request) -> Result:
     Example: `journeymart analyze sessions --from 2026-06-01 --to 2026-06-14`
     """
     return call(request.settings, "session_difference", request.scope.arguments())
+
+
+@app.command("reported")
+@analysis
+def reported(
+    request: Request,
+    as_of: Annotated[
+        date | None, day("As told by the end of this date.  [default: when a date was first reported]", "--as-of")
+    ] = None,
+) -> Result:
+    """Totals of each date as readers were told once, and as they are now, with the causes of the difference.
+
+    Example: `journeymart analyze reported --from 2026-06-01 --to 2026-06-14 --as-of 2026-06-20`
+    """
+    scope = request.scope.arguments()
+    dates = {"from_date": scope.pop("from_date"), "to_date": scope.pop("to_date")}
+    if any(scope.values()):
+        raise typer.BadParameter("only totals of dates are kept: --from, --to and --as-of")
+    return call(request.settings, "reported", {**dates, "as_of": as_of})
 
 
 @app.command("journey")

@@ -1,0 +1,123 @@
+"""What was reported of a day can be said again, and every change of it has a cause."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from tests.pipeline.zone import Zone, event, transaction
+from typer.testing import CliRunner
+
+from journeymart import pipeline
+from journeymart.cli import build_app
+from journeymart.db import connect
+from journeymart.erasure import erase
+from journeymart.settings import Settings
+
+
+@pytest.fixture
+def zone(tmp_path: Path, new_warehouse: Callable[[], Settings]) -> Zone:
+    return Zone(tmp_path / "landing", new_warehouse())
+
+
+def view(number: int, at: str, **fields: str) -> dict[str, object]:
+    return event(number, event_time=f"2026-03-{at}:00+09:00", **fields)
+
+
+def changes(zone: Zone) -> list[tuple[object, ...]]:
+    """Of the latest publication."""
+    return zone.query(
+        "select to_char(business_date, 'DD'), measure, value_before::integer, value_after::integer, causes"
+        " from mart.restatement where publication_id = (select max(publication_id) from ops.publication) order by 1, 2"
+    )
+
+
+def publish(zone: Zone) -> list[tuple[object, ...]]:
+    pipeline.run(zone.settings, zone.directory)
+    return changes(zone)
+
+
+def test_each_change_of_a_reported_day_has_its_cause(zone: Zone) -> None:
+    zone.put("clickstream/a.ndjson", [view(1, "10T12:00", visitor_id="A"), view(2, "11T23:55", visitor_id="B")])
+    assert publish(zone) == []
+    # nobody was told of the 11th as a whole: nothing was known of the 12th
+    zone.put("clickstream/b.ndjson", [view(3, "11T10:00", visitor_id="C"), view(4, "12T12:00", visitor_id="D")])
+    assert publish(zone) == []
+
+    zone.put("clickstream/late.ndjson", [view(5, "10T13:00", visitor_id="C")])
+    assert publish(zone) == [("10", "events", 1, 2, ["late"]), ("10", "sessions", 1, 2, ["late"])]
+
+    zone.put("clickstream/midnight.ndjson", [view(6, "12T12:01", visitor_id="D"), view(7, "13T00:20", visitor_id="E")])
+    assert publish(zone) == []
+    zone.put("clickstream/on.ndjson", [view(8, "13T00:40", visitor_id="E")])
+    assert publish(zone) == []
+    zone.put("clickstream/both.ndjson", [view(9, "12T23:58", visitor_id="F"), view(10, "14T00:01", visitor_id="G")])
+    assert publish(zone) == [("12", "events", 2, 3, ["late"]), ("12", "sessions", 1, 2, ["late"])]
+    # the visit of the 12th goes on, on a date that has been reported itself
+    zone.put("clickstream/beyond.ndjson", [view(11, "13T00:02", visitor_id="F")])
+    assert publish(zone) == [("12", "events", 3, 4, ["late"])]
+
+    zone.put("clickstream/a2.ndjson", [view(1, "10T12:00", visitor_id="A")], {"supersedes": "clickstream/a.ndjson"})
+    assert publish(zone) == [
+        ("11", "events", 2, 1, ["correction"]), ("11", "sessions", 2, 1, ["correction"]),
+    ]  # fmt: skip
+    pipeline.reprocess(zone.settings, *2 * [zone.value("select '2026-03-10'::date")])
+    assert changes(zone) == []  # everything anew, and nothing else than before
+
+
+def test_a_visit_that_goes_on_past_midnight_is_no_late_file(zone: Zone) -> None:
+    zone.put("clickstream/a.ndjson", [view(1, "10T23:55", visitor_id="A"), view(2, "11T00:00", visitor_id="B")])
+    publish(zone)
+    zone.put("clickstream/b.ndjson", [view(3, "11T00:05", visitor_id="A")])
+    assert publish(zone) == [("10", "events", 1, 2, ["continued"])]
+
+
+def test_transactions_of_every_channel_and_amounts(zone: Zone) -> None:
+    paid = {"channel": "branch", "amount": "100", "currency": "USD"}
+    zone.put("transactions/a.ndjson", [
+        transaction(1, transaction_time="2026-03-10T12:00:00+09:00", **paid),
+        transaction(2, transaction_time="2026-03-11T12:00:00+09:00", customer_id="c2"),
+    ])  # fmt: skip
+    rates = "exchange_rates: {USD: {2026-01-01: %s}}"
+    pipeline.run(zone.settings, zone.directory, definitions=zone.define(rates % 1000, "exchange_rates"))
+    pipeline.run(zone.settings, zone.directory, definitions=zone.define(rates % 1100, "exchange_rates"))
+    assert changes(zone) == [("10", "amount_krw", 100_000, 110_000, ["definition"])]
+    erase(zone.settings, "c1", "asked for", zone.directory)
+    pipeline.run(zone.settings, zone.directory, definitions=zone.directory.parent / "definitions")
+    assert changes(zone) == [
+        ("10", "amount_krw", 110_000, 0, ["erasure"]), ("10", "transactions", 1, 0, ["erasure"]),
+    ]  # fmt: skip
+
+
+def test_what_was_reported_is_said_again(zone: Zone) -> None:
+    for day, number in enumerate((1, 2, 3), start=11):  # the first reports the 9th, the others change it
+        zone.put(f"clickstream/{number}.ndjson", [
+            view(number, "09T12:00", visitor_id=f"v{number}"), view(10 + number, f"{day}T12:00", visitor_id="A"),
+        ])  # fmt: skip
+        publish(zone)
+        with connect("jm_admin", settings=zone.settings) as warehouse:
+            warehouse.execute(
+                "update ops.publication set published_at = %s"
+                " where publication_id = (select max(publication_id) from ops.publication)",
+                (f"2026-03-{day} 23:00+09",),
+            )
+
+    def told(*options: str) -> list[tuple[object, ...]]:
+        call = ["analyze", "reported", "--to", "2026-03-10", "--json", *options]
+        with mock.patch.object(Settings, "load", return_value=zone.settings):
+            result = CliRunner().invoke(build_app(), call)
+        assert result.exit_code == 0, result.output
+        return [
+            (row["value_reported"], row["value_now"], row["restatements"], row["causes"])
+            for row in json.loads(result.stdout) if row["measure"] == "sessions"
+        ]  # fmt: skip
+
+    late = ["late"]
+    assert told("--as-of", "2026-03-10") == []  # nothing had been published
+    assert told("--as-of", "2026-03-11") == told() == [("1", "3", 2, late)]
+    assert told("--as-of", "2026-03-12") == [("2", "3", 1, late)]
+    assert told("--as-of", "2026-03-13") == [("3", "3", 0, [])]
+    assert told("--from", "2026-03-10") == []  # nothing happened on it
