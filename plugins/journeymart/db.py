@@ -65,7 +65,9 @@ def connect(
         )
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
-        raise DatabaseUnreachableError(f"cannot connect as {role}: {reason}") from error
+        raise DatabaseUnreachableError(
+            f"cannot connect as {role}: {reason}; once that is mended, repeat the command"
+        ) from error
     try:
         for name, value in session_settings.items():
             connection.execute("select set_config(%s, %s, false)", (name, str(value)))

@@ -130,6 +130,19 @@ def test_wrong_usage_ends_with_2(
     assert (ended.value.code, capsys.readouterr().out) == (2, "")
 
 
+def test_where_nothing_can_be_written_what_to_do_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOURNEYMART_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["journeymart", "sample", "--out", "/dev/full/x"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (1, 1)
+    assert said.startswith("journeymart: [Errno 20] Not a directory")
+    assert said.endswith("repeat the command: it goes on where it was\n")
+
+
 def test_an_airflow_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNEYMART_AIRFLOW_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AIRFLOW_ADMIN_PASSWORD", "x")

@@ -43,7 +43,9 @@ def main() -> None:
         print(f"journeymart: {DatabaseOutdatedError(error)}", file=sys.stderr)
         sys.exit(1)
     except (psycopg.OperationalError, OSError) as error:  # a server that went away, a disk that is full
-        print(f"journeymart: {' '.join(str(error).split())}", file=sys.stderr)
+        reason = " ".join(str(error).split()).rstrip(".")
+        what_to_do = "once that is mended, repeat the command: it goes on where it was"
+        print(f"journeymart: {reason}; {what_to_do}", file=sys.stderr)
         sys.exit(1)
 
 

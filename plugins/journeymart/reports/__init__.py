@@ -91,7 +91,7 @@ def deliver(
     if pack_id and not packs:
         raise WrongUsageError(f"packs.yml has no report of {one_line(pack_id)}")
     deliveries, failed = [], []
-    busy = JourneymartError("reports are being made already")
+    busy = JourneymartError("reports are being made already; wait for them")
     with connect("jm_builder", settings=settings, autocommit=True) as ledger, alone(ledger, "report", busy):
         for pack in packs:
             try:
