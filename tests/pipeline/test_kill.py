@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
+from unittest import mock
 
 import psycopg
 import pytest
@@ -26,7 +27,7 @@ from tests.pipeline.comparison import State, differences, mart_by_name, raw_by_n
 from journeymart import pipeline
 from journeymart.db import connect
 from journeymart.landing import land
-from journeymart.publish import PublishError, publish
+from journeymart.publish import PublishError, publish, publisher
 from journeymart.runs import new_run_id
 from journeymart.sample.generate import Spec, generate
 from journeymart.settings import REPO, Settings
@@ -144,7 +145,13 @@ def test_a_row_that_would_stand_twice_is_not_published(warehouse: Settings, hist
 
 
 def test_who_reads_while_the_mart_is_renewed_reads_on(warehouse: Settings, history: Path, tmp_path: Path) -> None:
-    """A dashboard has read one table and asks for another that the publication has taken before."""
+    """A dashboard has read one table and asks for another that the publication has taken before, on a slow machine."""
+
+    def slowly(*arguments: Any) -> tuple[int, int]:
+        time.sleep(0.8 / len(taken))  # all of them: nearly as long as PostgreSQL waits before it looks for deadlocks
+        return take_over(*arguments)
+
+    take_over = publisher._take_over
     arrive(history, tmp_path, range(2))
     pipeline.run(warehouse, tmp_path)
     run_id = new_run_id()
@@ -155,7 +162,11 @@ def test_who_reads_while_the_mart_is_renewed_reads_on(warehouse: Settings, histo
         taken = [
             row[0] for row in connection.execute("select name from build.model where kind = 'delta' order by position")
         ]
-    with ThreadPoolExecutor() as pool, connect("jm_dashboard", settings=warehouse) as reader:
+    with (
+        mock.patch.object(publisher, "_take_over", slowly),
+        ThreadPoolExecutor() as pool,
+        connect("jm_dashboard", settings=warehouse) as reader,
+    ):
         reader.execute(f"select from mart.{taken[-1]} limit 1".encode())
         publishing = pool.submit(publish, warehouse, run_id)
         for name in taken[:-1]:

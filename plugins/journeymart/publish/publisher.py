@@ -131,12 +131,14 @@ def _renew(connection: psycopg.Connection, models: list[Any], settings: Settings
     """Whole tables, and what is built on them; rows removed and added by table.
 
     Who reads holds some of the tables and may ask for one that is held here: PostgreSQL would end one of the two. So
-    all is let go for a moment when something cannot be had at once. After a minute of that readers may be ended.
+    all are asked for first, and let go for a moment when one cannot be had at once. After a minute of that readers may
+    be ended.
     """
     for wait in [LOCK_WAIT] * LOCK_TRIES + ["0"]:
         try:
             with connection.transaction():
                 connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(wait)))
+                _hold(connection)
                 changes = {model.name: _take_over(connection, model) for model in models if model.kind == "delta"}
                 _publish_views(connection, models, settings, renew=True)
             break
@@ -144,6 +146,18 @@ def _renew(connection: psycopg.Connection, models: list[Any], settings: Settings
             time.sleep(0.1)
     connection.execute("set local lock_timeout = 0")
     return changes
+
+
+def _hold(connection: psycopg.Connection) -> None:
+    """Keep readers from what is renewed. Views go already: to lock one would lock what it reads, in raw too."""
+    for kind, statement in (("r", "lock table {} in access exclusive mode"), ("v", "drop view {} cascade")):
+        [names] = connection.execute(
+            "select string_agg(oid::regclass::text, ', ') from pg_class where relkind = %s"
+            " and relnamespace in ('mart'::regnamespace, 'export'::regnamespace) and relowner = current_user::regrole",
+            (kind,),
+        ).fetchone() or [None]
+        if names:
+            connection.execute(_trusted(statement.format(names)))
 
 
 def _take_over(connection: psycopg.Connection, model: Any) -> tuple[int, int]:
