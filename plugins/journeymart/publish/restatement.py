@@ -89,23 +89,25 @@ def record(connection: psycopg.Connection, publication_id: int) -> None:
         ),
 
         explained as (
-            select c.business_date, m.cause
-            from changed as c
-            inner join raw.file_day as d
-                on d.happened_on between c.business_date and least(c.business_date + 1, c.until - 1)
-            inner join moved as m on d.file_id = m.file_id
-            union
-            select c.business_date, 'rebuild' from changed as c cross join build.run_scope as s where s.is_full
+            select m.business_date, array_agg(m.cause order by m.cause) as causes
+            from (
+                select c.business_date, f.cause
+                from changed as c
+                inner join raw.file_day as d
+                    on d.happened_on between c.business_date and least(c.business_date + 1, c.until - 1)
+                inner join moved as f on d.file_id = f.file_id
+                union
+                select c.business_date, 'rebuild' from changed as c cross join build.run_scope as s where s.is_full
+            ) as m
+            group by m.business_date
         )
 
         insert into ops.restatement (business_date, measure, publication_id, value_before, value_after, causes)
         select
             c.business_date, c.measure, %s, c.value_before, c.value_after,
-            coalesce(
-                (select array_agg(cause order by cause) from explained as e where e.business_date = c.business_date),
-                array['continued']
-            )
+            coalesce(e.causes, array['continued'])
         from changed as c
+        left join explained as e using (business_date)
         """,
         (publication_id,),
     )
