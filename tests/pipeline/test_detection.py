@@ -579,19 +579,22 @@ def test_what_ends_or_follows_a_hit(warehouse: Settings, tmp_path: Path) -> None
         event("leaves", "D", 0), event("leaves", "E", 40),
         event("heard", "D", 0), event("heard", "D", 40), event("heard", "D", 65),
         event("other", "Z", 70),
-        event("buys", "GT", 60), transaction("buys", 60, 100),
+        event("buys", "GT", 60), transaction("buys", 60, 100), event("buys", "N", 61),
         # types without opening anything, somebody else takes the device, and goes on with another one
-        event("buys", "K", 61) | {"action_type": "input"}, event("buys", "Y", 62) | {"customer_id": "c-else"},
-        event("phone", "N", 90) | {"customer_id": "c-buys"},
+        event("goes", "GT", 60), event("goes", "K", 61) | {"action_type": "input"},
+        event("goes", "Y", 62) | {"customer_id": "c-else"}, event("phone", "N", 90) | {"customer_id": "c-goes"},
         event("exits", "P", 0), event("exits", "X", 1) | {"action_type": "exit"},
         event("exits", "Q", 1), event("exits", "P", 1),
     )  # fmt: skip
     kept = {"heard": (60, ["heard-D-0"], 1)}
     assert bank.hits("DR-STAY") == kept | {"stays": (60, ["stays-D-0"], 1)}
     assert bank.rows("select visitor_id from mart.detection where is_censored") == [("stays",)]
-    assert bank.rows("select goal_at from mart.detection where rule_id = 'DR-GOAL'") == [(NINE + timedelta(hours=1),)]
+    goals: LiteralString = "select goal_at from mart.detection where rule_id = 'DR-GOAL' order by 1"
+    assert bank.rows(goals) == [(NINE + timedelta(hours=1),), (None,)]
+    over: LiteralString = "select has_reached_goal, is_goal_over from mart.detection_hit order by 1, 2"
+    assert bank.rows(over) == [(False, False), (True, False)] + 4 * [(None, None)], "there is time left, or no goal"
     followed: LiteralString = "select next_node, hits from mart.detection_next where rule_id = '{}' order by 1"
-    assert bank.rows(followed.format("DR-GOAL")) == [("N", 1)]
+    assert bank.rows(followed.format("DR-GOAL")) == [("BUY", 1), ("N", 1)]
     assert bank.rows(followed.format("DR-STAY")) == [("D", 1), (None, 1)], "the day is not over"
     assert bank.rows(
         "select detected_at, started_at from mart.detection where rule_id = 'DR-ABSENT' order by detected_at"
@@ -609,6 +612,23 @@ def test_what_ends_or_follows_a_hit(warehouse: Settings, tmp_path: Path) -> None
 
     bank.run(event("other", "Z", 26 * 60 + 6))  # a day after who was heard stayed once more
     assert bank.rows(followed.format("DR-STAY")) == [("D", 1), ("이탈", 1)]
+    assert bank.rows(over)[:2] == [(False, True), (True, True)]
+
+
+def test_a_hit_is_known_once_its_evidence_and_its_rule_are(warehouse: Settings, tmp_path: Path) -> None:
+    rule = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
+    steps = [{"name": page, "source": "screen", "where": {"page_code": page}} for page in "AB"]
+    rules = [{"id": "DR-BOTH", **rule, "within": "30m", "steps": steps}]
+    bank = Bank(warehouse, tmp_path, json.dumps({"rules": rules}))
+    published: LiteralString = "select rule_id from mart.detection_hit where published_at = ("
+    published += "select published_at from mart.publication_latest) order by 1"
+    bank.run(event("x", "B", 10))
+    bank.run(event("x", "A", 0))
+    assert bank.rows(published) == [("DR-BOTH",)]
+    rules.append({"id": "DR-LATER", **rule, "steps": steps[1:]})
+    (bank.definitions / "rules.yml").write_text(json.dumps({"rules": rules}), encoding="utf-8")
+    bank.run()
+    assert bank.rows(published) == [("DR-LATER",)]
 
 
 def test_nobody_is_exported_as_away_before_the_period_has_begun(warehouse: Settings, tmp_path: Path) -> None:

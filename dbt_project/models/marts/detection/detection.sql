@@ -60,7 +60,8 @@ told as (
         hit_no,
         jsonb_object_agg(step_no, matched_at order by item_no) as done,
         jsonb_agg(jsonb_build_object('step', step_no, 'source', source, 'id', id) order by item_no) as evidence,
-        (array_agg(visitor_key order by item_no desc) filter (where visitor_key is not null))[1] as visitor_key
+        (array_agg(visitor_key order by item_no desc) filter (where visitor_key is not null))[1] as visitor_key,
+        max(row_id >> 32)::integer as file_id
     from named
     group by hit_no
 ),
@@ -98,7 +99,8 @@ found as (
         r.kind,
         h.is_censored,
         r.score,
-        g.goal_at
+        g.goal_at,
+        t.file_id
     from {{ ref('int_detection__hit') }} as h
     inner join {{ ref('int_detection__rule') }} as r on h.rule_id = r.rule_id
     left join told as t on h.hit_no = t.hit_no

@@ -31,6 +31,7 @@ select
     hit.detection_date,
     hit.subject_key,
     hit.has_reached_goal,
+    hit.is_goal_over,
     hit.latency_seconds,
     hit.is_today
 from mart.detection_hit as hit
