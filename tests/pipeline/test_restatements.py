@@ -57,6 +57,28 @@ def test_each_change_of_a_reported_day_has_its_cause(zone: Zone) -> None:
     assert changes(zone) == []  # everything anew, and nothing else than before
 
 
+def test_days_are_those_of_the_business_time_zone(zone: Zone) -> None:
+    """Whatever the calendar of the source is, or of who looks."""
+    definitions = zone.define("sources: {clickstream: {time_zone: UTC}}")
+
+    def at(number: int, time: str) -> dict[str, object]:
+        return event(number, event_time=f"2026-03-{time}", visitor_id=f"v{number}")
+
+    zone.put("clickstream/a.ndjson", [at(1, "09T16:00:00"), at(2, "10T16:00:00")])
+    pipeline.run(zone.settings, zone.directory, definitions=definitions)
+    zone.put("clickstream/b.ndjson", [at(3, "09T17:00:00")])  # two in the morning of the 10th in Seoul
+    pipeline.run(zone.settings, zone.directory, definitions=definitions)
+    assert changes(zone) == [("10", "events", 1, 2, ["late"]), ("10", "sessions", 1, 2, ["late"])]
+    with connect("jm_admin", settings=zone.settings) as warehouse:
+        warehouse.execute("update raw.file set loaded_at = '2026-03-09 18:00+00' where path = 'clickstream/b.ndjson'")
+    arrived = (
+        "select a.happened_on::text, a.days_late, s.landed_date::text, s.rows_mart::integer from mart.arrival as a"
+        " inner join mart.data_status as s using (landed_date) where landed_date < '2026-04-01'"
+    )
+    for looks in ("UTC", "Asia/Seoul"):
+        assert zone.query(f"set timezone = '{looks}'; {arrived}") == [("2026-03-10", 0, "2026-03-10", 1)]
+
+
 def test_a_visit_that_goes_on_past_midnight_is_late_once_the_next_day_is_reported(zone: Zone) -> None:
     zone.put("clickstream/a.ndjson", [view(1, "10T23:55", visitor_id="A"), view(2, "11T00:00", visitor_id="B")])
     publish(zone)

@@ -153,6 +153,7 @@ class Rules:
     pages: Pages
     transactions: Transactions
     protection: Protection
+    time_zone: str  # of the days on which lines are said to have happened
 
 
 class Encoder:
@@ -417,7 +418,9 @@ class Encoder:
 
     def _count(self) -> dict[int, Tally]:
         target = self._target
-        day = f"case when problem is null then {target.time}::date end" if target.time else "null::date"
+        day = "null::date"
+        if target.time:
+            day = f"case when problem is null then timezone('{self._rules.time_zone}', {target.time})::date end"
         first_and_last = f"min({target.time}) filter (problem is null), max({target.time}) filter (problem is null)"
         sums = "".join(f", sum({number}), sum({number}) filter (problem is null)" for number in target.numbers)
         rows = self._engine.execute(

@@ -37,7 +37,9 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from journeymart.db import connect, holds
+from journeymart.definitions.loader import load_yaml
 from journeymart.definitions.pages import Pages, load_pages
+from journeymart.definitions.sessions import SessionsFile
 from journeymart.definitions.sources import Sources, load_sources
 from journeymart.definitions.transactions import Transactions, load_transactions
 from journeymart.errors import one_line
@@ -134,6 +136,7 @@ class Loader:
         self.sources: Sources = load_sources(definitions)
         self.pages: Pages = load_pages(definitions)
         self.transactions: Transactions = load_transactions(definitions, self.sources)
+        self._time_zone = load_yaml("sessions", definitions).parse(SessionsFile).sessions.time_zone
         self._settings = settings or Settings.load()
         self.archive = Archive(self._settings.archive)
         personal = self.transactions.personal_items()
@@ -150,7 +153,7 @@ class Loader:
             actions: dict[str, int] = dict(
                 self.warehouse.execute("select action_type, action_id from raw.action").fetchall()
             )
-            rules = Rules(self.sources, self.pages, self.transactions, self.protection)
+            rules = Rules(self.sources, self.pages, self.transactions, self.protection, self._time_zone)
             cores = len(os.sched_getaffinity(0))
             number = min(ENCODERS, cores)
             self._encoders = [

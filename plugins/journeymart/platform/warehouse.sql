@@ -71,7 +71,7 @@ where status in ('superseded', 'expired') and removed_id is null;
 create index if not exists file_path on raw.file (source, path);
 create index if not exists file_unpublished on raw.file (file_id) where publication_id is null and status = 'loaded';
 
-create table if not exists raw.file_day (             -- loaded rows by the day they happened, in the source's calendar
+create table if not exists raw.file_day (             -- loaded rows by the day they happened, in the business time zone
     file_id     integer not null references raw.file,
     happened_on date not null,
     rows_loaded bigint not null,

@@ -1,10 +1,10 @@
 {{ config(materialized='mart_view') }}
--- Published files only. How late a line is, is counted by landing in the calendar of its source (raw.file_day).
+-- Published files only. On which day lines happened is counted by landing (raw.file_day), in the business zone too.
 select
     f.source,
     d.happened_on,
-    f.loaded_at::date as landed_date,
-    f.loaded_at::date - d.happened_on as days_late,
+    {{ business_date('f.loaded_at') }} as landed_date,
+    {{ business_date('f.loaded_at') }} - d.happened_on as days_late,
     sum(d.rows_loaded)::bigint as rows_loaded
 from {{ source('raw', 'file_day') }} as d
 inner join {{ source('raw', 'file') }} as f on d.file_id = f.file_id

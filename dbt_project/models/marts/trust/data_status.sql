@@ -2,7 +2,7 @@
 -- Published files only; the difference is counted from the mart side (file_balance), so it can be wrong.
 select
     f.source,
-    f.loaded_at::date as landed_date,
+    {{ business_date('f.loaded_at') }} as landed_date,
     count(*)::integer as files,
     sum(f.rows_read)::bigint as rows_landed,
     sum(f.rows_loaded)::bigint as rows_loaded,

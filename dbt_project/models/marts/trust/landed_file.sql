@@ -20,7 +20,7 @@ select
     f.first_event_at,
     f.last_event_at,
     f.loaded_at,
-    f.loaded_at::date as landed_date,
+    {{ business_date('f.loaded_at') }} as landed_date,
     f.error,
     f.repeat_of,
     f.superseded_by

@@ -11,7 +11,7 @@ with rejected as (
 
 select
     r.source,
-    f.loaded_at::date as landed_date,
+    {{ business_date('f.loaded_at') }} as landed_date,
     r.field,
     r.reason,
     case
