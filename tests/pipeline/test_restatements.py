@@ -88,6 +88,23 @@ def test_a_visit_that_goes_on_past_midnight_is_late_once_the_next_day_is_reporte
     assert publish(zone) == [("10", "events", 2, 3, ["late"])]
 
 
+def test_each_cause_is_told_where_several_meet(zone: Zone) -> None:
+    zone.put("clickstream/a.ndjson", [view(1, "10T12:00", visitor_id="A")])
+    zone.put("clickstream/b.ndjson", [view(1, "11T12:00", visitor_id="A"), view(2, "13T12:00", visitor_id="B")])
+    zone.put("transactions/a.ndjson", [
+        transaction(1, transaction_time="2026-03-06T12:00:00+09:00", amount="100", currency="USD")
+    ])  # fmt: skip
+    rates = "exchange_rates: {USD: {2026-01-01: %s}}"
+    pipeline.run(zone.settings, zone.directory, definitions=zone.define(rates % 1000, "exchange_rates"))
+    # what has repeated the line that goes counts from now on, on another day
+    zone.put("clickstream/a2.ndjson", [view(3, "10T12:00", visitor_id="C")], {"supersedes": "clickstream/a.ndjson"})
+    pipeline.run(zone.settings, zone.directory, definitions=zone.define(rates % 1100, "exchange_rates"))
+    assert changes(zone) == [
+        ("06", "amount_krw", 100_000, 110_000, ["definition"]),
+        ("11", "events", 0, 1, ["correction"]), ("11", "sessions", 0, 1, ["correction"]),
+    ]  # fmt: skip
+
+
 def test_transactions_of_every_channel_and_amounts(zone: Zone) -> None:
     paid = {"channel": "branch", "amount": "100", "currency": "USD"}
     zone.put("transactions/a.ndjson", [

@@ -79,13 +79,7 @@ def record(connection: psycopg.Connection, publication_id: int) -> None:
             union
             select (erased_row >> 32)::integer, 'erasure' from build.run_erased
             union
-            select (l.row_id >> 32)::integer, case when p.row_id is not null then 'replay' else 'definition' end
-            from build.run_line as l
-            left join raw.replay as p on l.row_id = p.row_id and p.publication_id is null
-            where
-                p.row_id is not null
-                -- else what repeated a line that goes, which is decided anew because of that
-                or not (exists (select from build.run_gone) or exists (select from build.run_erased))
+            select (row_id >> 32)::integer, cause from build.run_line
         ),
 
         explained as (

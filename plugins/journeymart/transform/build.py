@@ -165,7 +165,9 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             create unlogged table build.run_file (file_id integer primary key);
             create unlogged table build.run_gone (file_id integer primary key);
             create unlogged table build.run_erased (erased_row bigint primary key);
-            create unlogged table build.run_line (row_id bigint primary key, is_single boolean not null);
+            create unlogged table build.run_line (
+                row_id bigint primary key, is_single boolean not null, cause text not null
+            );
             create unlogged table build.model (
                 position integer generated always as identity, name text primary key, kind text not null,
                 published_in text not null, contract_version integer, columns text[] not null, replaces text,
@@ -194,7 +196,8 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             insert into build.run_line
             select
                 p.row_id,
-                (p.row_id >> 32)::integer not in (select file_id from build.run_file union all table build.run_gone)
+                (p.row_id >> 32)::integer not in (select file_id from build.run_file union all table build.run_gone),
+                'replay'
             from raw.replay as p
             where p.publication_id is null
             """
@@ -204,13 +207,15 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             lines += connection.execute(
                 """
                 insert into build.run_line
-                select d.row_id, true
+                select
+                    d.row_id,
+                    true,
+                    case f.status when 'expired' then 'expiry' when 'superseded' then 'correction' else 'erasure' end
                 from mart.line_duplicate as d
+                left join build.run_gone as n on (d.of_row_id >> 32)::integer = n.file_id
+                left join raw.file as f on n.file_id = f.file_id
                 where
-                    (
-                        (d.of_row_id >> 32)::integer in (select g.file_id from build.run_gone as g)
-                        or d.of_row_id in (select e.erased_row from build.run_erased as e)
-                    )
+                    (n.file_id is not null or d.of_row_id in (select e.erased_row from build.run_erased as e))
                     and (d.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
                     and d.row_id not in (select e.erased_row from build.run_erased as e)
                 on conflict do nothing
@@ -260,7 +265,7 @@ def _add_revalued(connection: psycopg.Connection) -> int:
     return connection.execute(
         """
         insert into build.run_line
-        select t.row_id, true
+        select t.row_id, true, 'definition'
         from mart.transaction_fact as t
         left join lateral (
             select r.krw_per_unit
@@ -293,7 +298,7 @@ def _add_judged(connection: psycopg.Connection) -> int:
     return connection.execute(
         """
         insert into build.run_line
-        select t.row_id, true
+        select t.row_id, true, 'definition'
         from mart.transaction_fact as t
         left join config.definition as d
             on d.kind = 'transactions' and d.definition_id = 'done_results' and d.retired_at is null
