@@ -34,12 +34,14 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...], dict[str, str], list[tup
             "slow": "A 10:00, B 10:45",  # within the window, not within that of the step
             "excluded": "A 10:00, X 10:05, B 10:10",
             "excluded, then not": "A 10:00, X 10:05, A 10:20, B 10:30",
+            "excluded, then less": "A 10:00, X 10:05, B 10:10, A 12:00",
         },
         [
-            ("as defined", [5, 1]),  # plain
-            ("step_windows", [5, 2]),  # and slow
-            ("exclusion_mode", [3, 2]),  # both that were excluded are gone: their first attempt was
-            ("entry", [4, 4]),  # again; and who was excluded and then not has an attempt without it
+            ("as defined", [6, 1]),  # plain
+            ("step_windows", [6, 2]),  # and slow
+            ("exclusion_mode", [3, 2]),  # those that were excluded are gone: their first attempt was
+            # again; who was excluded and then not has an attempt without it; then less, too, whom PostHog leaves out
+            ("entry", [5, 4]),
         ],
     ),
     (
@@ -299,6 +301,10 @@ def test_what_no_funnel_here_can_say_is_told(bank: Zone, monkeypatch: pytest.Mon
     rows = json.loads(answer.stdout)
     assert [row["policy"] for row in rows if row["no"] is None] == ["dates", "ties", "as Mixpanel"]
     assert all(row["source"] for row in rows[1:-1])
+    answer = ask(bank, monkeypatch, "--definition", drafts, "--id", "FN-0", "--as", "posthog")
+    assert [row["policy"] for row in json.loads(answer.stdout) if row["no"] is None] == [
+        "ties", "exclusions", "as PostHog",
+    ]  # fmt: skip
 
 
 def test_every_tool_can_be_named() -> None:

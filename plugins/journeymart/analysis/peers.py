@@ -30,7 +30,7 @@ class Policy(DefinitionModel):
 class Beyond(Policy):
     """What decides numbers there and cannot be said here."""
 
-    when: Literal["no_window", "repeated_step", "strict", "hold"] | None = None
+    when: Literal["no_window", "repeated_step", "strict", "hold", "exclusions"] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,14 @@ _WHEN: dict[str, Callable[[Funnel], bool]] = {
     "repeated_step": lambda funnel: len({(s.source, str(s.where)) for s in funnel.steps}) < len(funnel.steps),
     "strict": lambda funnel: funnel.order == "strict",
     "hold": lambda funnel: bool(funnel.hold),
+    "exclusions": lambda funnel: bool(funnel.exclusions),
 }
 _OURS = {
     "ties": "order of landing",
     "window": "none",
     "strict": "sources of the steps",
     "hold": "of a person",
+    "exclusions": "attempt by attempt",
     "users": "exact",
     "repeated steps": "an event each",
 }
