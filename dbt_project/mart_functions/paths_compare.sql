@@ -1,5 +1,7 @@
 -- Main paths of two segments side by side (null: all customers): the share of each move among all sessions of a side,
 -- the difference a - b, and its 95 % confidence interval (mart.share_difference): compare segments that do not overlap.
+-- It takes each session for one of its own, though people do what they did before: the oftener the same ones come, the
+-- narrower it is than it should be.
 create or replace function mart.paths_compare(
     segment_a text, segment_b text, depth integer default 5,
     from_date date default null, to_date date default null, channel text default null, domain text default null,
