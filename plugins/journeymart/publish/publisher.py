@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -76,6 +77,13 @@ def publish(settings: Settings, run_id: str) -> Publication:
     return Publication(publication_id, run_id, files, removed, added)
 
 
+def is_outdated(connection: psycopg.Connection, settings: Settings) -> bool:
+    """Whether the functions of mart, or who may read what of it, are those of another version of the code."""
+    known: dict[str, str] = dict(connection.execute("select name, sql_hash from ops.mart_view").fetchall())
+    wanted = {"mart_functions": _functions(settings)[1], "access": access_digest(connection)}
+    return any(known.get(name) != digest for name, digest in wanted.items())
+
+
 def _published(connection: psycopg.Connection, run_id: str) -> Publication | None:
     row = connection.execute(
         "select publication_id, rows_removed, rows_added,"
@@ -140,6 +148,8 @@ def _renew(connection: psycopg.Connection, models: list[Any], settings: Settings
                 connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(wait)))
                 _hold(connection)
                 changes = {model.name: _take_over(connection, model) for model in models if model.kind == "delta"}
+                if retired := _ours(connection, "r", besides=[*changes]):  # of an earlier version
+                    connection.execute(_trusted(f"drop table {retired} cascade"))
                 _publish_views(connection, models, settings, renew=True)
             break
         except psycopg.errors.LockNotAvailable:
@@ -151,13 +161,18 @@ def _renew(connection: psycopg.Connection, models: list[Any], settings: Settings
 def _hold(connection: psycopg.Connection) -> None:
     """Keep readers from what is renewed. Views go already: to lock one would lock what it reads, in raw too."""
     for kind, statement in (("r", "lock table {} in access exclusive mode"), ("v", "drop view {} cascade")):
-        [names] = connection.execute(
-            "select string_agg(oid::regclass::text, ', ') from pg_class where relkind = %s"
-            " and relnamespace in ('mart'::regnamespace, 'export'::regnamespace) and relowner = current_user::regrole",
-            (kind,),
-        ).fetchone() or [None]
-        if names:
+        if names := _ours(connection, kind):
             connection.execute(_trusted(statement.format(names)))
+
+
+def _ours(connection: psycopg.Connection, kind: str, besides: Sequence[str] = ()) -> str:
+    """The published tables (r) or views (v), for a statement about all of them."""
+    [names] = connection.execute(
+        "select string_agg(oid::regclass::text, ', ') from pg_class where relkind = %s and relname <> all (%s::text[])"
+        " and relnamespace in ('mart'::regnamespace, 'export'::regnamespace) and relowner = current_user::regrole",
+        (kind, list(besides)),
+    ).fetchone() or [None]
+    return names or ""
 
 
 def _take_over(connection: psycopg.Connection, model: Any) -> tuple[int, int]:
@@ -202,11 +217,7 @@ def _publish_functions(
     connection: psycopg.Connection, settings: Settings, known: dict[str, str], *, renew: bool
 ) -> None:
     """The analyses: all of them anew when one has changed, because Postgres keeps the old one beside new arguments."""
-    texts = [
-        path.read_text(encoding="utf-8")
-        for path in sorted((settings.repo / "dbt_project" / "mart_functions").glob("*.sql"))
-    ]
-    digest = hashlib.sha256("".join(texts).encode()).hexdigest()
+    texts, digest = _functions(settings)
     if not renew and known.get("mart_functions") == digest:
         return
     signatures = connection.execute(
@@ -219,6 +230,15 @@ def _publish_functions(
     for text in texts:
         connection.execute(_trusted(text))
     _remember(connection, "mart_functions", digest)
+
+
+def _functions(settings: Settings) -> tuple[list[str], str]:
+    """Their SQL, and a hash of it."""
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in sorted((settings.repo / "dbt_project" / "mart_functions").glob("*.sql"))
+    ]
+    return texts, hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
 def _publish_access(connection: psycopg.Connection) -> None:

@@ -14,6 +14,7 @@ from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
 from journeymart.definitions.versions import apply_definitions, apply_transaction_codes, definitions_wait
 from journeymart.errors import PipelineError
+from journeymart.publish.publisher import is_outdated
 from journeymart.settings import Settings
 from journeymart.transform.dbt import Dbt, NodeResult
 
@@ -51,7 +52,9 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
         with _landing_held(settings, when=is_full):
             files, changes = _begin(connection, run_id, scope, digest)
             is_idle = scope == "changes" and changes == 0
-            if is_idle and not definitions_wait(connection) and not _devices_wait(connection):
+            if is_idle and not (
+                definitions_wait(connection) or _devices_wait(connection) or is_outdated(connection, settings)
+            ):
                 connection.execute(
                     "update ops.run set status = 'empty', ended_at = clock_timestamp() where run_id = %s", (run_id,)
                 )
@@ -154,6 +157,8 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
     """Decide what this run sees; returns the number of new files, and of all changes: new and corrected files, and
     single lines, new or erased."""
     with connection.transaction():
+        if scope == "all":
+            _clear(connection)
         connection.execute(
             """
             drop table if exists
@@ -255,6 +260,27 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             (run_id, scope, files),
         )
     return files, files + lines + gone + erased
+
+
+def _clear(connection: psycopg.Connection) -> None:
+    """Drop what earlier runs have left: dbt makes anew what its models say, and forgets those that are no more."""
+    connection.execute(
+        """
+        do $$
+        declare
+            statement text;
+        begin
+            for statement in
+                select format('drop %s if exists %I.%I cascade', k.name, c.relnamespace::regnamespace, c.relname)
+                from pg_class as c
+                inner join (values ('v', 'view'), ('r', 'table')) as k (kind, name) on c.relkind::text = k.kind
+                where c.relnamespace = any(array['staging', 'build', 'next']::regnamespace[])
+            loop
+                execute statement;
+            end loop;
+        end $$
+        """
+    )
 
 
 def _add_revalued(connection: psycopg.Connection) -> int:
