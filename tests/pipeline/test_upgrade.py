@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.pipeline.catalogue import catalogue
@@ -10,8 +11,42 @@ from tests.pipeline.zone import Zone, event
 
 from journeymart import pipeline
 from journeymart.db import connect
+from journeymart.platform.postgres import Postgres
 from journeymart.publish.publisher import is_outdated
 from journeymart.settings import Settings
+
+# plugins/journeymart/platform/warehouse.sql at 60d51f6: the earliest state that is brought up to date.
+EARLIER = Path(__file__).with_name("earlier") / "warehouse.sql"
+SCHEMAS = "raw, ops, config, staging, build, next, mart, export"
+# What nobody gives any more.
+LEFT_OVER = """
+    grant select on raw.quarantine to jm_auditor;
+    grant update (reason) on ops.erasure to jm_builder;
+    grant usage on schema config to jm_report;
+    grant execute on function raw.forget_customers() to jm_builder;
+    grant delete on export.ack to jm_campaign;
+    grant jm_loader to jm_cs;
+    alter default privileges for role jm_publisher in schema mart grant select on tables to jm_campaign;
+"""
+
+
+def test_a_warehouse_of_an_earlier_version_becomes_what_a_new_one_is(new_warehouse: Callable[[], Settings]) -> None:
+    new = catalogue(new_warehouse())
+    settings = new_warehouse()
+    with connect("jm_admin", settings=settings) as connection:
+        connection.execute(f"drop schema {SCHEMAS} cascade".encode())
+        connection.execute(EARLIER.read_bytes())
+        connection.execute(LEFT_OVER)
+        connection.execute(
+            "insert into raw.file (source, path, sha256, bytes, modified_at, format, status, run_id)"
+            " values ('clickstream', 'a.ndjson', 'x', 1, now(), 'ndjson', 'loaded', 'r')"
+        )
+    assert catalogue(settings) != new
+    Postgres(settings).apply_warehouse_sql()
+    differing = catalogue(settings) ^ new
+    assert differing == set(), "\n".join(sorted(differing))
+    with connect("jm_admin", settings=settings) as connection:
+        assert connection.execute("select path, status from raw.file").fetchall() == [("a.ndjson", "loaded")]
 
 
 @pytest.fixture(scope="module")

@@ -984,6 +984,32 @@ create or replace trigger describe before insert on export.ack
     for each row when (new.trigger_id is not null) execute function raw.describe_ack();
 
 -- ───────────────────────────── roles ─────────────────────────────
+-- Everything is granted anew, so what an earlier version gave and this one does not is taken back; until the transaction
+-- ends nobody lacks anything. What other roles were given is theirs, and what publish grants is in publish/access.py.
+do $$
+declare
+    who text = (
+        select string_agg(r.rolname, ', ') from pg_roles as r where r.rolname like 'jm\_%' and r.rolname <> 'jm_admin'
+    );
+    given record;
+begin
+    execute format('revoke all on schema raw, ops, config, staging, build, next, mart, export from %s', who);
+    execute format('revoke all on all tables in schema raw, ops, config from %s', who);
+    execute format('revoke all on export.ack from %s', who);
+    execute format('revoke all on all functions in schema raw, ops, config from %s', who);
+    execute format(
+        'alter default privileges for role jm_builder in schema staging, build, next revoke all on tables from %s', who
+    );
+    execute format('alter default privileges for role jm_publisher in schema mart, export revoke all on tables from %s', who);
+    for given in
+        select m.roleid::regrole as role, m.member::regrole as member from pg_auth_members as m
+        where m.roleid::regrole::text like 'jm\_%' and m.member::regrole::text like 'jm\_%'
+    loop
+        execute format('revoke %s from %s', given.role, given.member);
+    end loop;
+end $$;
+grant all on schema staging, build, next to jm_builder;
+grant all on schema mart, export to jm_publisher;
 grant usage on schema raw to jm_loader, jm_builder, jm_publisher, jm_auditor;
 grant select, insert on all tables in schema raw to jm_loader;
 grant update on raw.file, raw.file_day, raw.node_name to jm_loader;
@@ -993,8 +1019,7 @@ grant execute on function raw.create_event_indexes(), raw.drop_event_indexes() t
 grant select on all tables in schema raw to jm_builder, jm_publisher;
 grant update (rows_duplicate, rows_bot, rows_mart, publication_id) on raw.file to jm_publisher;
 grant update (publication_id) on raw.replay to jm_publisher;
-revoke all on raw.quarantine, raw.replay from jm_auditor; -- their reasons quote values
-grant select on raw.file, raw.file_day, raw.replay_masked, raw.quarantine_masked to jm_auditor;
+grant select on raw.file, raw.file_day, raw.replay_masked, raw.quarantine_masked to jm_auditor; -- quotes no values
 
 grant usage on schema ops to jm_loader, jm_builder, jm_publisher, jm_auditor;
 grant usage on schema raw, ops to jm_privacy;
