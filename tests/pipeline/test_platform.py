@@ -34,7 +34,10 @@ class Home:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "journeymart.cli", *arguments]
-        return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(
+            command, env=self.environ, capture_output=True, text=True, timeout=300, check=False,
+            umask=0o077,  # as administrators' shells have it
+        )  # fmt: skip
 
     def up(self) -> subprocess.CompletedProcess[str]:
         return self.run("up", "--only", "postgres", "--port-base", str(self.port))
@@ -246,6 +249,8 @@ def test_a_second_home_runs_beside_and_a_taken_port_is_explained(home, tmp_path)
     other = Home(tmp_path / "other")
     try:
         assert other.up().returncode == 0
+        # root writes it, another account reads it
+        assert (other.path / "postgres/data/journeymart.conf").stat().st_mode & 0o777 == 0o644
         assert other.settings.password("jm_loader") != home.settings.password("jm_loader")
         other.port, own = home.port, other.port
         refused = other.up()

@@ -158,7 +158,9 @@ class Postgres:
 
     def _write_configuration(self) -> None:
         lines = (f"{name} = '{value}'\n" for name, value in _configuration(self.settings.pg_port).items())
-        (self.data / "journeymart.conf").write_text("# Written at every start by journeymart.\n" + "".join(lines))
+        file = self.data / "journeymart.conf"
+        file.write_text("# Written at every start by journeymart.\n" + "".join(lines))
+        file.chmod(0o644)  # whatever the umask: another account reads it when root has written it
 
     def _is_running(self) -> bool:
         lines = self._pid_file_lines()
