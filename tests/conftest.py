@@ -19,6 +19,7 @@ from types import CodeType
 
 import pytest
 from dbt_common.clients.jinja import MacroFuzzEnvironment
+from tests.outside import Outside, is_alone
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -167,7 +168,13 @@ def warehouse(warehouses: Warehouses) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[Settings]:
+def outside() -> Outside | None:
+    """The way to other machines, watched; none where the tests share the network of their machine."""
+    return Outside() if is_alone() else None
+
+
+@pytest.fixture(scope="session")
+def platform(outside: Outside | None) -> Iterator[Settings]:
     """The whole platform as the demo starts it, its pipeline run once by Airflow's scheduler on a small sample bank."""
     home = Path(tempfile.mkdtemp(prefix="journeymart-platform-"))
     # audiences that a test asks for go into a file of its own, as in containers
