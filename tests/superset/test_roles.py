@@ -261,6 +261,37 @@ def test_no_report_reads_a_personal_column(platform):
         connection.execute("select step_no, sessions from mart.paths_main(depth => 2)")
 
 
+def test_no_report_reads_a_customers_or_devices_number_in_any_column(platform):
+    """Whatever it is called, and as a part of another text, too."""
+    with connect_database("jm_admin", settings=platform, autocommit=True) as connection:
+        connection.execute(
+            "create temporary table number as"
+            " select customer_id as number from raw.customer union select visitor_id from raw.visitor"
+        )
+        columns = connection.execute(
+            "select c.relname, a.attname, has_column_privilege('jm_report', c.oid, a.attnum, 'select')"
+            " from pg_attribute as a inner join pg_class as c on c.oid = a.attrelid"
+            " where c.relnamespace = 'mart'::regnamespace and a.attnum > 0 and not a.attisdropped"
+            " and c.relkind in ('r', 'p', 'v') and a.atttypid = any('{text, text[], jsonb}'::regtype[])"
+        ).fetchall()
+        found = {
+            (table, column): is_readable
+            for table, column, is_readable in columns
+            if connection.execute(
+                sql.SQL(
+                    "select exists ("
+                    " select from (select {0}::text as value from {1} where {0} is not null limit 1000) as t"
+                    " cross join lateral (select t.value union all"
+                    " select regexp_split_to_table(t.value, '[^[:alnum:]]+')) as w (word)"
+                    " inner join number as n on w.word = n.number)"
+                ).format(sql.Identifier(column), sql.Identifier("mart", table))
+            ).fetchone()
+            == (True,)
+        }
+    assert {("session", "customer_id"), ("identity", "evidence_customer_id"), ("event", "visitor_id")} <= set(found)
+    assert [place for place, is_readable in found.items() if is_readable] == []
+
+
 def test_customer_service_reaches_a_person_only_by_a_look_up(platform):
     with connect_database("jm_cs", settings=platform, autocommit=True) as connection:
         for statement in ("select customer_id from mart.timeline limit 1", "select * from ops.access_log"):

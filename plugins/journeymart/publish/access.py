@@ -21,9 +21,12 @@ PERSONAL = (
     "customer_id",
     "detail",
     "evidence",
+    "evidence_customer_id",
     "fields",
     "hold_value",
     "person_id",
+    "row_hash",  # of attributes: the few years that somebody may be born in are soon tried
+    "send_id",  # a campaign system makes it of the customer's number
     "subject_id",
     "visitor_id",
 )
