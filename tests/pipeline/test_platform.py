@@ -193,6 +193,26 @@ def test_the_server_listens_on_this_machine_only_and_stores_scram(home):
     assert stored == [("SCRAM-SHA-256$",)]
 
 
+@pytest.mark.parametrize("role", [role for role in WAREHOUSE_ROLES if role != "jm_admin"])
+@pytest.mark.parametrize("call", ["lo_creat(-1)", "lo_create(0)", "lo_from_bytea(0, 'x')"])
+def test_nobody_keeps_anything_beside_the_tables(home, role, call):
+    with connect(role, settings=home.settings, autocommit=True) as connection:
+        connection.execute("set default_transaction_read_only = off")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(f"select {call}".encode())
+
+
+@pytest.mark.parametrize("role", ["jm_campaign", "jm_cs", "jm_dashboard", "jm_privacy"])
+def test_the_servers_log_has_no_customer_that_a_statement_names(home, role):
+    with connect(role, settings=home.settings, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.execute(f"select 'C00042-{role}', 1 / 0".encode())
+        assert connection.execute("show log_min_duration_statement").fetchone() == ("-1",)
+    log = "".join(path.read_text() for path in (home.path / "postgres/log").iterdir())
+    assert f"{role}@journeymart" in log
+    assert "C00042" not in log
+
+
 def test_session_settings_apply(home):
     with connect("jm_loader", settings=home.settings, work_mem="77MB") as connection:
         assert connection.execute("show work_mem").fetchone() == ("77MB",)

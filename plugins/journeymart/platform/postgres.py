@@ -289,7 +289,7 @@ def _configuration(port: int) -> dict[str, str | int | float]:
         "checkpoint_timeout": "15min",
         "synchronous_commit": "off",
         "autovacuum_naptime": "30s",
-        # Logs hold a week, and neither rows nor parameters: both are personal data.
+        # Logs hold a week, and neither rows nor parameters nor what failed: all may be personal data.
         "logging_collector": "on",
         "log_directory": "../log",
         "log_filename": "postgres-%a.log",
@@ -299,6 +299,7 @@ def _configuration(port: int) -> dict[str, str | int | float]:
         "log_line_prefix": "%m [%p] %u@%d %a ",
         "log_min_duration_statement": "5s",
         "log_parameter_max_length": 0,
+        "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
         "log_checkpoints": "off",
         "lc_messages": "C",

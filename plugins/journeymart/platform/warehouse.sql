@@ -4,6 +4,8 @@
 
 set local client_min_messages = warning;
 revoke create on schema public from public;
+-- Nobody keeps anything beside the tables, where no erasure would look for it.
+revoke execute on function lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) from public;
 
 create schema if not exists raw;
 create schema if not exists ops;
@@ -1012,6 +1014,7 @@ grant all on schema staging, build, next to jm_builder;
 grant all on schema mart, export to jm_publisher;
 grant usage on schema raw to jm_loader, jm_builder, jm_publisher, jm_auditor;
 grant select, insert on all tables in schema raw to jm_loader;
+revoke insert on raw.erased_line from jm_loader; -- who names lines there takes them out of everything
 grant update on raw.file, raw.file_day, raw.node_name to jm_loader;
 grant delete on raw.quarantine, raw.replay to jm_loader; -- a replayed line moves from one to the other
 grant execute on function raw.remove_superseded(integer[], bigint), raw.remove_erased(bigint[], bigint) to jm_publisher;
@@ -1055,6 +1058,11 @@ alter role jm_dashboard set parallel_tuple_cost = 0.01; -- one question at a tim
 alter role jm_report set default_transaction_read_only = on;
 grant insert on ops.access_log to jm_publisher;       -- whose functions show one customer and write down who looked
 alter role jm_auditor set default_transaction_read_only = on;
+-- What is slow is logged, but not of those whose statements name customers.
+alter role jm_campaign set log_min_duration_statement = -1;
+alter role jm_cs set log_min_duration_statement = -1;
+alter role jm_dashboard set log_min_duration_statement = -1;
+alter role jm_privacy set log_min_duration_statement = -1;
 -- Answers, and who has looked at a customer, stay though the server dies a moment later.
 alter role jm_campaign set synchronous_commit = on;
 alter role jm_dashboard set synchronous_commit = on;
