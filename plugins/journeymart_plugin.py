@@ -12,9 +12,10 @@ from airflow.api_fastapi.core_api.security import requires_access_view
 from airflow.plugins_manager import AirflowPlugin
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from journeymart.airflow import audiences, segments, triggers
 from journeymart.settings import Settings
@@ -60,21 +61,35 @@ async def data_docs(request: Request, path: str) -> Response:
     return response
 
 
-class NoScriptsOfOthers:
-    """Answers 404 for the pages that FastAPI makes of the interfaces of Airflow's login and of its tasks.
+class NothingOfOthers:
+    """Answers 404 for the pages that FastAPI makes of the interfaces of Airflow's login and of its tasks, and says with
+    every answer that no other site may put it in a frame, over whose buttons it would lead a click.
 
-    They load scripts from a CDN, and have no switch as the page of Airflow's main interface has (enable_swagger_ui).
+    The pages load scripts from a CDN, and have no switch as that of Airflow's main interface has (enable_swagger_ui).
     """
 
     PAGES = tuple(f"/{app}/{page}" for app in ("auth", "execution") for page in ("docs", "redoc"))
+    HEADERS: ClassVar[dict[str, str]] = {
+        "Content-Security-Policy": "frame-ancestors 'self'; base-uri 'self'; object-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+    }
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
+
+        async def say(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
         is_page = scope["type"] == "http" and scope["path"].endswith(self.PAGES)
-        await (Response(status_code=HTTPStatus.NOT_FOUND) if is_page else self._app)(scope, receive, send)
+        await (Response(status_code=HTTPStatus.NOT_FOUND) if is_page else self._app)(scope, receive, say)
 
 
 class JourneymartPlugin(AirflowPlugin):
@@ -87,9 +102,7 @@ class JourneymartPlugin(AirflowPlugin):
         {"app": audiences.app, "url_prefix": "/journeymart/audiences", "name": "journeymart audiences"},
         {"app": segments.app, "url_prefix": "/journeymart/segments", "name": "journeymart segments"},
     ]
-    fastapi_root_middlewares: ClassVar[list[Any]] = [
-        {"middleware": NoScriptsOfOthers, "name": "no scripts of other hosts"}
-    ]
+    fastapi_root_middlewares: ClassVar[list[Any]] = [{"middleware": NothingOfOthers, "name": "nothing of other hosts"}]
     external_views: ClassVar[list[dict[str, Any]]] = [
         {
             "name": "데이터 검증 문서 / Data Docs",

@@ -59,7 +59,11 @@ class DataDocs(unittest.TestCase):
         client = self.enterContext(TestClient(api))
         wanted = {"/auth/docs": 404, "/execution/redoc": 404, "/auth/openapi.json": 200, "/other/docs": 200}
         for path, status in wanted.items():
-            self.assertEqual(client.get(path).status_code, status, path)
+            response = client.get(path)
+            self.assertEqual(response.status_code, status, path)
+            if status != 404:
+                self.assertIn("frame-ancestors 'self'", response.headers["content-security-policy"])
+                self.assertEqual(response.headers["x-content-type-options"], "nosniff")
 
     def test_strangers_see_nothing(self):
         self.build_docs()
