@@ -214,3 +214,14 @@ def test_the_last_day_passes_and_what_was_cut_short_is_made_good(platform, accou
         access.first_password(platform, "admin")
     with pytest.raises(access.AccessError, match="nothing was granted"):
         access.end(platform, {"user_name": "nobody"})
+
+
+def test_an_account_that_an_administrator_has_switched_off_stays_so_whatever_ends(platform, account):
+    for role in ("executive", "marketer"):
+        access.ask(platform, f"{account}-{role}", asked(account, role=role))
+        access.answer(platform, f"{account}-{role}", is_approved=True, by="chief")
+    client = connect_superset(platform)
+    [number] = [item["id"] for item in all_of(client, "security/users") if item["username"] == account]
+    client.put(f"{client.base_url}/security/users/{number}", json={"active": False})
+    assert access.end(platform, {"user_name": account, "role": "marketer"}) == [account]
+    assert roles_of(platform, account) == ({"journeymart_executive"}, False)

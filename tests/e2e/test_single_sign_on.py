@@ -361,6 +361,17 @@ def test_groups_of_the_provider_decide_the_roles_they_are_mapped_to(
     assert airflow_roles(platform, session, name) == {"Public"}
 
 
+def test_who_was_switched_off_stays_out_whatever_groups_come_and_go(platform, superset, provider, name):
+    who = {"preferred_username": name, "email": f"{name}@bank.example"}
+    sub = provider.knows("1006", **who, groups=[SALES])
+    superset.comes_in(sub)
+    client = connect_superset(platform)
+    client.put(f"{client.base_url}/security/users/{accounts(platform, name)[0]['id']}", json={"active": False})
+    for groups in ([SALES], [], [SALES]):
+        provider.knows(sub, **who, groups=groups)
+        assert superset.visits(sub).status_code == 403
+
+
 # ── who does not ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -80,8 +80,9 @@ class _People(_Mixin):
         given, decided = self._given(userinfo)
         # Those whose grants have ended are inactive; if a group gives them something again, they are not.
         user.active = user.active or (held == {NOTHING} and bool(given))
-        kept = {role.name for role in user.roles} - decided - {NOTHING}
-        user.roles = self._roles(kept | given) or self._roles({NOTHING})
+        if user.active:  # one that was switched off keeps its roles, by which it is told from those
+            kept = {role.name for role in user.roles} - decided - {NOTHING}
+            user.roles = self._roles(kept | given) or self._roles({NOTHING})
         self.session.commit()
         if not user.active:
             _refuse("inactive", name)

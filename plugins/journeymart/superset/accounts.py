@@ -34,8 +34,8 @@ def settle_accounts(client: SupersetClient, holders: Iterable[Holder]) -> list[s
     """Give every holder's account exactly their roles of ours; returns the names of those that were changed.
 
     An account that is not there is created, with a password that nobody knows. One without roles can no longer log in,
-    and its session is over. Roles that are not ours, or that groups of the provider decide, stay. Raises AccountError
-    once it has done all others.
+    and its session is over. Roles that are not ours, or that groups of the provider decide, stay; so does it that an
+    administrator has switched an account off. Raises AccountError once it has done all others.
     """
     decided = {role for roles in groups("SUPERSET").values() for role in roles}
     role_ids = {item["name"]: item["id"] for item in all_of(client, "security/roles")}
@@ -51,7 +51,12 @@ def settle_accounts(client: SupersetClient, holders: Iterable[Holder]) -> list[s
             wanted -= set(unknown)
         if (wanted or {NOTHING}) == has:
             continue
-        content: dict[str, Any] = {"roles": [role_ids[name] for name in wanted or {NOTHING}], "active": bool(wanted)}
+        # one that has roles was switched off by an administrator, and stays so whatever grants come and go
+        may_be_active = account is None or account["active"] or has == {NOTHING}
+        content: dict[str, Any] = {
+            "roles": [role_ids[name] for name in wanted or {NOTHING}],
+            "active": bool(wanted) and may_be_active,
+        }
         try:
             if account:
                 send(client, "put", f"security/users/{account['id']}", content)
