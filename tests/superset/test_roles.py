@@ -740,6 +740,31 @@ def test_the_log_of_superset_knows_neither_customers_nor_passwords(platform, peo
     assert (found, known) == ([], (True,))
 
 
+@pytest.mark.parametrize(
+    "sent",
+    ['<a href="https://evil.example" style="position:fixed;inset:0">로그인</a>', "<img src=x>", "</td><!--", "1 < 2"],
+)
+def test_what_looks_like_html_is_no_more_than_a_text(admin, ask, sent):
+    """Tables would show it as HTML, with its style: names of pages come from anybody who opens one."""
+    column = own_sql(f"concat('{sent}')")
+    rows = ask(admin, "start", "publication_latest", columns=[column], metrics=[]).json()["result"][0]["data"]
+    [shown] = [row["x"] for row in rows]
+    assert re.search(r"<(?!/a>)[a-z/!]", shown) is None
+    assert shown.replace("\u200b", "") == sent
+
+
+def test_the_log_of_the_server_has_no_customer_of_a_query_that_failed(platform, people, ask, customer):
+    chosen = filters_of({"customer_id": [customer], "purpose": ["상담 응대"]})
+    wrong = {"col": "happened_at", "op": ">", "val": f"no date {customer}"}
+    response = ask(
+        people["journeymart_customer_service"], "customer_view", "customer_timeline", filters=[*chosen, wrong]
+    )  # fmt: skip
+    assert response.status_code == 400
+    log = (platform.logs / "superset.log").read_text(errors="replace")
+    assert "A query failed: InvalidDatetimeFormat" in log
+    assert customer not in log
+
+
 def test_no_other_site_may_read_answers(platform):
     response = requests.get(f"{platform.superset_url}/login/", headers={"Origin": "https://tile.osm.ch"}, timeout=30)
     assert [name for name in response.headers if name.lower().startswith("access-control")] == []
@@ -768,9 +793,18 @@ def test_there_is_no_way_around(people, ask, dataset_ids, admin):
         "values of a column": client.get(f"{base}/datasource/table/{foreign}/column/customer_id/values/"),
         "the log": client.get(f"{base}/log/"),
         "the users": client.get(f"{base}/security/users/"),
+        **{
+            f"people as {what} of {where}s": client.get(f"{base}/{where}/related/{what}")
+            for where in ("chart", "dashboard")
+            for what in ("owners", "created_by", "changed_by")
+        },
         "all the data as a bundle": client.get(f"{base}/assets/export/"),
     }
-    allowed = {what: response.status_code for what, response in tries.items() if response.status_code < 400}
+    allowed = {
+        what: response.status_code
+        for what, response in tries.items()
+        if response.status_code < 400 and response.json().get("result") != []
+    }
     assert allowed == {}
     drill = ask(client, "customer_view", "customer_timeline", columns=["customer_id"], metrics=[])
     assert drill.status_code == 403
