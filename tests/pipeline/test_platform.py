@@ -193,6 +193,15 @@ def test_the_server_listens_on_this_machine_only_and_stores_scram(home):
     assert stored == [("SCRAM-SHA-256$",)]
 
 
+def test_the_loader_takes_nothing_out_of_what_is_published(home):
+    line = "insert into raw.erased_line (row_id, erasure_id, is_rejected) values (1, 1, false)"
+    with (
+        connect("jm_loader", settings=home.settings) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(line)
+
+
 @pytest.mark.parametrize("role", [role for role in WAREHOUSE_ROLES if role != "jm_admin"])
 @pytest.mark.parametrize("call", ["lo_creat(-1)", "lo_create(0)", "lo_from_bytea(0, 'x')"])
 def test_nobody_keeps_anything_beside_the_tables(home, role, call):
