@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import sqlite3
 import time
 from collections import Counter
@@ -103,35 +104,40 @@ def _texts(language: str, shipped: str) -> dict[str, Any]:
     return catalogue
 
 
-class FailedLogins:
-    """Failed logins by address, in a file that all workers share; Superset's limit counts those that succeed too."""
+class Remembered:
+    """What has happened lately, and how often, in a file that all workers share."""
 
-    MOST = 5
-    SECONDS = 60
-
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, name: str, seconds: float) -> None:
+        self._path, self._seconds = os.path.join(_HOME, f"{name}.sqlite"), seconds  # noqa: PTH118
         with closing(self._connect()) as connection:
-            connection.execute("create table if not exists failed (address text, failed_at real)")
+            connection.execute("create table if not exists remembered (what text, happened_at real)")
 
-    def are_too_many(self, address: str | None) -> bool:
-        """Whether this address has to wait."""
+    def times(self, what: str | None) -> int:
+        """How often it has."""
         with closing(self._connect()) as connection:
-            recent = "select count(*) from failed where address = ? and failed_at > ?"
-            count: int = connection.execute(recent, (address, time.time() - self.SECONDS)).fetchone()[0]
-        return count >= self.MOST
+            recent = "select count(*) from remembered where what = ? and happened_at > ?"
+            count: int = connection.execute(recent, (what, time.time() - self._seconds)).fetchone()[0]
+        return count
 
-    def add(self, address: str | None) -> None:
-        """Remember one, and forget those that no longer count."""
+    def add(self, what: str | None) -> None:
+        """Remember one, and forget those that are too long ago."""
         now = time.time()
         with closing(self._connect()) as connection, connection:
-            connection.execute("delete from failed where failed_at <= ?", (now - self.SECONDS,))
-            connection.execute("insert into failed values (?, ?)", (address, now))
+            connection.execute("delete from remembered where happened_at <= ?", (now - self._seconds,))
+            connection.execute("insert into remembered values (?, ?)", (what, now))
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=10)
 
 
+# Failed logins of an address after which it waits until the first is so many seconds ago. Superset's own limit counts
+# those that succeed too.
+_MOST_FAILED, _WAIT_SECONDS = 5, 60
+# A login ends after so long without a request, and after a working day in any case. Superset keeps it in a cookie that
+# anybody can use who has a copy, for a month, logged out or not.
+_IDLE_SECONDS = 60 * int(os.environ.get("JOURNEYMART_IDLE_MINUTES") or 30)
+_LONGEST_SECONDS = 12 * 60 * 60
+_SEEN_SECONDS = 60  # between two notes in the cookie that somebody is still there
 # Where a password is tried: in the browser, against a directory, by programs.
 _LOGINS = {"AuthDBView.login", "AuthLDAPView.login", "SecurityApi.login"}
 _WAIT = {
@@ -141,6 +147,41 @@ _WAIT = {
 # The login page would say that the password is wrong.
 _WAIT_PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{message}</title>
 <body style="font-family: sans-serif; margin: 3rem"><h1>{message}</h1><p><a href="/login/">{login}</a></p>"""
+
+
+def _end_logins(app: Any) -> None:
+    """Logins end in time, and a copy of their cookie with them."""
+    from flask import request, session  # noqa: PLC0415
+    from flask_login import logout_user, user_logged_in, user_logged_out  # noqa: PLC0415
+
+    ended = Remembered("ended_logins", _LONGEST_SECONDS)
+
+    def begin(_app: Any, **_user: Any) -> None:
+        now = time.time()
+        session["login"] = {"id": secrets.token_urlsafe(16), "begun": now, "seen": now}
+
+    def end(_app: Any, **_user: Any) -> None:
+        login = session.pop("login", None)
+        if login and not ended.times(login["id"]):
+            ended.add(login["id"])
+
+    def expire() -> None:
+        if "_user_id" not in session or str(request.endpoint).endswith("static"):
+            return
+        login, now = session.get("login"), time.time()
+        if (
+            not login  # of a version that did not note it
+            or now - login["seen"] > _IDLE_SECONDS
+            or now - login["begun"] > _LONGEST_SECONDS
+            or ended.times(login["id"])
+        ):
+            logout_user()
+        elif now - login["seen"] > _SEEN_SECONDS:
+            session["login"] = {**login, "seen": now}
+
+    user_logged_in.connect(begin, app, weak=False)
+    user_logged_out.connect(end, app, weak=False)
+    app.before_request(expire)
 
 
 def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
@@ -167,13 +208,13 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
         _ENGLISH: _texts("en", "empty_language_pack.json"),
     }
 
-    failed = FailedLogins(os.path.join(_HOME, "failed_logins.sqlite"))  # noqa: PTH118
+    failed = Remembered("failed_logins", _WAIT_SECONDS)
 
     def is_login() -> bool:
         return request.method == "POST" and request.endpoint in _LOGINS
 
     def refuse() -> Any:
-        if not is_login() or not failed.are_too_many(request.remote_addr):
+        if not is_login() or failed.times(request.remote_addr) < _MOST_FAILED:
             return None
         language = "en" if str(get_locale()) == "en" else "ko"
         message, login = _WAIT[language]
@@ -215,6 +256,7 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
             response.set_data(_TAG.sub(_NO_TAG, response.get_data()))
         return response
 
+    _end_logins(app)
     app.before_request(refuse)
     app.before_request(respond)
     app.after_request(count)

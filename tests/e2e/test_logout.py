@@ -1,23 +1,98 @@
-"""Who has logged out of Airflow in a browser is out."""
+"""A login lasts no longer than it should: logged out, idle for long, or after a working day."""
 
 from __future__ import annotations
 
+import base64
 import re
+import time
 
+import flask
 import pytest
 import requests
+from flask.sessions import SecureCookieSessionInterface
 
 pytestmark = pytest.mark.platform
 
+HOUR = 60 * 60
 
-def test_logging_out_of_airflow_ends_the_session(platform):
-    pages = f"{platform.airflow_url}/auth"
+
+def logged_in(pages: str, password: str) -> requests.Session:
+    """A browser in which the administrator has logged in."""
     browser = requests.Session()
     browser.trust_env = False
     [token] = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', browser.get(f"{pages}/login/", timeout=60).text)
-    form = {"username": "admin", "password": platform.secret("AIRFLOW_ADMIN_PASSWORD"), "csrf_token": token}
+    form = {"username": "admin", "password": password, "csrf_token": token}
     browser.post(f"{pages}/login/", data=form, timeout=60)
+    return browser
+
+
+def copied(browser: requests.Session) -> requests.Session:
+    """Another browser that has come by the cookies of this one."""
+    other = requests.Session()
+    other.trust_env = False
+    other.cookies.update(browser.cookies)
+    return other
+
+
+def test_logging_out_of_airflow_ends_the_session(platform):
+    browser = logged_in(f"{platform.airflow_url}/auth", platform.secret("AIRFLOW_ADMIN_PASSWORD"))
+    other = copied(browser)
     dags = f"{platform.airflow_url}/api/v2/dags"
     assert browser.get(dags, timeout=60).status_code == 200
     assert 'name="password"' in browser.get(f"{platform.airflow_url}/api/v2/auth/logout", timeout=60).text
     assert browser.get(dags, timeout=60).status_code == 401
+    assert other.get(dags, timeout=60).status_code in (401, 403)
+
+
+def test_nobody_comes_in_with_a_session_from_before_the_login(platform):
+    pages = f"{platform.airflow_url}/auth"
+    browser = requests.Session()
+    browser.trust_env = False
+    [token] = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', browser.get(f"{pages}/login/", timeout=60).text)
+    other = copied(browser)  # who has put it there
+    form = {"username": "admin", "password": platform.secret("AIRFLOW_ADMIN_PASSWORD"), "csrf_token": token}
+    browser.post(f"{pages}/login/", data=form, timeout=60)
+    assert browser.get(f"{platform.airflow_url}/api/v2/dags", timeout=60).status_code == 200
+    assert 'name="password"' in other.get(f"{pages}/login/", timeout=60).text
+    assert other.get(f"{platform.airflow_url}/api/v2/dags", timeout=60).status_code == 401
+
+
+def test_a_login_of_airflow_lasts_a_working_day(platform):
+    browser = logged_in(f"{platform.airflow_url}/auth", platform.secret("AIRFLOW_ADMIN_PASSWORD"))
+    [token] = [cookie.value for cookie in browser.cookies if cookie.name == "_token"]
+    payload = str(token).split(".")[1]
+    claims = flask.json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert 11 * HOUR < claims["exp"] - time.time() <= 12 * HOUR
+
+
+def test_logging_out_of_superset_ends_the_session_wherever_its_cookie_is(platform):
+    browser = logged_in(platform.superset_url, platform.secret("SUPERSET_ADMIN_PASSWORD"))
+    other = copied(browser)
+    me = f"{platform.superset_url}/api/v1/me/"
+    assert other.get(me, timeout=60).status_code == 200
+    browser.get(f"{platform.superset_url}/logout/", timeout=60)
+    assert browser.get(me, timeout=60).status_code == 401
+    assert other.get(me, timeout=60).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("begun", "seen", "expected"), [(1, 0.4, 200), (1, 0.6, 401), (11.9, 0, 200), (12.1, 0, 401), (None, None, 401)]
+)
+def test_a_login_of_superset_ends_when_nobody_is_there_and_after_a_working_day(platform, begun, seen, expected):
+    """Hours since the login, and since the last click."""
+    browser = logged_in(platform.superset_url, platform.secret("SUPERSET_ADMIN_PASSWORD"))
+    app = flask.Flask("superset")
+    app.secret_key = platform.secret("SUPERSET_SECRET_KEY")
+    cookies = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert cookies
+    name, now = "journeymart_superset", time.time()
+    content = cookies.loads(browser.cookies[name])
+    if begun is None:  # as an older version wrote it
+        del content["login"]
+    else:
+        content["login"] |= {"begun": now - begun * HOUR, "seen": now - seen * HOUR}
+    browser.cookies.set(name, str(cookies.dumps(content)), domain="127.0.0.1")
+    answers = [browser.get(f"{platform.superset_url}/api/v1/me/", timeout=60) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [expected] * 2
+    if expected == 200:  # it is written down that somebody is there
+        assert cookies.loads(browser.cookies[name])["login"]["seen"] >= now or seen == 0

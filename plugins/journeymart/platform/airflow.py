@@ -46,6 +46,7 @@ class Airflow(Tool):
             "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "customer_id,visitor_id",  # of requests, in the server's log
             "AIRFLOW__CORE__FERNET_KEY": settings.secret("AIRFLOW_FERNET_KEY"),
             "AIRFLOW__FAB__CONFIG_FILE": str(self.folder / "webserver_config.py"),
+            "AIRFLOW__FAB__SESSION_MAX_LIFETIME_MINUTES": "720",  # a login lasts a working day, as Superset's
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(urlsplit(url).port),
             "AIRFLOW__API__BASE_URL": url,
