@@ -101,7 +101,7 @@ def test_what_loses_a_canary_is_named(zone: Zone, monkeypatch: pytest.MonkeyPatc
     ]  # fmt: skip
 
     monkeypatch.setattr(Settings, "load", lambda: zone.settings)
-    ended = CliRunner().invoke(app, ["canary", "check", "--date", str(DAY), "--json"])
+    ended = CliRunner().invoke(app, ["check", "--date", str(DAY), "--json"])
     assert isinstance(ended.exception, CanaryMissingError)
     assert "CN-WEB 2026-06-02: lines of clickstream/canary/" in str(ended.exception)
     [web, *_] = json.loads(ended.stdout)["canaries"]

@@ -216,14 +216,14 @@ def test_a_pack_of_a_department_without_a_role_is_a_warning(tmp_path: Path) -> N
 
 def test_the_command_says_the_same(tmp_path: Path) -> None:
     errors(tmp_path, HEAD)
-    done = CliRunner().invoke(app, ["definitions", "check", str(tmp_path), "--json"])
+    done = CliRunner().invoke(app, ["check", str(tmp_path), "--json"])
     assert done.exit_code == 1
     assert json.loads(done.stdout)["errors"] == [f"{tmp_path}/funnels.yml:2: funnels.0.steps: missing"]
-    by_option = CliRunner().invoke(app, ["definitions", "check", "--definitions", str(tmp_path), "--json"])
+    by_option = CliRunner().invoke(app, ["check", "--definitions", str(tmp_path), "--json"])
     assert by_option.stdout == done.stdout
-    both = CliRunner().invoke(app, ["definitions", "check", str(tmp_path), "--definitions", "elsewhere"])
+    both = CliRunner().invoke(app, ["check", str(tmp_path), "--definitions", "elsewhere"])
     assert both.exit_code == 2, "one directory or the other"
-    assert CliRunner().invoke(app, ["definitions", "check"]).stdout.endswith(" files, 0 errors, 0 warnings\n")
+    assert CliRunner().invoke(app, ["check"]).stdout.endswith(" files, 0 errors, 0 warnings\n")
 
 
 def test_what_check_refuses_is_not_applied(tmp_path: Path) -> None:

@@ -7,18 +7,13 @@ from typing import Annotated
 
 import typer
 
-from journeymart.cli.common import Json, with_example, write_json
+from journeymart.cli.common import Json, group, write_json
 from journeymart.settings import Settings
 
-app = typer.Typer()
-access = typer.Typer(
-    help=with_example("Access to dashboards, asked for in Airflow; see docs/operate.md.", "access list"),
-    no_args_is_help=True,
-)
-app.add_typer(access, name="access")
+app = group("access", "Access to dashboards, asked for in Airflow; see docs/operate.md.", "access list")
 
 
-@access.command("list")
+@app.command("list")
 def list_(as_json: Json = False) -> None:
     """Show every request: who, which role, until when, by whom, and what became of it.
 
@@ -40,7 +35,7 @@ def list_(as_json: Json = False) -> None:
         print("No access has been asked for.")
 
 
-@access.command("password")
+@app.command("password")
 def password(
     user_name: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account that a grant has made.")],
 ) -> None:

@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from journeymart.cli.common import Json, directory, with_example, write_json
+from journeymart.cli.common import Json, directory, group, write_json
 from journeymart.settings import Settings
 
 if TYPE_CHECKING:
     from journeymart.audiences import Export
 
-app = typer.Typer()
-audience = typer.Typer(
-    help=with_example("Customers for campaign systems; see docs/integrate.md.", "audience list"), no_args_is_help=True
-)
-app.add_typer(audience, name="audience")
+app = group("audience", "Customers for campaign systems; see docs/integrate.md.", "audience list")
 
 Listed = Annotated[str | None, typer.Option(help="Several, with commas between them.")]
 
 
-@audience.command("request")
+@app.command("request")
 def request(  # noqa: PLR0913, PLR0917 - an option each
     audience_id: Annotated[str, typer.Option("--id", help="A name that is not taken: AU-…")],
     label: Annotated[str, typer.Option(help="What people call it.")],
@@ -59,7 +55,7 @@ def request(  # noqa: PLR0913, PLR0917 - an option each
     print(_left_out(result))
 
 
-@audience.command("list")
+@app.command("list")
 def list_(as_json: Json = False) -> None:
     """Show the audiences with their latest export, and why customers are not in it.
 
@@ -80,7 +76,7 @@ def list_(as_json: Json = False) -> None:
         print("Nothing has been exported.")
 
 
-@audience.command("effect")
+@app.command("effect")
 def effect(
     audience_id: Annotated[str | None, typer.Option("--id", help="Only this audience.")] = None, as_json: Json = False
 ) -> None:

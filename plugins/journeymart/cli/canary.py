@@ -6,20 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from journeymart.cli.common import Definitions, Json, day, new_directory, with_example, write_json
+from journeymart.cli.common import Definitions, Json, day, group, new_directory, write_json
 from journeymart.settings import Settings
 
-app = typer.Typer()
-canary = typer.Typer(
-    help=with_example("What happened, as the system shows it: canary customers (canaries.yml).", "canary check"),
-    no_args_is_help=True,
-)
-app.add_typer(canary, name="canary")
+app = group("canary", "What happened, as the system shows it: canary customers (canaries.yml).", "canary check")
 
 
-@canary.command("send")
+@app.command("send")
 def send(
     at: Annotated[date | None, day("Day of the journeys.  [default: today]", "--date")] = None,
     landing: Annotated[Path | None, new_directory("Landing zone.  [default: $JOURNEYMART_HOME/landing]")] = None,
@@ -43,7 +36,7 @@ def send(
         print("Nothing is to be sent: it has been, or the journeys are not over yet.")
 
 
-@canary.command("check")
+@app.command("check")
 def check(
     at: Annotated[
         date | None, day("Day of the journeys.  [default: the last that has to be seen by now]", "--date")

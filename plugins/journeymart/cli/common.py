@@ -34,6 +34,11 @@ def with_example(text: str, command: str) -> str:
     return f"{text}\n\nExample: `journeymart {command}`"
 
 
+def group(name: str, text: str, example: str) -> typer.Typer:
+    """A command that has others."""
+    return typer.Typer(name=name, help=with_example(text, example), no_args_is_help=True)
+
+
 def number(text: str, *names: str, least: int = 1, most: int = INTEGER) -> Any:
     """An option that takes a number from `least` to `most`; `names` where they are not the parameter's."""
     return typer.Option(*names, min=least, max=most, help=text)

@@ -7,17 +7,9 @@ from typing import Annotated
 
 import typer
 
-from journeymart.cli.common import Json, directory, write_json
+from journeymart.cli.common import Json, directory, group, write_json
 
-app = typer.Typer(name="dashboards", no_args_is_help=True)
-
-
-@app.callback()
-def dashboards() -> None:
-    """Superset dashboards as code (docker/superset/assets).
-
-    Example: `journeymart dashboards apply`
-    """
+app = group("dashboards", "Superset dashboards as code (docker/superset/assets).", "dashboards apply")
 
 
 @app.command()

@@ -7,15 +7,10 @@ from typing import Annotated
 
 import typer
 
-from journeymart.cli.common import Json, directory, with_example, write_json
+from journeymart.cli.common import Json, directory, group, write_json
 from journeymart.settings import Settings
 
-app = typer.Typer()
-group = typer.Typer(
-    help=with_example("Funnels, cohorts and what else is defined in YAML.", "definitions check my-definitions"),
-    no_args_is_help=True,
-)
-app.add_typer(group, name="definitions")
+app = group("definitions", "Funnels, cohorts and what else is defined in YAML.", "definitions check my-definitions")
 
 Directory = Annotated[
     Path | None,
@@ -24,7 +19,7 @@ Directory = Annotated[
 Definitions = Annotated[Path | None, directory("The same directory, as the other commands take it.")]
 
 
-@group.command("check")
+@app.command("check")
 def check(directory: Directory = None, definitions: Definitions = None, as_json: Json = False) -> None:
     """Read every definition and say what is wrong, with file, line and what may have been meant.
 
@@ -45,7 +40,7 @@ def check(directory: Directory = None, definitions: Definitions = None, as_json:
         raise typer.Exit(1)
 
 
-@group.command("apply")
+@app.command("apply")
 def apply(directory: Directory = None, definitions: Definitions = None, as_json: Json = False) -> None:
     """Make changed definitions count: version them, compute them over the whole history, check and publish.
 

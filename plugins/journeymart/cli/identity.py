@@ -6,21 +6,16 @@ from typing import Annotated
 
 import typer
 
-from journeymart.cli.common import Json, with_example, write_json
+from journeymart.cli.common import Json, group, write_json
 from journeymart.identity import link, unlink
 from journeymart.settings import Settings
 
-app = typer.Typer()
-identity = typer.Typer(
-    help=with_example("Whom sessions belong to; see mart.identity.", "identity link --visitor v-123"),
-    no_args_is_help=True,
-)
-app.add_typer(identity, name="identity")
+app = group("identity", "Whom sessions belong to; see mart.identity.", "identity link --visitor v-123")
 
 Visitor = Annotated[str, typer.Option(help="The visitor_id of the device.")]
 
 
-@identity.command("unlink")
+@app.command("unlink")
 def unlink_(
     visitor: Visitor, reason: Annotated[str, typer.Option(help="Why; it is kept.")], as_json: Json = False
 ) -> None:
@@ -32,7 +27,7 @@ def unlink_(
     _show(visitor, "unlinked", as_json)
 
 
-@identity.command("link")
+@app.command("link")
 def link_(visitor: Visitor, as_json: Json = False) -> None:
     """Take the decision back.
 

@@ -7,23 +7,18 @@ from typing import Annotated
 
 import typer
 
-from journeymart.cli.common import Definitions, Json, Landing, number, with_example, write_json
+from journeymart.cli.common import Definitions, Json, Landing, group, number, write_json
 from journeymart.cli.sources import OnlySource
 from journeymart.errors import one_line
 from journeymart.runs import new_run_id
 
-app = typer.Typer()
-quarantine = typer.Typer(
-    help=with_example("Rejected lines: why, and once more.", "quarantine list --source transactions"),
-    no_args_is_help=True,
-)
-app.add_typer(quarantine, name="quarantine")
+app = group("quarantine", "Rejected lines: why, and once more.", "quarantine list --source transactions")
 
 File = Annotated[str | None, typer.Option("--file", help="Only this file: its number or its path.")]
 Reason = Annotated[str | None, typer.Option(help="Only lines whose field or reason contains this text.")]
 
 
-@quarantine.command("list")
+@app.command("list")
 def list_(
     file: File = None,
     source: OnlySource = None,
@@ -51,7 +46,7 @@ def list_(
         print("No such line is in quarantine." if chosen.options else "Nothing is in quarantine.")
 
 
-@quarantine.command()
+@app.command()
 def replay(
     file: File = None,
     source: OnlySource = None,

@@ -9,24 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from journeymart.cli.common import INTEGER, LINES, Json, directory, read_day, with_example, write_json
+from journeymart.cli.common import INTEGER, LINES, Json, directory, group, read_day, write_json
 from journeymart.cli.sources import known_source
 from journeymart.errors import one_line
 
 if TYPE_CHECKING:
     from journeymart.landing.trace import File, Line, Tracer
 
-app = typer.Typer()
-trace = typer.Typer(
-    help=with_example("From a number back to its files and lines.", "trace event e-1027"), no_args_is_help=True
-)
-app.add_typer(trace, name="trace")
+app = group("trace", "From a number back to its files and lines.", "trace event e-1027")
 
 Landing = Annotated[Path | None, directory("Landing zone, for files landed before there was an archive.")]
 Unmasked = Annotated[bool, typer.Option("--unmasked", help="Show the values of a line; this is recorded.")]
 
 
-@trace.command()
+@app.command()
 def event(
     event_id: Annotated[str, typer.Argument()],
     landing: Landing = None,
@@ -40,7 +36,7 @@ def event(
     _show(lambda tracer: tracer.event(event_id), landing, unmasked, as_json)
 
 
-@trace.command()
+@app.command()
 def transaction(
     transaction_id: Annotated[str, typer.Argument()],
     landing: Landing = None,
@@ -54,7 +50,7 @@ def transaction(
     _show(lambda tracer: tracer.transaction(transaction_id), landing, unmasked, as_json)
 
 
-@trace.command()
+@app.command()
 def line(
     file_id: Annotated[int, typer.Argument(min=1, max=INTEGER)],
     line_no: Annotated[int, typer.Argument(min=1, max=LINES)],
@@ -69,7 +65,7 @@ def line(
     _show(lambda tracer: tracer.line(file_id, line_no), landing, unmasked, as_json)
 
 
-@trace.command()
+@app.command()
 def funnel(
     funnel_id: Annotated[str, typer.Argument()],
     subject_id: Annotated[str, typer.Argument(help="The customer or visitor, as in mart.funnel_entry.")],
@@ -84,7 +80,7 @@ def funnel(
     _show(lambda tracer: tracer.funnel(funnel_id, subject_id), landing, unmasked, as_json)
 
 
-@trace.command()
+@app.command()
 def status(
     source: Annotated[str, typer.Argument(help="For example clickstream.", callback=known_source)],
     landed: Annotated[date, typer.Argument(parser=read_day, metavar="DATE", help="The landed_date of the row.")],

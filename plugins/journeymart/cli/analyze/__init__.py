@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from journeymart.cli.analyze import behaviour, cohorts, funnels, paths
-from journeymart.cli.common import with_example
+from journeymart.cli.common import group
 
-app = typer.Typer()
-group = typer.Typer(
-    help=with_example("Analyses of the published mart.", "analyze funnel --id FN-ACCOUNT-OPEN"), no_args_is_help=True
-)
-app.add_typer(group, name="analyze")
-group.add_typer(paths.app, name="paths")
-for module in (funnels, cohorts, behaviour):
-    group.add_typer(module.app)
+app = group("analyze", "Analyses of the published mart.", "analyze funnel --id FN-ACCOUNT-OPEN")
+for module in (paths, funnels, cohorts, behaviour):
+    app.add_typer(module.app)

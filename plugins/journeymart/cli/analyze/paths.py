@@ -9,9 +9,9 @@ import typer
 
 from journeymart.analysis import Result, call
 from journeymart.cli.analyze.request import Request, Saving, analysis, limits, listed, segment_of
-from journeymart.cli.common import number, with_example
+from journeymart.cli.common import group, number
 
-app = typer.Typer(help=with_example("Which ways sessions take.", "analyze paths main --depth 4"), no_args_is_help=True)
+app = group("paths", "Which ways sessions take.", "analyze paths main --depth 4")
 
 STEPS = 100  # of a path, as far as schema mart goes
 
