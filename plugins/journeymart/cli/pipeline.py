@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -125,47 +126,58 @@ def step(
     except ValueError as error:
         raise typer.BadParameter(f"standard input is no JSON: {error}") from None
     settings = Settings.load()
-    landing = landing or settings.landing
-    write_json(_STEPS[name](settings, run_id, landing, definitions, full or given))
+    write_json(_STEPS[name](_Asked(settings, run_id, landing or settings.landing, definitions, full, given)))
 
 
-def _pull(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> Any:
+@dataclass(frozen=True)
+class _Asked:
+    """What a step is asked for; `given` is what came on standard input."""
+
+    settings: Settings
+    run_id: str
+    landing: Path
+    definitions: Path | None
+    full: bool
+    given: Any
+
+
+def _pull(asked: _Asked) -> Any:
     from journeymart.landing.pull import PullError, pull
 
-    results = pull(landing, definitions=definitions, settings=settings)
+    results = pull(asked.landing, definitions=asked.definitions, settings=asked.settings)
     failed = [result.error for result in results if result.error]
     if failed:
         raise PullError("; ".join(failed))
     return {"pulls": results}
 
 
-def _discover(settings: Settings, _run: str, landing: Path, definitions: Path | None, full: Any) -> Any:
+def _discover(asked: _Asked) -> Any:
     from journeymart.landing import discover
     from journeymart.transform.build import is_pending
 
-    found = [file.path for file in discover(landing, definitions, settings=settings)]
+    found = [file.path for file in discover(asked.landing, asked.definitions, settings=asked.settings)]
     batches = [found[start::_BATCHES] for start in range(min(_BATCHES, len(found)))]
-    if not batches and (full or is_pending(settings)):
+    if not batches and (asked.full or is_pending(asked.settings)):
         batches = [[]]  # nothing to load, but there is something to build
     return {"files": len(found), "batches": batches}
 
 
-def _land(settings: Settings, run: str, landing: Path, definitions: Path | None, paths: Any) -> Any:
+def _land(asked: _Asked) -> Any:
     from journeymart.landing import land
 
-    only = None if paths is None else set(paths)
-    results = land(landing, run, paths=only, definitions=definitions, settings=settings)
+    only = None if asked.given is None else set(asked.given)
+    results = land(asked.landing, asked.run_id, paths=only, definitions=asked.definitions, settings=asked.settings)
     return {"files": results, "failed": [result.error for result in results if result.status == "failed"]}
 
 
-def _rejected(settings: Settings, run: str, _landing: Path, _definitions: Path | None, failed: Any) -> Any:
+def _rejected(asked: _Asked) -> Any:
     """The ledger has what was rejected; what there was no room for, which is taken again, each `land` tells."""
     from journeymart.db import connect
 
-    with connect("jm_builder", settings=settings) as connection:
+    with connect("jm_builder", settings=asked.settings) as connection:
         query = "select error from raw.file where run_id = %s and status = 'rejected' order by file_id"
-        errors = [error for (error,) in connection.execute(query, (run,))]
-    errors += [error for batch in failed or () for error in batch]
+        errors = [error for (error,) in connection.execute(query, (asked.run_id,))]
+    errors += [error for batch in asked.given or () for error in batch]
     for error in errors:
         print(error, file=sys.stderr)
     if errors:
@@ -173,91 +185,91 @@ def _rejected(settings: Settings, run: str, _landing: Path, _definitions: Path |
     return {"rejected": 0}
 
 
-def _build(settings: Settings, run: str, _landing: Path, definitions: Path | None, full: Any) -> Any:
+def _build(asked: _Asked) -> Any:
     from journeymart.transform.build import build
 
-    return build(settings, run, definitions=definitions, full=bool(full))
+    return build(asked.settings, asked.run_id, definitions=asked.definitions, full=asked.full)
 
 
-def _validate(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:
+def _validate(asked: _Asked) -> Any:
     from journeymart import pipeline
 
-    result = pipeline.validate(settings, run)
+    result = pipeline.validate(asked.settings, asked.run_id)
     return {"passed": len(result.passed), "failed": [check.check_id for check in result.failed]}
 
 
-def _publish(settings: Settings, run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:
+def _publish(asked: _Asked) -> Any:
     from journeymart.publish import publish
 
-    return publish(settings, run)
+    return publish(asked.settings, asked.run_id)
 
 
-def _deliver(settings: Settings, _run: str, _landing: Path, _definitions: Path | None, _paths: Any) -> Any:
+def _deliver(asked: _Asked) -> Any:
     from journeymart import pipeline
 
-    return {"dashboards_refreshed": pipeline.deliver(settings)}
+    return {"dashboards_refreshed": pipeline.deliver(asked.settings)}
 
 
-def _audience(settings: Settings, _run: str, _landing: Path, definitions: Path | None, content: Any) -> Any:
+def _audience(asked: _Asked) -> Any:
     from journeymart import audiences
 
-    return audiences.request(settings, content, definitions)
+    return audiences.request(asked.settings, asked.given, asked.definitions)
 
 
-def _segment(settings: Settings, _run: str, _landing: Path, definitions: Path | None, content: Any) -> Any:
+def _segment(asked: _Asked) -> Any:
     from journeymart import segments
 
-    return segments.request(settings, content, definitions)
+    return segments.request(asked.settings, asked.given, asked.definitions)
 
 
-def _report(settings: Settings, _run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
+def _report(asked: _Asked) -> Any:
     from journeymart import reports
 
     try:
-        return {"reports": reports.deliver(settings, definitions=definitions)}
+        return {"reports": reports.deliver(asked.settings, definitions=asked.definitions)}
     except NotPublishedError:  # of a new installation nothing is due
         return {"reports": []}
 
 
-def _canary_send(settings: Settings, _run: str, landing: Path, definitions: Path | None, _paths: Any) -> Any:
+def _canary_send(asked: _Asked) -> Any:
     from journeymart import canaries
 
-    return {"sent": canaries.send(settings, landing, definitions=definitions)}
+    return {"sent": canaries.send(asked.settings, asked.landing, definitions=asked.definitions)}
 
 
-def _canary_check(settings: Settings, _run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
+def _canary_check(asked: _Asked) -> Any:
     from journeymart import canaries
 
-    outcomes = canaries.check(settings, definitions=definitions)
+    outcomes = canaries.check(asked.settings, definitions=asked.definitions)
     canaries.require(outcomes)
     return {"seen": [outcome.canary_id for outcome in outcomes]}
 
 
-def _access_ask(settings: Settings, run: str, _landing: Path, _definitions: Path | None, content: Any) -> Any:
+def _access_ask(asked: _Asked) -> Any:
     from journeymart import access
 
-    return {"state": access.ask(settings, run, content).state}
+    return {"state": access.ask(asked.settings, asked.run_id, asked.given).state}
 
 
-def _access_answer(settings: Settings, run: str, _landing: Path, _definitions: Path | None, content: Any) -> Any:
+def _access_answer(asked: _Asked) -> Any:
     from journeymart import access
 
-    return {"state": access.answer(settings, run, **content).state}
+    return {"state": access.answer(asked.settings, asked.run_id, **asked.given).state}
 
 
-def _access_end(settings: Settings, _run: str, _landing: Path, _definitions: Path | None, content: Any) -> Any:
+def _access_end(asked: _Asked) -> Any:
     from journeymart import access
 
-    return {"changed": access.end(settings, content)}
+    return {"changed": access.end(asked.settings, asked.given)}
 
 
-def _housekeeping(settings: Settings, _run: str, _landing: Path, definitions: Path | None, _paths: Any) -> Any:
+def _housekeeping(asked: _Asked) -> Any:
     from journeymart.housekeeping import keep_house
 
-    return keep_house(settings, definitions=definitions)
+    return keep_house(asked.settings, definitions=asked.definitions)
 
 
-_STEPS: dict[Step, Callable[..., Any]] = {
+_STEPS: dict[Step, Callable[[_Asked], Any]] = {
     "pull": _pull,
     "discover": _discover,
     "land": _land,
