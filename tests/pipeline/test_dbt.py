@@ -108,9 +108,7 @@ def test_unit_tests_of_the_models_pass(empty_bank: Settings, monkeypatch: pytest
 
 def test_every_mart_column_is_typed_described_and_labelled(empty_bank: Settings) -> None:
     missing = []
-    dbt = Dbt(empty_bank)
-    dbt.parse()
-    for node in dbt.models():
+    for node in Dbt(empty_bank).models():
         if not node["path"].startswith("marts/"):
             continue
         columns = node["columns"].values()
@@ -208,6 +206,5 @@ def test_what_was_kept_of_another_version_hides_nothing_of_this_one(tmp_path: Pa
         (models / name).write_text(text, "utf-8")
     settings = Settings.load({"JOURNEYMART_HOME": str(tmp_path), "JM_BUILDER_PASSWORD": "not used"})
     for version in (this, other, this):
-        dbt = Dbt(replace(settings, repo=version))
-        dbt.parse()
-        assert ("publication_check" in {model["name"] for model in dbt.models()}) == (version is this)
+        names = {model["name"] for model in Dbt(replace(settings, repo=version)).models()}
+        assert ("publication_check" in names) == (version is this)

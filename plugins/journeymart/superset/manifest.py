@@ -39,7 +39,6 @@ def current_models(settings: Settings) -> Models:
 
     # In a folder of its own: a run of the pipeline may be reading the project at the same moment.
     dbt = Dbt(replace(settings, home=settings.home / "dashboards"))
-    dbt.parse()
     described = dbt.models()
     models = Models(
         (model["name"], {name: _column(column) for name, column in model["columns"].items()}) for model in described

@@ -39,7 +39,6 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
     PipelineError if a model or a test fails, or while another run is being built or published.
     """
     dbt = Dbt(settings)
-    dbt.parse()
     busy = PipelineError("another run is being built or published; wait for it to end")
     with connect("jm_builder", settings=settings, autocommit=True) as connection, alone(connection, "build", busy):
         applied = load_definitions(definitions)

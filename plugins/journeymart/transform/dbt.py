@@ -38,11 +38,13 @@ class MartTable:
 
 
 class Dbt:
-    """The dbt project of this repository, against the warehouse of `settings`."""
+    """The dbt project of this repository as it is read now, against the warehouse of `settings`.
+
+    Raises DbtError where the project is not valid.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._manifest: Manifest | None = None
         os.environ.update(
             JOURNEYMART_PG_HOST=settings.pg_host,
             JOURNEYMART_PG_PORT=str(settings.pg_port),
@@ -51,22 +53,19 @@ class Dbt:
             DBT_SEND_ANONYMOUS_USAGE_STATS="false",
             DO_NOT_TRACK="1",
         )
-
-    def parse(self) -> None:
-        """Read the project; raises DbtError where it is not valid."""
-        try:
-            self._manifest = self._invoke(["parse"]).result
-        except DbtError:  # of what it has kept of other versions dbt may miss some: then everything is read anew
-            self._manifest = self._invoke(["--no-partial-parse", "parse"]).result
+        outcome = self._invoke(["parse"])
+        if not outcome.success:  # of what it has kept of other versions dbt may miss some: then all is read anew
+            outcome = self._invoke(["--no-partial-parse", "parse"])
+        if not outcome.success:
+            raise DbtError(f"dbt parse failed: {outcome.exception}") from outcome.exception
+        self._manifest: Manifest = outcome.result
 
     def models(self) -> list[dict[str, Any]]:
         """Every model as dbt describes it in its manifest: name, description, columns with types, labels and so on."""
-        assert self._manifest is not None, "parse() comes first"  # noqa: S101 - a programming error, not an input
         return [node.to_dict() for node in self._manifest.nodes.values() if node.resource_type.value == "model"]
 
     def mart_tables(self) -> list[MartTable]:
         """The tables that publish will keep in schema mart."""
-        assert self._manifest is not None, "parse() comes first"  # noqa: S101 - a programming error, not an input
         return [
             MartTable(node.name, {column.name: column.data_type or "" for column in node.columns.values()})
             for node in self._manifest.nodes.values()
@@ -75,7 +74,6 @@ class Dbt:
 
     def project_hash(self) -> str:
         """Hash of every model, seed and macro: what decides the numbers besides the definitions."""
-        assert self._manifest is not None, "parse() comes first"  # noqa: S101 - a programming error, not an input
         parts = [
             f"{node.unique_id} {node.checksum.checksum}"
             for node in self._manifest.nodes.values()
@@ -97,7 +95,7 @@ class Dbt:
         selected = ["--exclude-resource-type", "unit_test"]
         if not facts["is_full"]:
             selected += ["--select", "+config.materialized:delta", "+config.materialized:work_table"]
-        outcome = self._invoke(["build", *selected], check=False, vars={"run": facts})
+        outcome = self._invoke(["build", *selected], self._manifest, vars={"run": facts})
         if outcome.exception is not None:
             raise DbtError(f"dbt could not run: {outcome.exception}") from outcome.exception
         return [
@@ -111,7 +109,7 @@ class Dbt:
             for result in outcome.result.results
         ]
 
-    def _invoke(self, arguments: list[str], *, check: bool = True, **parameters: Any) -> Any:
+    def _invoke(self, arguments: list[str], manifest: Manifest | None = None, **parameters: Any) -> Any:
         from dbt.cli.main import dbtRunner  # noqa: PLC0415 - two seconds of imports, needed here only
 
         from journeymart.transform.adapter import prepare_adapter  # noqa: PLC0415 - as dbt itself
@@ -119,7 +117,7 @@ class Dbt:
         prepare_adapter()
         project = self._settings.repo / "dbt_project"
         state = self._settings.home / "dbt"
-        outcome = dbtRunner(manifest=self._manifest).invoke(
+        return dbtRunner(manifest=manifest).invoke(
             [
                 # Results and messages are kept in ops.model_result; writing them down twice more takes a second of CPU.
                 "--log-level", "none", "--log-level-file", "none", "--log-path", str(state / "logs"),
@@ -129,6 +127,3 @@ class Dbt:
             ],
             **parameters,
         )  # fmt: skip
-        if check and not outcome.success:
-            raise DbtError(f"dbt {arguments[0]} failed: {outcome.exception}") from outcome.exception
-        return outcome
