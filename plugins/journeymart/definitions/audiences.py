@@ -95,7 +95,7 @@ class Audience(DefinitionModel):
 
     def conditions(self) -> tuple[Condition, ...]:
         """Everything the audience needs matched."""
-        return () if self.goal is None else (self.goal.plain(),)
+        return () if self.goal is None else (self.goal,)
 
     def content(self) -> dict[str, Any]:
         """Plain values for `config.definition`."""
@@ -121,7 +121,7 @@ class Audience(DefinitionModel):
             "cap_seconds": cap and cap.per.total_seconds(),
             "hold_out": self.hold_out,
             "campaigns": list(self.campaigns),
-            "goal": goal and {"condition_id": goal.plain().condition_id, "within_seconds": goal.within.total_seconds()},
+            "goal": goal and {"condition_id": goal.condition_id, "within_seconds": goal.within.total_seconds()},
             "file": self.file,
         }
 

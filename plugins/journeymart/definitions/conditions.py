@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
@@ -139,6 +139,12 @@ class Condition(DefinitionModel):
         sources = SOURCES if self.source == "any" else (self.source,)
         return {source: self._compile(_Scope(source, schema, lenient=self.source == "any")) for source in sources}
 
+    def keeping(self, hold: tuple[str, ...], breakdown: str | None = None) -> Condition:
+        """The condition with the values that a definition wants kept of what it matches, if any."""
+        if not hold and breakdown is None:
+            return self
+        return KeepingCondition(source=self.source, where=self.where, hold=hold, breakdown=breakdown)
+
     @property
     def uses(self) -> tuple[bool, bool]:
         """Whether what is known of the customer, and of the session, decides it."""
@@ -174,6 +180,12 @@ class KeepingCondition(Condition):
             scope.text(self.breakdown).as_string(None) if self.breakdown else None,
             is_of_node=plain.is_of_node and not held and not self.breakdown,
         )
+
+
+def anything_of(sources: Iterable[Source]) -> tuple[Condition, ...]:
+    """What must not come between strict steps: anything else of the sources that they name."""
+    named = set(sources)
+    return tuple(Condition(source=source) for source in (("any",) if "any" in named else sorted(named)))  # type: ignore[arg-type]
 
 
 def row_predicate(of: str, where: dict[str, Any]) -> str:

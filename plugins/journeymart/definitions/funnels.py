@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from journeymart.definitions.conditions import Condition, KeepingCondition, check_names
+from journeymart.definitions.conditions import Condition, anything_of, check_names
 from journeymart.definitions.durations import Duration
 from journeymart.definitions.loader import DefinitionModel, Label
 
@@ -136,31 +136,23 @@ class Funnel(DefinitionModel):
 
     def step_conditions(self) -> list[Condition]:
         """What is matched per step, with the values that the funnel keeps of it."""
+        by, as_of = (self.breakdown.by, self.breakdown.as_of_step) if self.breakdown else (None, 0)
         return [
-            self._keeping(step, breakdown=self.order == "any" or number == getattr(self.breakdown, "as_of_step", 0))
+            step.keeping(self.hold, by if self.order == "any" or number == as_of else None)
             for number, step in enumerate(self.steps, start=1)
         ]
 
     def exclusion_conditions(self) -> list[Condition]:
         """What is matched per exclusion."""
-        return [self._keeping(exclusion, breakdown=False) for exclusion in self.exclusions]
+        return [exclusion.keeping(self.hold) for exclusion in self.exclusions]
 
-    def other_conditions(self) -> list[Condition]:
-        """What ends a strict attempt: anything else of the sources that its steps name."""
-        if self.order != "strict":
-            return []
-        sources = {step.source for step in self.steps}
-        return [Condition(source=source) for source in (["any"] if "any" in sources else sorted(sources))]  # type: ignore[arg-type]
+    def other_conditions(self) -> tuple[Condition, ...]:
+        """What ends a strict attempt."""
+        return anything_of(step.source for step in self.steps) if self.order == "strict" else ()
 
     def conditions(self) -> tuple[Condition, ...]:
         """Everything the funnel needs matched."""
         return (*self.step_conditions(), *self.exclusion_conditions(), *self.other_conditions())
-
-    def _keeping(self, condition: Condition, *, breakdown: bool) -> Condition:
-        by = self.breakdown.by if self.breakdown and breakdown else None
-        if not self.hold and by is None:
-            return Condition(source=condition.source, where=condition.where)
-        return KeepingCondition(source=condition.source, where=condition.where, hold=self.hold, breakdown=by)
 
     def content(self) -> dict[str, Any]:
         """Plain values for `config.definition`; windows in seconds, null for none."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from journeymart.definitions.conditions import Condition, KeepingCondition, check_names
+from journeymart.definitions.conditions import Condition, anything_of, check_names
 from journeymart.definitions.durations import MAX_TIMES, Cap, Duration
 from journeymart.definitions.fields import Source
 from journeymart.definitions.funnels import Exclusion, Funnel, Step
@@ -97,10 +97,6 @@ class Goal(Condition):
     """What a hit, or a contact, is meant to lead to."""
 
     within: Duration
-
-    def plain(self) -> Condition:
-        """The condition without its time."""
-        return _plain(self)
 
 
 def _lasting(value: timedelta) -> timedelta:
@@ -189,8 +185,8 @@ class Rule(DefinitionModel):
 
     def conditions(self) -> tuple[Condition, ...]:
         """Everything the rule needs matched."""
-        goal = () if self.goal is None else (self.goal.plain(),)
-        held = (self._held(step.condition) for step in self.steps)
+        goal = () if self.goal is None else (self.goal,)
+        held = (step.condition.keeping(self.hold) for step in self.steps)
         return (*held, *self._absences(), *self._others(), *goal)
 
     def content(self) -> dict[str, Any]:
@@ -198,7 +194,7 @@ class Rule(DefinitionModel):
         steps: list[dict[str, Any]] = []
         nots: list[dict[str, Any]] = []
         for step in self.steps:
-            condition_id = self._held(step.condition).condition_id
+            condition_id = step.condition.keeping(self.hold).condition_id
             if step.not_ is not None:
                 nots.append({"after_step": len(steps), "condition_id": condition_id})
             else:
@@ -225,7 +221,7 @@ class Rule(DefinitionModel):
             "after_match": self.after_match,
             "cooldown_seconds": _seconds(self.cooldown),
             "goal": self.goal and {
-                "condition_id": self.goal.plain().condition_id, "within_seconds": _seconds(self.goal.within)
+                "condition_id": self.goal.condition_id, "within_seconds": _seconds(self.goal.within)
             },
             "score": self.score,
             "action": self.action and self.action.content(),
@@ -238,12 +234,13 @@ class Rule(DefinitionModel):
         steps: list[Step] = []
         windows: list[timedelta | None] = []
         exclusions: list[Exclusion] = []
-        for step in self.steps:
+        for place, step in enumerate(self.steps):
             condition = step.condition
             if step.not_ is not None:
+                next_times = next(later.times.gte for later in self.steps[place:] if later.not_ is None)
                 exclusions.append(Exclusion.model_construct(
                     source=condition.source, where=condition.where,
-                    from_step=len(steps), to_step=len(steps) + self._after(step).times.gte,
+                    from_step=len(steps), to_step=len(steps) + next_times,
                 ))  # fmt: skip
                 continue
             for number in range(1, step.times.gte + 1):
@@ -260,25 +257,11 @@ class Rule(DefinitionModel):
             breakdown=None,
         )  # fmt: skip
 
-    def _after(self, item: RuleStep) -> RuleStep:
-        place = next(place for place, step in enumerate(self.steps) if step is item)
-        return next(step for step in self.steps[place:] if step.not_ is None)
-
     def _others(self) -> tuple[Condition, ...]:
-        """What must not come between strict steps: anything else of the sources that they name."""
-        if self.order != "strict":
-            return ()
-        sources = {step.source or "any" for _, step in self.taken}
-        named: tuple[Source, ...] = ("any",) if "any" in sources else tuple(sorted(sources))
-        return tuple(Condition(source=source) for source in named)
+        return anything_of(step.condition.source for _, step in self.taken) if self.order == "strict" else ()
 
     def _absences(self) -> tuple[Condition, ...]:
-        return () if self.absence is None else (self._held(_plain(self.absence)),)
-
-    def _held(self, condition: Condition) -> Condition:
-        if not self.hold:
-            return condition
-        return KeepingCondition(source=condition.source, where=condition.where, hold=self.hold)
+        return () if self.absence is None else (self.absence.keeping(self.hold),)
 
 
 class RulesFile(DefinitionModel):
@@ -407,11 +390,6 @@ def _before(rule: Rule, place: int) -> RuleStep | None:
 
 def _after(rule: Rule, place: int) -> RuleStep | None:
     return next((step for step in rule.steps[place:] if step.not_ is None), None)
-
-
-def _plain(condition: Condition) -> Condition:
-    """The condition without what else its key says, so that equal conditions share one id."""
-    return Condition(source=condition.source, where=condition.where)
 
 
 def _seconds(duration: timedelta | None) -> float | None:
