@@ -21,8 +21,7 @@ from psycopg.types.json import Jsonb
 
 from journeymart.db import connect, exists
 from journeymart.definitions.canaries import Canary, load_canaries
-from journeymart.definitions.loader import load_yaml
-from journeymart.definitions.sessions import SessionsFile
+from journeymart.definitions.sessions import time_zone
 from journeymart.definitions.sources import load_sources
 from journeymart.errors import JourneymartError
 from journeymart.landing.protection import SECRET, Protection
@@ -74,7 +73,7 @@ def send(settings: Settings, landing: Path, day: date | None = None, definitions
 
     The same day has the same lines with the same ids: killed and repeated, they land once.
     """
-    zone, now, sent = _zone(definitions), datetime.now(UTC), []
+    zone, now, sent = time_zone(definitions), datetime.now(UTC), []
     day = day or now.astimezone(zone).date()
     for canary in load_canaries(definitions):
         if canary.steps and datetime.combine(day, canary.steps[-1].at, zone) > now:
@@ -101,7 +100,7 @@ def send(settings: Settings, landing: Path, day: date | None = None, definitions
 def check(settings: Settings, day: date | None = None, definitions: Path | None = None) -> list[Outcome]:
     """Compare what is expected of `day` with what is published; without a day, of the last one that each canary has to
     be seen of by now. Leaves the outcome in ops.canary."""
-    zone = _zone(definitions)
+    zone = time_zone(definitions)
     with connect("jm_builder", settings=settings) as connection:
         due: dict[str, date] = dict(connection.execute(
             "select canary_id, max(canary_date) from ops.canary where due_at <= now() group by canary_id"
@@ -135,10 +134,6 @@ def require(outcomes: list[Outcome]) -> None:
     missing = [str(outcome) for outcome in outcomes if outcome.missing]
     if missing:
         raise CanaryMissingError(" | ".join(missing))
-
-
-def _zone(definitions: Path | None) -> ZoneInfo:
-    return ZoneInfo(load_yaml("sessions", definitions).parse(SessionsFile).sessions.time_zone)
 
 
 def _path(source: str, canary: Canary, day: date) -> str:

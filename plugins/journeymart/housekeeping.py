@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import psycopg
 
 from journeymart.db import await_build, connect, holds
-from journeymart.definitions.loader import load_yaml
-from journeymart.definitions.sessions import SessionsFile
+from journeymart.definitions.sessions import time_zone
 from journeymart.definitions.sources import load_sources
 from journeymart.landing.archive import Archive, Entry
 from journeymart.settings import Settings
@@ -40,7 +38,7 @@ def keep_house(
     the day that is `keep` before today. Days are those of the warehouse's time zone.
     """
     sources = load_sources(definitions).sources
-    zone = ZoneInfo(load_yaml("sessions", definitions).parse(SessionsFile).sessions.time_zone)
+    zone = time_zone(definitions)
     today = datetime.combine((now or datetime.now(UTC)).astimezone(zone).date(), time(), zone)
     kept_from = {name: today - source.keep for name, source in sources.items() if source.keep is not None}
     with connect("jm_loader", settings=settings, autocommit=True) as warehouse:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
 from journeymart.definitions.durations import Duration
-from journeymart.definitions.loader import DefinitionModel
+from journeymart.definitions.loader import DefinitionModel, load_yaml
 
 
 def _zone(value: str) -> str:
@@ -59,3 +60,8 @@ class SessionsFile(DefinitionModel):
     """The file as a whole."""
 
     sessions: SessionPolicy = SessionPolicy()
+
+
+def time_zone(directory: Path | None = None) -> ZoneInfo:
+    """Whose days the warehouse counts. Raises DefinitionError if sessions.yml cannot be used."""
+    return ZoneInfo(load_yaml("sessions", directory).parse(SessionsFile).sessions.time_zone)
