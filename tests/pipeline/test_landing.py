@@ -32,7 +32,7 @@ from journeymart.cli import build_app
 from journeymart.cli.__main__ import OneLine
 from journeymart.db import connect
 from journeymart.errors import JourneymartError
-from journeymart.landing import FileResult, LandingFile, discover, indexes, land_file
+from journeymart.landing import FileResult, LandingFile, discover, indexes
 from journeymart.landing import load as loading
 from journeymart.settings import REPO
 
@@ -843,7 +843,8 @@ def test_a_file_that_changes_while_it_is_read_is_postponed(zone: Zone, monkeypat
     file = zone.put("clickstream/a.ndjson", [event(1)])
     [found] = discover(zone.directory, settings=zone.settings)
     file.write_bytes(file.read_bytes() * 2)
-    result = land_file(found, "test-run", settings=zone.settings)
+    with loading.Loader("test-run", settings=zone.settings) as loader:
+        [result] = loader.land([found])
     assert (result.status, result.error) == ("postponed", "clickstream/a.ndjson changed while it was read")
     assert zone.statuses() == []
     assert [result.rows_loaded for result in zone.land()] == [2]
@@ -880,7 +881,8 @@ def test_a_link_put_in_the_place_of_a_folder_is_not_followed(zone: Zone):
     [found] = [found for found in discover(zone.directory, settings=zone.settings) if found.source == "clickstream"]
     file.parent.rename(zone.directory / "aside")
     file.parent.symlink_to(other.parent)
-    result = land_file(found, "test-run", settings=zone.settings)
+    with loading.Loader("test-run", settings=zone.settings) as loader:
+        [result] = loader.land([found])
     assert (result.status, result.error) == ("rejected", "clickstream/in/a.ndjson cannot be read: Not a directory")
 
 

@@ -2,7 +2,6 @@
 
     files = discover(landing)            # complete files that the ledger does not know
     results = land(landing, run_id=...)  # discover and load; one result for each file
-    result = land_file(file, run_id)     # load one
 
 Every line with content ends as one row of its table or as one row of raw.quarantine with its reason.
 """
@@ -19,7 +18,7 @@ from journeymart.landing import indexes
 from journeymart.landing.files import FileResult, LandingFile
 from journeymart.settings import Settings
 
-__all__ = ["FileResult", "LandingFile", "discover", "land", "land_file"]
+__all__ = ["FileResult", "LandingFile", "discover", "land"]
 
 
 def discover(
@@ -39,16 +38,6 @@ def discover(
     sources = load_sources(definitions)
     with connect("jm_loader", autocommit=True, settings=settings) as warehouse:
         return landing_zone.discover(landing, sources, warehouse, source=source, paths=paths, again=again)
-
-
-def land_file(
-    file: LandingFile, run_id: str, *, definitions: Path | None = None, settings: Settings | None = None
-) -> FileResult:
-    """Load one discovered file. A file that cannot be loaded is a result (`rejected`), not an error."""
-    from journeymart.landing.load import Loader  # noqa: PLC0415 - brings DuckDB and Arrow
-
-    with Loader(run_id, definitions=definitions, settings=settings) as loader:
-        return next(iter(loader.land([file])))
 
 
 def land(
