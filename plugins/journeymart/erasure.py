@@ -24,14 +24,9 @@ from journeymart.errors import JourneymartError, WrongUsageError, one_line
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.protection import SECRET, Protection
 from journeymart.landing.readers import FileRejectedError
+from journeymart.landing.targets import LINE_TABLES
 from journeymart.person import person
 from journeymart.settings import Settings
-
-TABLES = (
-    "event", "transactions", "customers", "consultations", "campaign_sends", "subscriptions", "survey_responses",
-    "consents",
-)  # fmt: skip
-
 
 _OF_CUSTOMER = "select row_id from raw.{table} where customer_key = any((select keys from who)::integer[])"
 _OF_SESSIONS = """
@@ -157,7 +152,7 @@ def _record(warehouse: psycopg.Connection, customer_hash: str, names: list[str],
 
 def _name_lines(warehouse: psycopg.Connection, erasure_id: int, names: list[str]) -> None:
     """Lines with the customer's number, those of sessions that are the customer's, and what repeats them."""
-    found = " union all ".join(_OF_CUSTOMER.format(table=table) for table in TABLES)
+    found = " union all ".join(_OF_CUSTOMER.format(table=table) for table in LINE_TABLES)
     is_published = exists(warehouse, "mart.session_event")
     if is_published:
         found += _OF_SESSIONS

@@ -339,3 +339,4 @@ TARGETS = {
     "survey_responses": SURVEY_RESPONSES,
     "consents": CONSENTS,
 }
+LINE_TABLES = tuple(next(iter(target.tables)) for target in TARGETS.values())  # one row of these for each line

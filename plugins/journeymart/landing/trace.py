@@ -28,6 +28,7 @@ from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.files import LandingFile
 from journeymart.landing.readers import LINE, LINE_NO, FileRejectedError, as_text, read_csv, read_parquet, text_blocks
+from journeymart.landing.targets import LINE_TABLES
 from journeymart.person import person
 from journeymart.settings import Settings
 
@@ -82,13 +83,12 @@ class Tracer:
         settings: Settings,
         *,
         landing: Path | None = None,
-        definitions: Path | None = None,
         unmasked: bool = False,
     ) -> None:
         self._settings = settings
         self._landing = landing or settings.landing
-        self._sources = load_sources(definitions)
-        self._messages = load_transactions(definitions, self._sources).file
+        self._sources = load_sources()
+        self._messages = load_transactions(sources=self._sources).file
         self._archive = Archive(settings.archive)
         self._unmasked = unmasked
 
@@ -195,10 +195,9 @@ class Tracer:
             )
         quarantine = sql.Identifier("quarantine" if self._unmasked else "quarantine_masked")  # a reason quotes values
         try:
-            landed = sql.SQL(" union all ").join(map(sql.SQL, _LANDED))
             went_to = sql.SQL(_WENT_TO).format(quarantine=quarantine)
             found = self._query(
-                sql.SQL("with found as ({}), landed as ({}) {}").format(sql.SQL(rows), landed, went_to), parameters
+                sql.SQL("with found as ({}), landed as ({}) {}").format(sql.SQL(rows), _LANDED, went_to), parameters
             )
         except psycopg.errors.UndefinedTable:
             if exists(self._warehouse, "mart.definition"):
@@ -271,13 +270,10 @@ class Tracer:
             yield number, text if self._unmasked else masked(text)
 
 
-_LANDED: list[LiteralString] = [
-    f"select row_id from raw.{table} where row_id in (select row_id from found)"  # noqa: S608 - a constant
-    for table in (
-        "event", "transactions", "customers", "consultations", "campaign_sends", "subscriptions", "survey_responses",
-        "consents",
-    )
-]  # fmt: skip
+_LANDED = sql.SQL(" union all ").join(
+    sql.SQL("select row_id from raw.{} where row_id in (select row_id from found)").format(sql.Identifier(table))
+    for table in LINE_TABLES
+)
 _WENT_TO: LiteralString = """
 select
     f.file_id, r.line_no, f.source, f.path, f.format, coalesce(f.archived_sha256, f.sha256) as sha256,
