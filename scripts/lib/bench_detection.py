@@ -27,7 +27,7 @@ from typing import Any, LiteralString
 import psycopg
 import pyarrow as pa
 from bench import bank
-from measuring import REPO, machine
+from measuring import PORT_BASE, REPO, machine
 from psycopg.sql import SQL
 from pyarrow import csv, parquet
 
@@ -37,7 +37,6 @@ from journeymart.definitions.rules import parse_rules
 from journeymart.settings import Settings
 
 RESULTS = REPO / "docs" / "benchmarks" / "detection.md"
-PORT_BASE = 58300
 MOST_STEPS = 4
 WITHIN = 1800  # seconds between steps
 RARE = 0.01  # of the events, at most, are views of a page that rules are about

@@ -17,8 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,18 +26,15 @@ from typing import Any, LiteralString
 import duckdb
 import psycopg
 import yaml
-from measuring import REPO, machine
+from measuring import REPO, machine, server
 from psycopg import sql
 
 from journeymart import pipeline
 from journeymart.analysis import Scope, adhoc
 from journeymart.db import connect
-from journeymart.platform import local
-from journeymart.platform.postgres import Postgres
 from journeymart.settings import Settings
 
 RESULTS = REPO / "docs" / "benchmarks" / "engine.md"
-PORT_BASE = 58330
 DAYS = 30
 PEERS = ("clickhouse", "duckdb", "retentioneering")
 IN_MEMORY_LIMIT = 2.0  # millions of events that retentioneering is given
@@ -260,7 +256,7 @@ def main() -> None:
 
 
 def _section(given: argparse.Namespace, millions: float) -> str:
-    with tempfile.TemporaryDirectory(prefix="journeymart-bench-") as name, _server(given.home) as settings:
+    with tempfile.TemporaryDirectory(prefix="journeymart-bench-") as name, server(given.home) as settings:
         folder = Path(name)
         definitions = _definitions(folder / "definitions", funnels=1)
         with connect("jm_builder", settings=settings, autocommit=True) as connection:
@@ -270,19 +266,6 @@ def _section(given: argparse.Namespace, millions: float) -> str:
         ours, page = _ours(settings, folder, given.repeats)
         peers = {} if given.only_ours else _peers(settings, folder, ours, page, given, millions)
         return _table(millions, settings, ours, peers) + _back_fills(settings, folder)
-
-
-@contextmanager
-def _server(kept: Path | None) -> Iterator[Settings]:
-    home = kept or Path(tempfile.mkdtemp(prefix="journeymart-bench-home-"))
-    os.environ["JOURNEYMART_HOME"] = str(home)
-    settings = local.up(lambda _line: None, port_base=PORT_BASE, only_postgres=True)
-    try:
-        yield settings
-    finally:
-        Postgres(settings).stop()
-        if kept is None:
-            shutil.rmtree(home)
 
 
 def _definitions(folder: Path, *, funnels: int) -> Path:

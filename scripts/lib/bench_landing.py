@@ -14,24 +14,20 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
-from measuring import REPO, Measured, machine, measure
+from measuring import REPO, Measured, machine, measure, server
 from pyarrow import parquet
 
 from journeymart.db import connect
 from journeymart.definitions.sources import load_sources
 from journeymart.definitions.transactions import Number, load_transactions
-from journeymart.platform import local
 from journeymart.platform.postgres import Postgres
 from journeymart.settings import Settings
 
 RESULTS = REPO / "docs" / "benchmarks" / "landing.md"
-PORT_BASE = 58300
 DAYS = 30
 # One compressed file each, of so many times the events of the bank.
 MEMORY_SIZES = (0.5, 2)
@@ -67,8 +63,8 @@ def main() -> None:
     arguments.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="sections to measure")
     arguments.add_argument("--dry", action="store_true", help="print the results, write no file")
     given = arguments.parse_args()
-    with _server() as server, tempfile.TemporaryDirectory(prefix="journeymart-bench-") as folder:
-        bench = _Bench(server, Path(folder), int(given.millions * 1e6))
+    with server() as settings, tempfile.TemporaryDirectory(prefix="journeymart-bench-") as folder:
+        bench = _Bench(settings, Path(folder), int(given.millions * 1e6))
         for section in given.only:
             busy = os.getloadavg()[0]
             heading, *lines = {
@@ -99,19 +95,6 @@ def _write(heading: str, text: str) -> None:
     kept = {f"## {section.split(chr(10), 1)[0]}": f"## {section.strip()}" for section in sections}
     kept[heading] = text.strip()
     RESULTS.write_text("\n\n".join([INTRODUCTION.strip(), *kept.values()]) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _server() -> Iterator[Settings]:
-    """A PostgreSQL server in a home of its own."""
-    home = Path(tempfile.mkdtemp(prefix="journeymart-bench-home-"))
-    os.environ["JOURNEYMART_HOME"] = str(home)
-    settings = local.up(lambda _line: None, port_base=PORT_BASE, only_postgres=True)
-    try:
-        yield settings
-    finally:
-        Postgres(settings).stop()
-        shutil.rmtree(home)
 
 
 class _Bench:

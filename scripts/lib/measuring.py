@@ -1,21 +1,27 @@
-"""Run one command and measure it together with the PostgreSQL server it works on."""
+"""What the benchmarks share: a server, and one command measured together with the PostgreSQL server it works on."""
 
 from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from journeymart.platform import local
 from journeymart.platform.postgres import Postgres
 from journeymart.settings import Settings
 
 REPO = Path(__file__).resolve().parents[2]
 TICK = os.sysconf("SC_CLK_TCK")
+PORT_BASE = 58300
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,20 @@ class Measured:
     def memory(self) -> float:
         """Peak of both, which need not have been at the same moment."""
         return self.own_memory + self.postgres_memory
+
+
+@contextmanager
+def server(kept: Path | None = None) -> Iterator[Settings]:
+    """A PostgreSQL server in a home of its own, or in one that is kept."""
+    home = kept or Path(tempfile.mkdtemp(prefix="journeymart-bench-home-"))
+    os.environ["JOURNEYMART_HOME"] = str(home)
+    settings = local.up(lambda _line: None, port_base=PORT_BASE, only_postgres=True)
+    try:
+        yield settings
+    finally:
+        Postgres(settings).stop()
+        if kept is None:
+            shutil.rmtree(home)
 
 
 def measure(settings: Settings, command: list[str], environment: dict[str, str]) -> Measured:
@@ -85,26 +105,13 @@ class _Peak:
     def _watch(self) -> None:
         while not self._ended.wait(0.2):
             self.own = max(self.own, _megabytes(self._status, "VmHWM:"))
-            each = [
-                _megabytes(process / "smaps_rollup", "Pss_Anon:") for process in _postgres_processes(self._settings)
-            ]
+            processes = Postgres(self._settings).process_ids()
+            each = [_megabytes(Path(f"/proc/{process}/smaps_rollup"), "Pss_Anon:") for process in processes]
             self.postgres = max(self.postgres, sum(each))
 
     def stop(self) -> None:
         self._ended.set()
         self._thread.join()
-
-
-def _postgres_processes(settings: Settings) -> list[Path]:
-    data = Postgres(settings).data
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and (entry / "cwd").readlink() == data:
-                found.append(entry)
-        except OSError:  # ended meanwhile
-            continue
-    return found
 
 
 def _megabytes(file: Path, field: str) -> float:
@@ -120,9 +127,9 @@ def _megabytes(file: Path, field: str) -> float:
 def _postgres_cpu(settings: Settings) -> float:
     """CPU seconds of the server so far: live processes, and ended ones as their parent counted them."""
     total = 0
-    for process in _postgres_processes(settings):
+    for process in Postgres(settings).process_ids():
         try:
-            fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+            fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
         except OSError:  # ended meanwhile
             continue
         total += sum(int(fields[index]) for index in (11, 12, 13, 14))

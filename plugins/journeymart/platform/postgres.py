@@ -101,6 +101,18 @@ class Postgres:
         with connect(ADMIN, settings=self.settings) as connection:
             connection.execute(_WAREHOUSE_SQL.read_bytes())
 
+    def process_ids(self) -> set[str]:
+        """All processes of this server: they, and only they, work in the data directory. Zombies are not among them."""
+        found = set()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if (entry / "cwd").readlink() == self.data:
+                        found.add(entry.name)
+                except OSError:  # ended, or another user's
+                    continue
+        return found
+
     def psql(self, role: str) -> tuple[list[str], dict[str, str]]:
         """Command and environment of a psql connected to the warehouse as `role`."""
         return [str(self.binaries / "psql")], {
@@ -164,32 +176,20 @@ class Postgres:
 
     def _is_running(self) -> bool:
         lines = self._pid_file_lines()
-        return bool(lines) and lines[0].strip() in self._process_ids()
+        return bool(lines) and lines[0].strip() in self.process_ids()
 
     def _pid_file_lines(self) -> list[str]:
         pid_file = self.data / "postmaster.pid"
         return pid_file.read_text().splitlines() if pid_file.exists() else []
 
-    def _process_ids(self) -> set[str]:
-        """All processes of this server: they, and only they, work in the data directory. Zombies are not among them."""
-        found = set()
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if (entry / "cwd").readlink() == self.data:
-                        found.add(entry.name)
-                except OSError:  # ended, or another user's
-                    continue
-        return found
-
-    def _clear_after_crash(self, seconds: float = 60) -> None:
+    def _clear_after_crash(self) -> None:
         """Remove the pid file of a dead server once its last backend is gone.
 
         PostgreSQL does this itself, unless the dead server is still listed as a zombie, as under an init process
         that reaps no orphans. Removing the file while a backend still writes would corrupt the data.
         """
-        deadline = time.monotonic() + seconds
-        while left := self._process_ids():
+        deadline = time.monotonic() + 60
+        while left := self.process_ids():
             if time.monotonic() > deadline:
                 raise PlatformError(
                     f"the server was killed but its processes {', '.join(sorted(left))} still run; end them and repeat"
