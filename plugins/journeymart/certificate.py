@@ -31,6 +31,7 @@ from journeymart.db import connect
 from journeymart.definitions.sources import Sources, load_sources
 from journeymart.erasure import ErasureError, anywhere, as_word, identify
 from journeymart.errors import WrongUsageError
+from journeymart.files import replacing
 from journeymart.landing.archive import BLOCK_BYTES
 from journeymart.landing.readers import FileRejectedError, uncompressed
 from journeymart.person import person
@@ -338,9 +339,6 @@ def _write(
     folder = settings.docs / "erasures"
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"erasure-{state['erasure_id']}-{now:%Y%m%dT%H%M%S}.html"
-    unfinished = page.with_name(f".{page.name}.tmp")
-    with unfinished.open("wb") as file:
+    with replacing(page) as file:
         file.write(content)
-        os.fsync(file.fileno())
-    unfinished.replace(page)
     return page, hashlib.sha256(content).hexdigest()

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from journeymart.definitions.check import require
 from journeymart.definitions.loader import DefinitionError, load_yaml, own_directory, with_item
 from journeymart.errors import JourneymartError, WrongUsageError
+from journeymart.files import replacing
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -89,12 +90,12 @@ def add(kind: str, content: dict[str, Any], directory: Path | None = None) -> No
     Raises RequestError as `with_definition`, and JourneymartError if the file cannot be written.
     """
     target = target_of(kind, directory)
-    unfinished = target.with_name(f".{target.name}.tmp")
     try:
         target.parent.mkdir(exist_ok=True)
         with _alone(target.parent):
-            unfinished.write_text(with_definition(kind, content, directory), encoding="utf-8")
-            unfinished.replace(target)
+            text = with_definition(kind, content, directory)
+            with replacing(target) as file:
+                file.write(text.encode())
     except OSError as error:  # a container's definitions are part of its image
         raise JourneymartError(f"{target}: cannot be written: {error.strerror}") from None
 

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from journeymart.db import await_delivery, connect, holds
+from journeymart.files import replacing
 from journeymart.settings import Settings
 
 MODE = 0o640  # as its folder, whatever the shell makes of files
@@ -63,7 +64,9 @@ def drop(settings: Settings) -> list[Path]:
                     "export_id": export_id, "export_no": number, "purpose": purpose,
                     "files": [_write(connection, folder, export_id, number, kind, attributes) for kind in kinds],
                 } | ({"version": version, "as_of": as_of.isoformat()} if number == latest else {})  # fmt: skip
-                _put(manifest, json.dumps(content, ensure_ascii=False, indent=1).encode())
+                with replacing(manifest) as file:
+                    os.fchmod(file.fileno(), MODE)
+                    file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
                 written.append(manifest)
     return written
 
@@ -84,27 +87,11 @@ def _write(
         only=sql.SQL("and export_no = {}").format(sql.Literal(number)) if kind == "delta" else sql.SQL(""),
     )
     digest = hashlib.sha256()
-    with _unfinished(path).open("wb") as file, connection.cursor() as cursor:
+    with replacing(path) as file, connection.cursor() as cursor:
         os.fchmod(file.fileno(), MODE)
         with cursor.copy(sql.SQL("copy ({}) to stdout (format csv, header)").format(query)) as copy:
             for block in copy:
                 file.write(block)
                 digest.update(block)
         rows = cursor.rowcount
-        file.flush()
-        os.fsync(file.fileno())
-    _unfinished(path).replace(path)
     return {"name": path.name, "rows": rows, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _put(path: Path, content: bytes) -> None:
-    with _unfinished(path).open("wb") as file:
-        os.fchmod(file.fileno(), MODE)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    _unfinished(path).replace(path)
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")

@@ -27,6 +27,7 @@ from journeymart.analysis import Result
 from journeymart.db import alone, connect
 from journeymart.definitions.packs import Pack, load_packs
 from journeymart.errors import JourneymartError, NotPublishedError, PipelineError, WrongUsageError, one_line
+from journeymart.files import replacing
 from journeymart.reports import content, mail
 from journeymart.settings import Settings
 
@@ -240,10 +241,9 @@ def _put(folder: Path, found: content.Content, page: bytes) -> None:
     try:
         unfinished.mkdir(mode=0o750)
         for name, data in {"report.html": page, **files}.items():
-            with (unfinished / name).open("wb") as file:
+            with replacing(unfinished / name) as file:
                 os.fchmod(file.fileno(), 0o640)
                 file.write(data)
-                os.fsync(file.fileno())
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     finally:
