@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from psycopg.rows import class_row, dict_row
 
 from journeymart import pipeline
-from journeymart.db import connect
-from journeymart.errors import NotPublishedError
+from journeymart.db import connect, published
 from journeymart.settings import Settings
 
 
@@ -43,37 +41,21 @@ def request(settings: Settings, content: dict[str, Any], directory: Path | None 
 
 def exports(settings: Settings) -> list[Export]:
     """The latest export of each audience; as jm_builder, whose password alone is where requests are worked on."""
-    with connect("jm_builder", settings=settings) as connection:
-        try:
-            return (
-                connection.cursor(row_factory=class_row(Export))
-                .execute(
-                    """
-                    select distinct on (export_id)
-                        export_id, export_no, as_of::text, candidates, without_consent, suppressed, fatigued, held_out,
-                        members
-                    from mart.audience_export
-                    order by export_id, export_no desc
-                    """
-                )
-                .fetchall()
-            )
-        except psycopg.errors.UndefinedTable as error:
-            raise NotPublishedError("nothing has been published yet") from error
+    with connect("jm_builder", settings=settings) as connection, published():
+        query = """
+            select distinct on (export_id)
+                export_id, export_no, as_of::text, candidates, without_consent, suppressed, fatigued, held_out, members
+            from mart.audience_export
+            order by export_id, export_no desc
+        """
+        return connection.cursor(row_factory=class_row(Export)).execute(query).fetchall()
 
 
 def effect(settings: Settings, export_id: str | None = None) -> list[dict[str, Any]]:
     """Rows of mart.audience_effect."""
-    with connect("jm_dashboard", settings=settings) as connection:
-        try:
-            return (
-                connection.cursor(row_factory=dict_row)
-                .execute(
-                    "select * from mart.audience_effect where %(id)s::text is null or export_id = %(id)s"
-                    " order by export_id, is_held_out",
-                    {"id": export_id},
-                )
-                .fetchall()
-            )
-        except psycopg.errors.UndefinedTable as error:
-            raise NotPublishedError("nothing has been published yet") from error
+    with connect("jm_dashboard", settings=settings) as connection, published():
+        query = (
+            "select * from mart.audience_effect where %(id)s::text is null or export_id = %(id)s"
+            " order by export_id, is_held_out"
+        )
+        return connection.cursor(row_factory=dict_row).execute(query, {"id": export_id}).fetchall()

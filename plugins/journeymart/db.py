@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from journeymart.errors import JourneymartError
+from journeymart.errors import JourneymartError, NotPublishedError
 from journeymart.settings import Settings
 
 # What PostgreSQL says when something is asked for that the database does not have, or has for other roles only.
@@ -86,6 +86,15 @@ def holds(connection: psycopg.Connection, question: LiteralString, parameters: M
 def exists(connection: psycopg.Connection, relation: str) -> bool:
     """Whether there is a table or view of this name, such as `mart.definition` before the first publication."""
     return holds(connection, "select to_regclass(%(relation)s) is not null", {"relation": relation})
+
+
+@contextmanager
+def published() -> Iterator[None]:
+    """Raise NotPublishedError for a table that is not there: a publication brings it."""
+    try:
+        yield
+    except psycopg.errors.UndefinedTable as error:
+        raise NotPublishedError("nothing has been published yet") from error
 
 
 @contextmanager

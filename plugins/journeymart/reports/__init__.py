@@ -24,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from psycopg.rows import dict_row
 
 from journeymart.analysis import Result
-from journeymart.db import alone, connect
+from journeymart.db import alone, connect, published
 from journeymart.definitions.packs import Pack, load_packs
 from journeymart.errors import JourneymartError, NotPublishedError, PipelineError, WrongUsageError, one_line
 from journeymart.files import replacing
@@ -132,10 +132,8 @@ def _deliver(
     assert pack.report is not None  # noqa: S101 - deliver() takes no others
     with connect("jm_report", settings=settings, autocommit=True) as mart:  # a publication need not wait for the end
         mart.execute("select set_config('journeymart.departments', %s, false)", (pack.owner,))
-        try:
+        with published():
             facts = content.facts(mart)
-        except psycopg.errors.UndefinedTable as error:
-            raise NotPublishedError("nothing has been published yet") from error
         until = facts["until_date"]
         if as_of and as_of > until:
             raise JourneymartError(f"the data have come to {facts['as_of']}: what is over on {as_of} is not known")
