@@ -36,14 +36,7 @@ class Scope:
 
     def arguments(self) -> dict[str, Any]:
         """As arguments of a function of schema mart."""
-        return {
-            "from_date": self.from_date,
-            "to_date": self.to_date,
-            "channel": self.channel,
-            "domain": self.domain,
-            "segment": self.segment,
-            "device_type": self.device_type,
-        }
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
