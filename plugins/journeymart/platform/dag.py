@@ -83,12 +83,10 @@ def _login(settings: Settings) -> requests.Session:
     return session
 
 
-def _wait_for(session: requests.Session, base: str, dag_id: str, seconds: float = 60) -> None:
+def _wait_for(session: requests.Session, base: str, dag_id: str) -> None:
     """A DAG file is known once the DAG processor has read it."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 60
     while not session.get(base, timeout=60).ok:
         if time.monotonic() > deadline:
-            raise PlatformError(
-                f"Airflow does not know {dag_id} after {seconds:.0f} s; look for import errors in its UI"
-            )
+            raise PlatformError(f"Airflow does not know {dag_id} after 60 s; look for import errors in its UI")
         time.sleep(1)

@@ -140,13 +140,13 @@ def answers(url: str) -> bool:
     return response is not None and response[0] < _STATUS_MALFUNCTION
 
 
-def tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a log file, empty if there is none."""
+def tail(path: Path) -> str:
+    """The last 15 lines of a log file, empty if there is none."""
     if not path.exists():
         return ""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 16384))
-        return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+        return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-15:])
 
 
 def _parse(stat: str) -> Process:

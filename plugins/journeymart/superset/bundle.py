@@ -85,13 +85,9 @@ def own_name(dashboard: str, name: str) -> str:
     return f"{dashboard}.{name}"
 
 
-def contents(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> Files:
+def contents(assets: Assets, models: Models, address: str) -> Files:
     """What is in the import bundle of everything, by path; see `parts`."""
-    return {
-        path: content
-        for part in parts(assets, models, address, is_editable=is_editable).values()
-        for path, content in part.items()
-    }
+    return {path: content for part in parts(assets, models, address).values() for path, content in part.items()}
 
 
 def parts(assets: Assets, models: Models, address: str, *, is_editable: bool = False) -> dict[str, Files]:
