@@ -12,19 +12,14 @@ from typing import Any
 
 import pytest
 from tests.conftest import Warehouses
-from tests.pipeline.zone import Zone
+from tests.pipeline.zone import HEAD, Zone, screen
 
 from journeymart import pipeline
 from journeymart.analysis import call
 from journeymart.db import connect
 
-HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
 TEN = datetime(2026, 3, 2, 15, tzinfo=UTC)  # in New York
 GOOGLE = {"utm_source": "google", "utm_medium": "cpc", "utm_campaign": "x"}
-
-
-def screen(page: str) -> dict[str, Any]:
-    return {"source": "screen", "where": {"page_code": page}}
 
 
 def of(source: str, **where: Any) -> dict[str, Any]:

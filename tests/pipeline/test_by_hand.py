@@ -12,7 +12,7 @@ import pytest
 from jinja2 import Environment
 from psycopg import sql
 from tests.conftest import Warehouses
-from tests.pipeline.zone import Zone
+from tests.pipeline.zone import HEAD, Zone, screen
 from typer.testing import CliRunner
 
 from journeymart import pipeline
@@ -23,15 +23,8 @@ from journeymart.definitions.segments import Segment
 from journeymart.settings import Settings
 from journeymart.superset.specs import read_assets
 
-HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
-
-
 # as Superset says it of those who see every funnel
 ALL_DEPARTMENTS = "select set_config('journeymart.departments', '*', false)"
-
-
-def screen(page: str) -> dict[str, Any]:
-    return {"source": "screen", "where": {"page_code": page}}
 
 
 FUNNELS = [

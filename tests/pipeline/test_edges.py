@@ -16,7 +16,7 @@ from jinja2 import Environment
 from psycopg import sql
 from tests.conftest import Warehouses
 from tests.pipeline.comparison import differences, mart_tables
-from tests.pipeline.zone import Zone
+from tests.pipeline.zone import HEAD, Zone, screen
 from typer.testing import CliRunner
 
 from journeymart import pipeline
@@ -26,13 +26,6 @@ from journeymart.db import connect
 from journeymart.definitions.loader import SHIPPED
 from journeymart.settings import Settings
 from journeymart.superset.specs import read_assets
-
-HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
-
-
-def screen(page: str) -> dict[str, Any]:
-    return {"source": "screen", "where": {"page_code": page}}
-
 
 # ── next to nothing ──
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Warehouses
-from tests.pipeline.zone import Zone
+from tests.pipeline.zone import Zone, screen
 from typer.testing import CliRunner
 
 from journeymart import pipeline, reports
@@ -39,10 +39,6 @@ WAYS = {
     "2026-03-08": ["A", "ABX", "ACC", "B"], "2026-03-09": ["B"],
 }  # fmt: skip
 HEAD = {"label": {"ko": "시험", "en": HOSTILE}, "owner": "sales"}
-
-
-def screen(page: str) -> dict[str, Any]:
-    return {"source": "screen", "where": {"page_code": page}}
 
 
 FUNNEL = {"id": "FN-R", **HEAD, "window": "1h",

@@ -1,4 +1,4 @@
-"""A landing zone with the warehouse it is loaded into, and lines to put there."""
+"""A landing zone with the warehouse it is loaded into; lines and parts of definitions to put there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from journeymart.db import connect
 from journeymart.landing import FileResult, land
 from journeymart.settings import Settings
+
+HEAD = {"label": {"ko": "시험", "en": "Test"}, "owner": "tests"}
 
 
 class Zone:
@@ -80,3 +82,7 @@ def transaction(number: int, **fields: Any) -> dict[str, Any]:
         "transaction_code": "FX",
         **fields,
     }
+
+
+def screen(page: str) -> dict[str, Any]:
+    return {"source": "screen", "where": {"page_code": page}}
