@@ -132,38 +132,27 @@ class CustomerJourney(unittest.TestCase):
         self.assertEqual(DagSerialization.to_dict(self.load()), DagSerialization.to_dict(self.load()))
 
 
-class DepartmentReports(unittest.TestCase):
-    """The DAG of what departments are given."""
+class OneStep(unittest.TestCase):
+    """The DAGs that do one step, at times of their own."""
 
-    def load(self, schedule):
+    def load(self, name, schedule):
         """The DAG as read with JOURNEYMART_SCHEDULE set to `schedule`."""
         os.environ["JOURNEYMART_SCHEDULE"] = schedule
-        return DagBag(FOLDER / "department_reports.py").dags["department_reports"]
+        return DagBag(FOLDER / f"{name}.py").dags[name]
 
-    def test_it_does_one_step_in_working_hours(self):
-        dag = self.load("*/5 * * * *")
-        self.assertEqual([task.step for task in dag.tasks], ["report"])
-        self.assertEqual(dag.timetable.expression, "0 7-19 * * *")
-
-    def test_it_has_no_schedule_where_nothing_has(self):
-        self.assertFalse(self.load("none").timetable.can_be_scheduled)
-
-
-class Housekeeping(unittest.TestCase):
-    """The DAG of what is older than it is kept."""
-
-    def load(self, schedule):
-        """The DAG as read with JOURNEYMART_SCHEDULE set to `schedule`."""
-        os.environ["JOURNEYMART_SCHEDULE"] = schedule
-        return DagBag(FOLDER / "housekeeping.py").dags["housekeeping"]
-
-    def test_it_does_one_step_once_a_day(self):
-        dag = self.load("*/5 * * * *")
-        self.assertEqual([task.step for task in dag.tasks], ["housekeeping"])
-        self.assertEqual(dag.timetable.expression, "30 4 * * *")
+    def test_the_step_and_its_times(self):
+        for name, step, expression in (
+            ("department_reports", "report", "0 7-19 * * *"),  # in working hours
+            ("housekeeping", "housekeeping", "30 4 * * *"),
+        ):
+            with self.subTest(name):
+                dag = self.load(name, "*/5 * * * *")
+                self.assertEqual([task.step for task in dag.tasks], [step])
+                self.assertEqual(dag.timetable.expression, expression)
 
     def test_it_has_no_schedule_where_nothing_has(self):
-        self.assertFalse(self.load("none").timetable.can_be_scheduled)
+        for name in ("department_reports", "housekeeping"):
+            self.assertFalse(self.load(name, "none").timetable.can_be_scheduled, name)
 
 
 class Canary(unittest.TestCase):
