@@ -201,6 +201,16 @@ def discover(
     ]
     strays = _of_no_source(landing, sources) if source is None else []
     found += [stray for stray in strays if paths is None or stray.path in paths]
+    settled = _settled(warehouse, found, again=again)
+    fresh = [file for position, file in enumerate(found) if position not in settled]
+    for stray in strays:
+        if stray in found and stray not in fresh:  # rejected long ago, and still there
+            log.warning("%s %s: nothing of it is loaded", landing / stray.path, stray.problem)
+    return sorted(fresh, key=lambda file: (file.source, supersedes(file.declared()) is not None))
+
+
+def _settled(warehouse: psycopg.Connection, found: list[LandingFile], *, again: bool) -> set[int]:
+    """Positions of the files that the ledger knows, without rejected ones that may be taken now."""
     known = warehouse.execute(
         """
         select given.n, latest.status, latest.declared,
@@ -226,17 +236,12 @@ def discover(
         """,
         [[getattr(file, key) for file in found] for key in ("source", "path", "bytes", "modified_at")],
     ).fetchall()
-    settled = {
+    return {
         number - 1
         for number, status, declared, is_awaited in known
         if status != "rejected"
         or not ((again and found[number - 1].problem is None) or is_awaited or declared != found[number - 1].declared())
     }
-    fresh = [file for position, file in enumerate(found) if position not in settled]
-    for stray in strays:
-        if stray in found and stray not in fresh:  # rejected long ago, and still there
-            log.warning("%s %s: nothing of it is loaded", landing / stray.path, stray.problem)
-    return sorted(fresh, key=lambda file: (file.source, supersedes(file.declared()) is not None))
 
 
 def _of_no_source(landing: Path, sources: Sources) -> list[LandingFile]:
