@@ -199,3 +199,8 @@
 {% macro replaced(name, columns) -%}
     (select {{ columns }} from build.{{ name }}_before)
 {%- endmacro %}
+
+{# The rows of a delta model that this run adds and takes away, each time with the sign that they count with. #}
+{% macro signed_rows(name, columns) -%}
+    {{ return([(1, computed(name))] + ([] if is_full() else [(-1, replaced(name, columns))])) }}
+{%- endmacro %}

@@ -96,6 +96,11 @@ def replaced(name: str, columns: str) -> str:
     return f"(select {columns} from mart.{name})"
 
 
+def signed_rows(name: str, columns: str) -> list[tuple[int, str]]:
+    """Two relations with their signs."""
+    return [(1, computed(name)), (-1, replaced(name, columns))]
+
+
 def counted(name: str, key: list[str], counters: list[str], changes: str, decimals: Sequence[str] = ()) -> str:
     """A query with the key and the counters."""
     return f"select {', '.join(key + counters)} from {changes} as changed"

@@ -1,4 +1,5 @@
-{{ config(key=['session_date', 'channel', 'domain', 'device_type'], keep='b.sessions > 0') }}
+{% set key = ['session_date', 'channel', 'domain', 'device_type'] %}
+{{ config(key=key, keep='b.sessions > 0') }}
 {% set counters = [
     'sessions', 'events', 'pages', 'duration_seconds', 'bounces', 'error_sessions', 'errors',
     'converted_sessions', 'transactions', 'amount_krw',
@@ -21,5 +22,4 @@
         sign * amount_krw as amount_krw
     from {{ changed_sessions() }} as changed
 ){% endset %}
-{% set key = ['session_date', 'channel', 'domain', 'device_type'] %}
 {{ counted('session_daily', key, counters, signed, decimals=['amount_krw']) }}

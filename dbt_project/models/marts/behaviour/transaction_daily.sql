@@ -1,9 +1,8 @@
-{{ config(key=['transaction_date', 'node_id', 'channel'], keep='b.transactions > 0') }}
 {% set key = ['transaction_date', 'node_id', 'channel'] %}
+{{ config(key=key, keep='b.transactions > 0') }}
 {% set signed %}(
     {%- set columns = 'transacted_at, node_id, channel, is_failed, amount, amount_krw' %}
-    {%- set gone = [] if is_full() else [(-1, replaced('transaction_fact', columns))] %}
-    {%- for sign, rows in [(1, computed('transaction_fact'))] + gone %}
+    {%- for sign, rows in signed_rows('transaction_fact', columns) %}
     select
         {{ business_date('transacted_at') }} as transaction_date,
         node_id,

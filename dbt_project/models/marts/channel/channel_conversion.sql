@@ -1,8 +1,8 @@
-{{ config(key=['funnel_id', 'entry_date', 'touch', 'inflow_channel'], keep='b.entered > 0') }}
+{% set key = ['funnel_id', 'entry_date', 'touch', 'inflow_channel'] %}
+{{ config(key=key, keep='b.entered > 0') }}
 {% set columns = 'funnel_id, entry_date, first_channel, last_channel, is_converted' %}
-{% set gone = [] if is_full() else [(-1, replaced('funnel_touch', columns))] %}
 {% set signed %}(
-    {%- for sign, rows in [(1, computed('funnel_touch'))] + gone %}
+    {%- for sign, rows in signed_rows('funnel_touch', columns) %}
     select
         f.funnel_id,
         f.entry_date,
@@ -18,5 +18,4 @@
     {%- endif %}
     {%- endfor %}
 ){% endset %}
-{% set key = ['funnel_id', 'entry_date', 'touch', 'inflow_channel'] %}
 {{ counted('channel_conversion', key, ['entered', 'converted'], signed) }}

@@ -1,5 +1,6 @@
+{% set key = ['cohort_id', 'version', 'cohort_start', 'age'] %}
 {{ config(
-    key=['cohort_id', 'version', 'cohort_start', 'age'],
+    key=key,
     keep='(b.started > 0 or b.returned > 0)',
     replaces=[
         "exists (
@@ -10,7 +11,6 @@
     ],
 ) }}
 -- Persons who start are counted at age 0; an unbounded report counts returns at the last age.
-{% set key = ['cohort_id', 'version', 'cohort_start', 'age'] %}
 -- depends_on: {{ ref('cohort_day') }} {{ ref('int_cohort__after') }} {{ ref('int_cohort__before') }}
 {% set changed = [(1, ref('int_cohort__after')), (-1, ref('int_cohort__before'))] %}
 {% set changes = [(1, ref('cohort_day'))] if is_full() else changed %}

@@ -1,8 +1,6 @@
 {{ config(key=['condition_id', 'match_date'], keep='b.matches > 0') }}
-{% set columns = 'condition_id, matched_at' %}
-{% set gone = [] if is_full() else [(-1, replaced('step_match', columns))] %}
 {% set signed %}(
-    {%- for sign, rows in [(1, computed('step_match'))] + gone %}
+    {%- for sign, rows in signed_rows('step_match', 'condition_id, matched_at') %}
     select
         m.condition_id,
         {{ business_date('m.matched_at') }} as match_date,

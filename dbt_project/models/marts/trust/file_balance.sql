@@ -8,8 +8,7 @@
 } %}
 {% set signed %}(
     {%- for model, counter in ends.items() %}
-    {%- set gone = [] if is_full() else [(-1, replaced(model, 'row_id'))] %}
-    {%- for sign, lines in [(1, computed(model))] + gone %}
+    {%- for sign, lines in signed_rows(model, 'row_id') %}
     select
         (row_id >> 32)::integer as file_id,
         {{ sign if counter == 'rows_mart' else 0 }} * count(*) as rows_mart,
