@@ -20,8 +20,8 @@ from journeymart.person import person
 from journeymart.settings import Settings
 from journeymart.sso import USER_NAME, groups
 from journeymart.superset.accounts import Holder, give_password, settle_accounts
-from journeymart.superset.apply import ADMIN, superset_errors
-from journeymart.superset.apply import connect as connect_superset
+from journeymart.superset.client import ADMIN, superset_errors
+from journeymart.superset.client import connect as connect_superset
 from journeymart.superset.specs import PREFIX
 
 LONGEST = 366  # days; who needs it for longer asks again

@@ -29,9 +29,10 @@ from supersetapiclient.client import SupersetClient
 
 from journeymart.db import connect as connect_database
 from journeymart.settings import Settings
-from journeymart.superset.apply import connect, list_assets
+from journeymart.superset.apply import list_assets
 from journeymart.superset.bundle import asset_uuid, own_name
 from journeymart.superset.cache import refresh
+from journeymart.superset.client import connect
 from journeymart.superset.lint import COLUMN_FIELDS, names
 from journeymart.superset.specs import Assets, Dashboard, read_assets, slug_of
 

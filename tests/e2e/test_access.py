@@ -15,8 +15,8 @@ from journeymart import access
 from journeymart.db import connect
 from journeymart.settings import Settings
 from journeymart.superset.accounts import AccountError
-from journeymart.superset.apply import connect as connect_superset
-from journeymart.superset.roles import all_of
+from journeymart.superset.client import all_of
+from journeymart.superset.client import connect as connect_superset
 
 pytestmark = pytest.mark.platform
 

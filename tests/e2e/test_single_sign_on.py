@@ -37,8 +37,8 @@ from journeymart.platform.airflow import Airflow
 from journeymart.platform.processes import answers, wait_until
 from journeymart.platform.superset import Superset
 from journeymart.settings import REPO, Settings
-from journeymart.superset.apply import connect as connect_superset
-from journeymart.superset.roles import all_of
+from journeymart.superset.client import all_of
+from journeymart.superset.client import connect as connect_superset
 from journeymart.superset.specs import read_assets, slug_of
 
 pytestmark = pytest.mark.platform

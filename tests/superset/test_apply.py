@@ -20,9 +20,10 @@ from supersetapiclient.client import SupersetClient
 from journeymart.analysis import call
 from journeymart.db import connect as connect_database
 from journeymart.settings import REPO, Settings
-from journeymart.superset.apply import apply, connect, list_assets
+from journeymart.superset.apply import apply, list_assets
 from journeymart.superset.bundle import asset_uuid, asset_uuids, contents, own_name
 from journeymart.superset.cache import refresh
+from journeymart.superset.client import connect
 from journeymart.superset.specs import ASSETS, LOCALES, slug_of
 
 pytestmark = pytest.mark.platform

@@ -28,8 +28,9 @@ from tests.people import opened_by, people_of
 
 from journeymart.db import connect as warehouse_as
 from journeymart.settings import REPO, Settings
-from journeymart.superset.apply import apply, connect, list_assets
+from journeymart.superset.apply import apply, list_assets
 from journeymart.superset.bundle import asset_uuid, own_name, pack, parts
+from journeymart.superset.client import connect
 from journeymart.superset.help import figure_of, proof_link
 from journeymart.superset.manifest import current_models
 from journeymart.superset.pull import Pulled, pull

@@ -27,8 +27,9 @@ from tests.people import opened_by, people_of
 from journeymart.db import connect as connect_database
 from journeymart.publish.access import PERSONAL
 from journeymart.settings import Settings
-from journeymart.superset.apply import apply, connect, list_assets
+from journeymart.superset.apply import apply, list_assets
 from journeymart.superset.bundle import asset_uuid, own_name
+from journeymart.superset.client import connect
 from journeymart.superset.lint import COLUMN_FIELDS, METRIC_FIELDS, names
 from journeymart.superset.specs import ASSETS, LOCALES, Assets, Dashboard, read_assets, slug_of
 

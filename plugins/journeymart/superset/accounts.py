@@ -12,7 +12,7 @@ from supersetapiclient.client import SupersetClient
 
 from journeymart.errors import JourneymartError
 from journeymart.sso import NOTHING, groups
-from journeymart.superset.roles import all_of, send
+from journeymart.superset.client import all_of, send
 from journeymart.superset.specs import PREFIX
 
 

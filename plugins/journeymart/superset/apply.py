@@ -6,40 +6,30 @@ and datasets, which are its own, if its files are others than last time, or one 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import requests
 from supersetapiclient.base import raise_for_status
 from supersetapiclient.client import SupersetClient
-from supersetapiclient.exceptions import BadRequestError, ComplexBadRequestError
 
-from journeymart.errors import JourneymartError
 from journeymart.settings import Settings
 from journeymart.superset.bundle import CERTIFIED_BY, UUID_VERSION, Files, asset_uuids, pack, parts
+from journeymart.superset.client import all_of, connect, superset_errors
 from journeymart.superset.lint import check
 from journeymart.superset.manifest import current_models
 from journeymart.superset.roles import apply_roles
 from journeymart.superset.specs import ASSETS, LOCALES, Assets, read_assets, slug_of
 
-ADMIN = "admin"
-PAGE_SIZE = 100
 # Kinds of assets and the field that names one; in this order an asset goes before what it rests on.
 TITLES = {"dashboards": "dashboard_title", "charts": "slice_name", "datasets": "table_name"}
 FURTHER = {"dashboards": ["slug", "certified_by"], "charts": ["certified_by"], "datasets": ["extra"]}
 # Everything of a kind as Superset lists it, its users' own included.
 Listed = dict[str, list[dict[str, Any]]]
-
-
-class SupersetError(JourneymartError):
-    """Superset cannot be reached or refused; the message carries its reason."""
 
 
 @dataclass
@@ -122,28 +112,6 @@ class Memory:
         }
 
 
-def connect(settings: Settings) -> SupersetClient:
-    """A client that is logged in as the administrator on first use."""
-    if settings.superset_url.startswith("http://"):
-        # The client speaks OAuth 2, whose library refuses plain HTTP unless it is told that this is meant.
-        os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
-    return SupersetClient(settings.superset_url, username=ADMIN, password=settings.secret("SUPERSET_ADMIN_PASSWORD"))
-
-
-@contextlib.contextmanager
-def superset_errors(settings: Settings) -> Iterator[None]:
-    """Turn what goes wrong between the client and the server into one SupersetError."""
-    try:
-        yield
-    except requests.ConnectionError as error:
-        raise SupersetError(f"no answer from Superset at {settings.superset_url}; is it running?") from error
-    except (requests.RequestException, BadRequestError, ComplexBadRequestError) as error:
-        reason = getattr(error, "message", None) or getattr(error, "errors", None) or error
-        if reason == "Not authorized":  # the password was changed in the browser alone
-            reason = f"SUPERSET_ADMIN_PASSWORD is not the password of its {ADMIN}"
-        raise SupersetError(f"Superset at {settings.superset_url} refused: {reason}") from error
-
-
 def _import(client: SupersetClient, files: Files, passwords: Mapping[str, str]) -> None:
     # Not assets.import_file: it sends the passwords in a form that Superset does not read.
     response = client.post(
@@ -172,18 +140,5 @@ def _is_ours(item: dict[str, Any]) -> bool:
 
 def list_assets(client: SupersetClient, kind: str) -> list[dict[str, Any]]:
     """All assets of a kind (dashboards, charts, datasets) as Superset lists them, its users' own included."""
-    endpoint: str = getattr(client, kind).base_url
-    found: list[dict[str, Any]] = []
-    while True:
-        query = {
-            "page": len(found) // PAGE_SIZE,
-            "page_size": PAGE_SIZE,
-            "order_column": TITLES[kind],
-            "columns": ["id", "uuid", "changed_on_utc", TITLES[kind], *FURTHER[kind]],
-        }
-        response = client.get(endpoint, params={"q": json.dumps(query)})
-        raise_for_status(response)
-        page = response.json()["result"]
-        found += page
-        if len(page) < PAGE_SIZE:
-            return found
+    columns = ["id", "uuid", "changed_on_utc", TITLES[kind], *FURTHER[kind]]
+    return all_of(client, kind.removesuffix("s"), TITLES[kind], columns)

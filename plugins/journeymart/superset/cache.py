@@ -7,7 +7,8 @@ import logging
 from supersetapiclient.base import raise_for_status
 
 from journeymart.settings import Settings
-from journeymart.superset.apply import SupersetError, connect, list_assets, superset_errors
+from journeymart.superset.apply import list_assets
+from journeymart.superset.client import SupersetError, connect, superset_errors
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ import yaml
 from supersetapiclient.base import raise_for_status
 
 from journeymart.settings import Settings
-from journeymart.superset.apply import connect, superset_errors
 from journeymart.superset.bundle import asset_uuid, contents, own_name
+from journeymart.superset.client import connect, superset_errors
 from journeymart.superset.lint import METRIC_FIELDS, check, names
 from journeymart.superset.manifest import Models, current_models
 from journeymart.superset.specs import ASSETS, LOCALES, AssetError, Assets, Dashboard, read_assets

@@ -6,18 +6,16 @@ that looking at a dashboard needs. Who has a role is decided where people log in
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-from supersetapiclient.base import raise_for_status
 from supersetapiclient.client import SupersetClient
 
 from journeymart.errors import JourneymartError
 from journeymart.superset.bundle import asset_uuid, own_name
+from journeymart.superset.client import all_of, send
 from journeymart.superset.specs import LOCALES, PREFIX, Assets, role_names
 
-PAGE_SIZE = 100
 # The column by which a dataset's rows belong to departments.
 OWNER = "owner"
 # To log in, choose a language, open dashboards and set their filters. No SQL Lab, no editing, no list of datasets.
@@ -78,7 +76,7 @@ def apply_roles(client: SupersetClient, assets: Assets, datasets: list[dict[str,
     _apply_row_rules(client, assets, ids, departments)
     gone = sorted(set(existing) - wanted)
     for name in gone:
-        raise_for_status(client.delete(client.join_urls(client.base_url, f"security/roles/{existing[name]}")))
+        send(client, "delete", f"security/roles/{existing[name]}")
     return gone
 
 
@@ -113,7 +111,7 @@ def _apply_row_rules(
             send(client, "post", "rowlevelsecurity/", rule)
     for name, number in existing.items():
         if name.startswith(PREFIX) and name not in wanted:
-            raise_for_status(client.delete(client.join_urls(client.base_url, f"rowlevelsecurity/{number}")))
+            send(client, "delete", f"rowlevelsecurity/{number}")
 
 
 def _datasets_of(dashboards: list[str], assets: Assets) -> list[str]:
@@ -141,24 +139,3 @@ def _find(permissions: dict[tuple[str, str], int], key: tuple[str, str]) -> int:
     if key not in permissions:
         raise RoleError(f"Superset has no permission {key[0]} on {key[1]}")
     return permissions[key]
-
-
-def all_of(client: SupersetClient, path: str, order: str = "id") -> list[dict[str, Any]]:
-    """Everything of a list that comes in pages; without an order, pages overlap and leave rows out."""
-    found: list[dict[str, Any]] = []
-    while True:
-        query = {"page": len(found) // PAGE_SIZE, "page_size": PAGE_SIZE, "order_column": order}
-        response = client.get(client.join_urls(client.base_url, path) + "/", params={"q": json.dumps(query)})
-        raise_for_status(response)
-        page = response.json()["result"]
-        found += page
-        if len(page) < PAGE_SIZE:
-            return found
-
-
-def send(client: SupersetClient, verb: str, path: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Send JSON to a path of Superset's API; returns its answer. Raises requests.HTTPError if it refuses."""
-    response = getattr(client, verb)(f"{client.base_url.rstrip('/')}/{path}", json=content)
-    raise_for_status(response)
-    answer: dict[str, Any] = response.json()
-    return answer
