@@ -18,11 +18,10 @@ from journeymart.db import connect
 from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.person import person
 from journeymart.settings import Settings
-from journeymart.sso import USER_NAME, groups
+from journeymart.sso import PREFIX, USER_NAME, groups
 from journeymart.superset.accounts import Holder, give_password, settle_accounts
 from journeymart.superset.client import ADMIN, superset_errors
 from journeymart.superset.client import connect as connect_superset
-from journeymart.superset.specs import PREFIX
 
 LONGEST = 366  # days; who needs it for longer asks again
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]

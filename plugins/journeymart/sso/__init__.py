@@ -21,8 +21,8 @@ USER_NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 NAME = "sso"
 # A role of Superset's and Airflow's own that may do nothing.
 NOTHING = "Public"
-# What roles of roles.yml are called in Superset, which cannot import superset/specs.py.
-OURS = "journeymart_"
+# What tells our roles, those of roles.yml, from Superset's own and an installation's.
+PREFIX = "journeymart_"
 _SECONDS = 10  # that a page waits for the provider
 _LOOPBACK = {"127.0.0.1", "localhost"}
 
@@ -93,7 +93,9 @@ def groups(tool: Tool) -> dict[str, list[str]]:
     ):
         raise SignOnError(f"{name} has to be {{group: [role, …], …}}, not '{os.environ[name]}'")
     if tool == "SUPERSET":
-        found = {group: [role if role == "Admin" else OURS + role for role in roles] for group, roles in found.items()}
+        found = {
+            group: [role if role == "Admin" else PREFIX + role for role in roles] for group, roles in found.items()
+        }
     return found
 
 

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader
 from requests import RequestException
 from sqlalchemy import event
 
-from journeymart.sso import NAME, NOTHING, OURS, USER_NAME, SignOn
+from journeymart.sso import NAME, NOTHING, PREFIX, USER_NAME, SignOn
 
 log = logging.getLogger(__name__)
 # Instead of the hash of a password: no password is right, the provider alone opens the account.
@@ -74,7 +74,7 @@ class _People(_Mixin):
             _refuse("name", name)
         user = self.find_user(username=name) or self._register(name, userinfo)
         held = {role.name for role in self.get_user_roles(user)}
-        if user.password != NO_PASSWORD and not all(role == NOTHING or role.startswith(OURS) for role in held):
+        if user.password != NO_PASSWORD and not all(role == NOTHING or role.startswith(PREFIX) for role in held):
             _refuse("local", name)
         user.password = NO_PASSWORD
         given, decided = self._given(userinfo)

@@ -11,9 +11,8 @@ from requests import HTTPError
 from supersetapiclient.client import SupersetClient
 
 from journeymart.errors import JourneymartError
-from journeymart.sso import NOTHING, groups
+from journeymart.sso import NOTHING, PREFIX, groups
 from journeymart.superset.client import all_of, send
-from journeymart.superset.specs import PREFIX
 
 
 class AccountError(JourneymartError):

@@ -12,9 +12,10 @@ from typing import Any
 from supersetapiclient.client import SupersetClient
 
 from journeymart.errors import JourneymartError
+from journeymart.sso import PREFIX
 from journeymart.superset.bundle import asset_uuid, own_name
 from journeymart.superset.client import all_of, send
-from journeymart.superset.specs import LOCALES, PREFIX, Assets, role_names
+from journeymart.superset.specs import LOCALES, Assets, role_names
 
 # The column by which a dataset's rows belong to departments.
 OWNER = "owner"

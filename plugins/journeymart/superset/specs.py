@@ -18,14 +18,13 @@ from journeymart.definitions.packs import load_packs
 from journeymart.definitions.sources import field_labels, load_sources
 from journeymart.errors import JourneymartError
 from journeymart.settings import REPO
+from journeymart.sso import PREFIX
 
 ASSETS = REPO / "docker" / "superset" / "assets"
 # The schema that dashboards read.
 SCHEMA = "mart"
 LOCALES = ("ko", "en")
 GRID_COLUMNS = 12
-# What tells our roles from Superset's own and an installation's.
-PREFIX = "journeymart_"
 # Superset's own role of those who may open everything.
 ADMIN_ROLE = "Admin"
 INCLUDE = re.compile(r"\{% include '(_\w+\.sql)' -?%\}")
