@@ -1,11 +1,8 @@
 """Airflow's login (FAB auth manager), for the container and the local platform alike."""
 
 import os
-from typing import Any
 
-from flask import Flask, session
 from flask_appbuilder.const import AUTH_DB, AUTH_OAUTH
-from flask_login import user_logged_in
 
 from journeymart.sso import sign_on
 
@@ -26,12 +23,3 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = os.environ.get("AIRFLOW__API__BASE_URL", "").startswith("https://")
 WTF_CSRF_ENABLED = True
-
-
-def _renew(app: Flask, **_user: Any) -> None:
-    """Who logs in gets a session that nobody else can have known before."""
-    interface: Any = app.session_interface
-    interface.regenerate(session)
-
-
-user_logged_in.connect(_renew, weak=False)  # this module is gone once it is read
