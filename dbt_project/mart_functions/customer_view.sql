@@ -392,17 +392,18 @@ grant execute on function mart.funnel_customers(
     text, text, text, integer, text, date, date, text[], text[], text[], text[]
 ) to jm_cs;
 
--- The customers behind a number of a rule (its hits), of an error (code and page), of a page on which sessions ended
--- without a transaction, or of a step or move of a path (as mart.paths_people takes it, `code` being the page left):
--- the latest 100, each written down as a look-up. An error has channel and domain of its own; a hit has those,
--- and the device, of the session of its last event.
+-- The customers behind a number of a rule (its hits; kind `risk`: those of all rules that score), of an error (code
+-- and page), of a page on which sessions ended without a transaction, or of a step or move of a path (as
+-- mart.paths_people takes it, `code` being the page left): the latest 100, each written down as a look-up. An error has
+-- channel and domain of its own; a hit has those, and the device, of the session of its last event. The score, and the
+-- rules that make it, are those of the gravest day of the period (mart.detection_risk), whatever was asked for.
 create or replace function mart.behaviour_customers(
     viewer text, purpose text, kind text, code text, error_code text, from_date date, to_date date,
     step integer default null, to_node text default null, anchor text default null, anchor_kind text default null,
     channels text[] default null, domains text[] default null, segments text[] default null,
     device_types text[] default null
 )
-returns table (customer_id text, times bigint, last_at timestamptz)
+returns table (customer_id text, times bigint, last_at timestamptz, score integer, rule_ids text[])
 language plpgsql volatile security definer rows 100
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
 as $$
@@ -417,8 +418,10 @@ begin
         from mart.detection as d
         inner join raw.customer as c on c.customer_key = d.subject_key
         where
-            behaviour_customers.kind = 'rule'
-            and d.rule_id = behaviour_customers.code
+            case behaviour_customers.kind
+                when 'rule' then d.rule_id = behaviour_customers.code
+                when 'risk' then d.score is not null
+            end
             and d.detection_date >= coalesce(behaviour_customers.from_date, '-infinity')
             and d.detection_date <= coalesce(behaviour_customers.to_date, 'infinity')
             and (
@@ -499,10 +502,21 @@ begin
         group by k.customer_id
         order by last_at desc, k.customer_id
         limit 100
+    ),
+
+    risk as (
+        select distinct on (r.customer_id) r.customer_id, r.score, r.rule_ids
+        from mart.detection_risk as r
+        where
+            r.customer_id = any(array(select p.customer_id from person as p))
+            and r.detection_date >= coalesce(behaviour_customers.from_date, '-infinity')
+            and r.detection_date <= coalesce(behaviour_customers.to_date, 'infinity')
+        order by r.customer_id, r.score desc, r.detection_date desc
     )
 
-    select p.*
+    select p.*, r.score, r.rule_ids
     from person as p
+    left join risk as r on r.customer_id = p.customer_id
     where mart.log_access(
         behaviour_customers.viewer,
         concat_ws(

@@ -60,7 +60,10 @@ AUDIENCES = [
      "from": {"funnel": f"FN-{count_by.upper()}", "step": 2, "outcome": "entered"}}
     for count_by in ("person", "visitor", "session")
 ]  # fmt: skip
-RULES = [{"id": "DR-AB", **HEAD, "within": "1h", "steps": [{"name": page, **screen(page)} for page in "AB"]}]
+RULES = [
+    {"id": "DR-AB", **HEAD, "within": "1h", "steps": [{"name": page, **screen(page)} for page in "AB"], "score": 50},
+    {"id": "DR-B", **HEAD, "steps": [{"name": "B", **screen("B")}], "score": 40},
+]
 SEGMENTS = [{"id": "SG-A", **HEAD, "all_of": [{"did": screen("A")}]}]
 # time, device, customer, page
 EVENTS = [
@@ -311,7 +314,7 @@ def test_hits_are_of_the_session_of_their_last_event(
 ) -> None:
     """Of c1 on the web, although B itself came from the app, and of somebody unknown in the app."""
     draft = tmp_path / "draft.yml"
-    draft.write_text(json.dumps({"rules": RULES}))
+    draft.write_text(json.dumps({"rules": RULES[:1]}))
     for which in (["--id", "DR-AB"], ["--definition", str(draft)]):
         hits = asked(bank, monkeypatch, "rule", *which, *limit)
         assert sorted(row["visitor_id"] for row in hits) == wanted
@@ -328,6 +331,18 @@ def test_customers_of_a_rule_are_limited_by_the_same(bank: Zone, channels: list[
         "to_date": None, "channels": channels,
     }, role="jm_cs")  # fmt: skip
     assert [row["customer_id"] for row in found.records()] == wanted
+
+
+@pytest.mark.parametrize(
+    ("from_date", "wanted"), [("2026-03-02", [("c1", 2, 70, ["DR-AB", "DR-B"])]), ("2026-03-03", [])]
+)
+def test_who_is_at_risk_is_told_with_score_and_reasons(bank: Zone, from_date: str, wanted: list[Any]) -> None:
+    """Doubts of 50 and 40 leave 0.5 × 0.6 of trust."""
+    found = call(bank.settings, "behaviour_customers", {
+        "viewer": "lee", "purpose": "test", "kind": "risk", "code": None, "error_code": None, "from_date": from_date,
+        "to_date": None,
+    }, role="jm_admin")  # fmt: skip
+    assert [(row["customer_id"], row["times"], row["score"], row["rule_ids"]) for row in found.records()] == wanted
 
 
 @pytest.mark.parametrize("count_by", ["person", "session"])

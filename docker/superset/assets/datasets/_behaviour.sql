@@ -14,6 +14,8 @@ behaviour as (
     from mart.definition
     where kind = 'rules'
     union all
+    select 'risk', null, null, {{ [risk] | where_in }}
+    union all
     select 'exit', node, null, {{ [left_at] | where_in }} || ' · ' || label || ' (' || node || ')'
     from node_name
     union all

@@ -11,6 +11,7 @@ select
         when 'conversions' then {{ [conversions] | where_in }}
         when 'funnel' then {{ [funnel] | where_in }}
         when 'rule' then {{ [behaviour] | where_in }}
+        when 'risk' then {{ [behaviour] | where_in }}
         when 'exit' then {{ [behaviour] | where_in }}
         when 'error' then {{ [behaviour] | where_in }}
         when 'path' then {{ [behaviour] | where_in }}

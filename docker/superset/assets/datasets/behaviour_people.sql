@@ -78,7 +78,15 @@ select
     ) as customer_shown,
     customer.times,
     customer.last_at,
-    to_char(customer.last_at, 'YYYY-MM-DD HH24:MI') as last_shown
+    to_char(customer.last_at, 'YYYY-MM-DD HH24:MI') as last_shown,
+    customer.score,
+    (
+        select string_agg(
+            case {{ [language] | where_in }} when 'ko' then rule.label_ko else rule.label_en end, ', ' order by reason.place
+        )
+        from unnest(customer.rule_ids) with ordinality as reason (rule_id, place)
+        inner join mart.definition as rule on reason.rule_id = rule.definition_id and rule.kind = 'rules'
+    ) as reasons
 from chosen
 cross join lateral mart.behaviour_customers(
     viewer => {{ [current_username()] | where_in }},
