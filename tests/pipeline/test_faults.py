@@ -389,6 +389,7 @@ def test_people_read_in_korean_why_a_file_or_a_line_was_rejected(zone: Zone):
     assert [row for row in files if not re.search("[가-힣]", row[2].partition(" (원천")[0])] == []
     model = (REPO / "dbt_project/models/marts/trust/quarantine_reason.sql").read_text()
     model = re.sub(r"\{\{ source\('raw', '(\w+)'\) \}\}", r"raw.\1", model.partition("\n")[2])
+    model = re.sub(r"\{\{ business_date\('([\w.]+)'\) \}\}", r"\1::date", model)
     reasons = zone.query(f"select reason, kind, reason_ko from ({model}) as reasons")  # noqa: S608
     assert len(reasons) > 20
     assert [row for row in reasons if not re.search("[가-힣]", row[2])] == []
