@@ -114,7 +114,7 @@ def test_a_bank_with_next_to_nothing_is_answered(
     warehouses: Warehouses, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing, then one transaction at a branch, then one event: every analysis under every filter, and everything on
-    dashboards. Only a page or an error that nobody has met is refused."""
+    dashboards. Only a page or an error that nobody has met is refused. Periods beyond all time are for the last."""
     zone = Zone(tmp_path / "landing", warehouses.create())
     zone.directory.mkdir()
     monkeypatch.setattr(Settings, "load", lambda *_: zone.settings)
@@ -124,7 +124,7 @@ def test_a_bank_with_next_to_nothing_is_answered(
             zone.put(path, lines)
         pipeline.run(zone.settings, zone.directory)
         for line in ANALYSES:
-            for filters in FILTERS:
+            for filters in FILTERS if arrival is ARRIVALS[-1] else FILTERS[:2]:
                 asked = CliRunner().invoke(
                     app, ["analyze", *shlex.split(f"{line} {filters}"), "--json"], standalone_mode=False
                 )
