@@ -77,7 +77,8 @@ def free_port_base() -> int:
 def shared_data() -> Path:
     """Real data and reference results, where they are at hand."""
     if not SHARED.is_dir():
-        pytest.skip("real data is not beside the project (../shared/data)")  # not ours to give: others have no copy
+        # not ours to give, so a clone of the project alone has none
+        pytest.skip("real data is not beside the project (../shared/data)")
     return SHARED
 
 
