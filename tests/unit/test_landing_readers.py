@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from journeymart.landing import readers
-from journeymart.landing.readers import Chunk, FileRejectedError, read_csv, read_lines, read_parquet
+from journeymart.landing.parquet import read_parquet
+from journeymart.landing.readers import Chunk, FileRejectedError, read_csv, read_lines
 
 DIRTY_CSV = (
     b"\xef\xbb\xbfa,b\r\n"  # 1

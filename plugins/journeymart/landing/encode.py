@@ -54,7 +54,10 @@ QUARANTINE = pa.schema(
     ]
 )  # fmt: skip
 Quarantined = tuple[int, int, str, str | None, str, str | None]  # a row of it
-QUARANTINE_ROWS = 10_000  # that are in Python's hands at a time, where text takes up to four times its room
+# That are in Python's hands at a time, where text takes up to four times its room.
+QUARANTINE_ROWS, QUARANTINE_BYTES = 10_000, 16 * 2**20
+FETCHED_ROWS = 1_000
+COPY_ROWS = 50_000
 CONTENT_ID_LENGTH = 16
 # The properties of a row as an object, whatever they are.
 PROPERTIES_OBJECT = """case
@@ -141,7 +144,7 @@ class Batch:
 class Encoded:
     """The rows of a batch by table of schema raw, and what was counted by file."""
 
-    rows: dict[str, pa.Table]
+    rows: dict[str, pa.RecordBatchReader]
     tallies: dict[int, Tally]
 
 
@@ -165,11 +168,11 @@ class Encoder:
     def __init__(self, rules: Rules, actions: Mapping[str, int], threads: int, memory: int) -> None:
         self._rules = rules
         self._closing = ExitStack()
-        spill = self._closing.enter_context(spill_directory())
+        self._spill = self._closing.enter_context(spill_directory())
         self._engine = self._closing.enter_context(duckdb.connect())
         for setting in (
             f"memory_limit = '{memory}MB'",
-            f"temp_directory = '{spill}'",
+            f"temp_directory = '{self._spill}'",
             f"threads = {threads}",
             "enable_external_access = false",
             "enable_progress_bar = false",  # standard output belongs to the command line's own result
@@ -243,10 +246,12 @@ class Encoder:
                 raise AssertionError(f"{found.num_rows} rows for raw.{table} instead of {loaded}")
         if target.names:
             self._collect_names(target.names)
-        rows["quarantine"] = self._quarantine(decoder, batch)
+        readers = {table: found.to_reader(COPY_ROWS) for table, found in rows.items()}
         for file_id, _ in batch.rejects:
             tallies.setdefault(file_id, Tally()).quarantined += 1
-        return Encoded(rows, tallies)
+        if any(tally.quarantined for tally in tallies.values()):
+            readers["quarantine"] = self._quarantine(decoder, batch)
+        return Encoded(readers, tallies)
 
     def names(self) -> dict[tuple[int, str], datetime]:
         """When each name of a node was last seen, in all batches since `begin`."""
@@ -442,16 +447,23 @@ class Encoder:
             counted.setdefault(file_id, Tally()).add(part)
         return counted
 
-    def _quarantine(self, decoder: Decoder, batch: Batch) -> pa.Table:
-        rows = itertools.chain(self._rejected(batch), self._found_bad(decoder, batch.format))
-        parts = iter(lambda: list(itertools.islice(rows, QUARANTINE_ROWS)), [])
-        names = QUARANTINE.names
-        return pa.concat_tables(
-            [
-                QUARANTINE.empty_table(),
-                *(pa.table(dict(zip(names, zip(*part, strict=True), strict=True)), QUARANTINE) for part in parts),
-            ]
-        )
+    def _quarantine(self, decoder: Decoder, batch: Batch) -> pa.RecordBatchReader:
+        """What is rejected, by way of the disk: with its reasons it may take many times the memory of the batch."""
+        spilled = self._spill / "quarantine"
+        with pa.OSFile(str(spilled), "wb") as file, pa.ipc.new_stream(file, QUARANTINE) as writer:
+            part: list[Quarantined] = []
+            size = 0
+            for row in itertools.chain(self._rejected(batch), self._found_bad(decoder, batch.format)):
+                part.append(row)
+                size += len(row[-1] or "")
+                if len(part) == QUARANTINE_ROWS or size > QUARANTINE_BYTES:
+                    writer.write(_quarantine_rows(part))
+                    part, size = [], 0
+            if part:
+                writer.write(_quarantine_rows(part))
+        reader = pa.ipc.open_stream(pa.OSFile(str(spilled)))
+        spilled.unlink()
+        return reader
 
     def _rejected(self, batch: Batch) -> Iterator[Quarantined]:
         """Lines that could not be taken apart. Nobody can say which part of one has to be hidden."""
@@ -475,7 +487,7 @@ class Encoder:
             f"select row_id, bad.problem, bad_value, bad_line, {suspicion('bad_line')}{raw}"  # noqa: S608
             f" from ({decoder.bad_sql}) as bad join typed using (row_id)"
         )
-        while rows := found.fetchmany(QUARANTINE_ROWS):
+        while rows := found.fetchmany(FETCHED_ROWS):
             for row_id, number, value, line, is_suspected, *rest in rows:
                 problem = decoder.problems[number]
                 shown = f"*{hidden[problem.field]}*" if problem.field in hidden and value else mask_line(value or "")
@@ -515,6 +527,10 @@ class Encoder:
             group by all
             """  # noqa: S608 - from targets.py
         )
+
+
+def _quarantine_rows(rows: list[Quarantined]) -> pa.RecordBatch:
+    return pa.record_batch(dict(zip(QUARANTINE.names, zip(*rows, strict=True), strict=True)), QUARANTINE)
 
 
 def words(error: Exception) -> str:

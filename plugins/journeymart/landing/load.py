@@ -48,6 +48,7 @@ from journeymart.landing.decode import ROW_ID
 from journeymart.landing.encode import REFUSED, Batch, Encoded, Encoder, Rules, Tally, words
 from journeymart.landing.files import Declaration, FileResult, LandingFile, supersedes
 from journeymart.landing.messages import read_messages
+from journeymart.landing.parquet import read_parquet, without_erased
 from journeymart.landing.personal import mask_line
 from journeymart.landing.protection import SECRET, Protection
 from journeymart.landing.readers import (
@@ -58,8 +59,6 @@ from journeymart.landing.readers import (
     portions,
     read_csv,
     read_lines,
-    read_parquet,
-    without_erased,
 )
 from journeymart.landing.targets import JSON_COLUMNS, TARGETS, Target
 from journeymart.settings import Settings
@@ -72,7 +71,6 @@ BATCH_ROWS = 250_000  # of a batch, however short they are
 WIDE_LINE_BYTES, WIDE_BATCH_BYTES = 16 * 2**10, 16 * 2**20
 ENCODERS = 2
 ENGINES_MEMORY = 800  # MB, of all encoders
-COPY_ROWS = 50_000
 PLAN_HASH_LENGTH = 16
 # Of a tracking plan: what says nothing about how a line is read.
 NO_MEANING = frozenset(
@@ -470,10 +468,9 @@ class Loader:
 
     # ── third stage: copy, and the ledger ──
 
-    def _copy(self, table: str, rows: pa.Table) -> None:
-        """Binary COPY of an Arrow table into a table of schema raw."""
-        if not rows.num_rows:
-            return
+    def _copy(self, table: str, rows: pa.RecordBatchReader) -> None:
+        """Binary COPY of Arrow's rows into a table of schema raw."""
+        written = 0
         encoders = {
             name: ArrowToPostgresBinaryEncoder.infer_encoder(rows.schema.field(name)) for name in rows.schema.names
         }
@@ -486,11 +483,12 @@ class Loader:
         with self.warehouse.cursor() as cursor:
             with cursor.copy(statement) as copy:
                 copy.write(encoder.write_header())
-                for batch in rows.to_batches(max_chunksize=COPY_ROWS):
+                for batch in rows:
                     copy.write(encoder.write_batch(batch))
+                    written += batch.num_rows
                 copy.write(encoder.finish())
-            if cursor.rowcount != rows.num_rows:
-                raise AssertionError(f"raw.{table} took {cursor.rowcount} rows instead of {rows.num_rows}")
+            if cursor.rowcount != written:
+                raise AssertionError(f"raw.{table} took {cursor.rowcount} rows instead of {written}")
 
     def _store_names(self) -> None:
         """Keep when each name of a node was last seen, whatever the order in which files arrive."""

@@ -7,10 +7,8 @@ be text (bad bytes, too long, broken quoting) becomes a `Reject` of its own; the
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import itertools
-import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,19 +19,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
-from pyarrow import parquet
 
 CHUNK_BYTES = 32 * 2**20
+CHUNK_LINES = 2**17  # or about as many, however short they are: each may become a reject, which takes 300 bytes
 SEARCHED_BYTES = 2**18
 UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20
 TOO_LONG = f"The line is longer than {MAX_LINE_BYTES:,} bytes."
 MAX_COLUMNS = 1_000  # what is done per pair of columns takes an hour for as many as fit into a line
-PARQUET_ROWS = 65_536
-VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}  # Arrow filters no views
-PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+MAX_NAMES = 65_536  # characters of their names, which a rejected row of Parquet has with its values
 # Columns beside the file's own.
 LINE_NO = "_line_no"
 LINE = "_line"
@@ -48,7 +43,7 @@ class FileRejectedError(Exception):
     """The file as a whole cannot be loaded; the message is for the ledger and says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reject:
     """A line that no row can be made of. `field` is None when it is not about one field."""
 
@@ -111,20 +106,6 @@ def read_csv(
         yield _parse_csv(lines, delimiter, columns, rejects)
 
 
-def read_parquet(path: Path, compression: str | None = None) -> Iterator[Chunk]:
-    """A Parquet file: _line_no (row number from 1) and its columns in their own types."""
-    with uncompressed(path, compression) as plain:
-        yield from _read_parquet(plain)
-
-
-def without_erased(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """The rows of a Parquet file without those that erasure has left empty."""
-    for chunk in chunks:
-        known = [column.is_valid() for name, column in zip(chunk.table.column_names, chunk.table.columns, strict=True)
-                 if name != LINE_NO]  # fmt: skip
-        yield Chunk(chunk.table.filter(functools.reduce(pc.or_, known)), chunk.rejects)
-
-
 @contextmanager
 def uncompressed(path: Path, compression: str | None) -> Iterator[Path]:
     """The file itself or, for a format that is not read from its begin to its end, a copy that is not compressed."""
@@ -143,46 +124,7 @@ def _block(stream: Any) -> bytes:
     try:
         return bytes(stream.read(SEARCHED_BYTES))
     except OSError as error:
-        raise FileRejectedError(f"cannot be decompressed: {_reason(error)}") from error
-
-
-def _read_parquet(path: Path) -> Iterator[Chunk]:
-    try:
-        file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True)
-        names = file.schema_arrow.names
-        _check_names(names)
-        row = 1
-        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-        widest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
-        for batch in file.iter_batches(batch_size=min(PARQUET_ROWS, CHUNK_BYTES // max(widest, 1) + 1)):
-            numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
-            row += batch.num_rows
-            for name, column in zip(names, batch.columns, strict=True):
-                _check_times(name, column)
-            columns = [c.cast(VIEWS[c.type]) if c.type in VIEWS else c for c in batch.columns]
-            yield _without_long_rows(pa.Table.from_arrays([numbers, *columns], names=[LINE_NO, *names]))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise FileRejectedError(f"is not readable as Parquet: {_reason(error)}") from error
-
-
-def _without_long_rows(table: pa.Table) -> Chunk:
-    """Rows of Parquet; those whose texts are longer than a line may be are rejected, because memory is bounded."""
-    texts = [
-        pc.binary_length(column)
-        for column in table.columns
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    ]
-    if sum(pc.max(lengths).as_py() or 0 for lengths in texts) <= MAX_LINE_BYTES:
-        return Chunk(table)
-    sizes = sum(pc.fill_null(lengths, 0).to_numpy().astype(np.int64) for lengths in texts)
-    rejects = []
-    for position in np.flatnonzero(sizes > MAX_LINE_BYTES).tolist():
-        [row] = table.slice(position, 1).to_pylist()
-        number = row.pop(LINE_NO)
-        cut = {name: value[:MAX_LINE_BYTES] if isinstance(value, str) else value for name, value in row.items()}
-        line = json.dumps(cut, ensure_ascii=False, default=str).encode()
-        rejects.append(Reject(number, None, TOO_LONG, as_text(line)))
-    return Chunk(table.filter(pa.array(sizes <= MAX_LINE_BYTES)), rejects)
+        raise FileRejectedError(f"cannot be decompressed: {said(error)}") from error
 
 
 def text_blocks(path: Path, compression: str | None) -> Iterator[tuple[_Lines, bool]]:
@@ -214,12 +156,16 @@ class _Blocks:
             while not is_last:
                 data = np.empty(len(self._carry) + CHUNK_BYTES + 1, dtype=np.uint8)
                 data[: len(self._carry)] = self._carry
-                try:
-                    added = stream.readinto(data[len(self._carry) : -1].data)
-                except OSError as error:
-                    raise FileRejectedError(f"cannot be decompressed: {_reason(error)}") from error
-                data = data[: len(self._carry) + added + 1]
-                is_last = not added
+                end, lines = len(self._carry), 0
+                while not is_last and end < len(data) - 1 and lines < CHUNK_LINES:
+                    try:
+                        added = stream.readinto(data[end : min(end + SEARCHED_BYTES, len(data) - 1)].data)
+                    except OSError as error:
+                        raise FileRejectedError(f"cannot be decompressed: {said(error)}") from error
+                    lines += int(np.count_nonzero(data[end : end + added] == NEWLINE))
+                    end += added
+                    is_last = not added
+                data = data[: end + 1]
                 if is_last and len(data) > 1 and data[-2] != NEWLINE:
                     data[-1] = NEWLINE
                 else:
@@ -391,14 +337,17 @@ def _header(line: str, delimiter: str) -> list[str]:
     except csv.Error:
         raise FileRejectedError("has a carriage return within its header; lines end with LF or CR LF") from None
     names = [name.strip() for name in names]
-    _check_names(names)
+    check_names(names, len(line))
     return names
 
 
-def _check_names(names: list[str]) -> None:
-    """Raise FileRejectedError for too many columns, and unless each can be told apart, in SQL that is blind to case."""
+def check_names(names: list[str], length: int) -> None:
+    """Raise FileRejectedError for too many columns, or names of too great a `length` together, and unless each can be
+    told apart, in SQL that is blind to case."""
     if len(names) > MAX_COLUMNS:
         raise FileRejectedError(f"has {len(names):,} columns, more than {MAX_COLUMNS:,}")
+    if length > MAX_NAMES:
+        raise FileRejectedError(f"has names of columns of {length:,} characters together, more than {MAX_NAMES:,}")
     lower = [name.lower() for name in names]
     for name in lower:
         if not name:
@@ -408,23 +357,6 @@ def _check_names(names: list[str]) -> None:
             raise FileRejectedError(f"has the same name for its columns {places[0]} and {places[1]}")
         if name in RESERVED:
             raise FileRejectedError(f"has a column named '{name}', which is reserved")
-
-
-def _check_times(name: str, column: pa.Array) -> None:
-    """Raise FileRejectedError for a time of day that is none, at any depth: DuckDB does not survive it."""
-    if pa.types.is_time(column.type):
-        day = 86_400 * PER_SECOND[column.type.unit]
-        numbers = pc.min_max(column.view(f"int{column.type.bit_width}")).as_py()
-        if numbers["min"] is not None and not (numbers["min"] >= 0 and numbers["max"] < day):
-            raise FileRejectedError(f"has a time that is not within a day in its column '{name}'")
-    elif pa.types.is_struct(column.type):
-        for member in column.flatten():
-            _check_times(name, member)
-    elif pa.types.is_map(column.type):
-        _check_times(name, column.keys)
-        _check_times(name, column.items)
-    elif pa.types.is_nested(column.type):  # lists
-        _check_times(name, column.flatten())
 
 
 def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[Reject]) -> Chunk:
@@ -476,5 +408,6 @@ def as_text(line: bytes, encoding: str = UTF8) -> str:
     return text.replace("\0", "\\x00")
 
 
-def _reason(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """What an error says, in short."""
     return " ".join(str(error).split())[:200]

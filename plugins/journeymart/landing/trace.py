@@ -27,7 +27,8 @@ from journeymart.definitions.transactions import load_transactions
 from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.landing.archive import Archive, Entry
 from journeymart.landing.files import LandingFile
-from journeymart.landing.readers import LINE, LINE_NO, FileRejectedError, as_text, read_csv, read_parquet, text_blocks
+from journeymart.landing.parquet import read_parquet
+from journeymart.landing.readers import LINE, LINE_NO, FileRejectedError, as_text, read_csv, text_blocks
 from journeymart.landing.targets import LINE_TABLES
 from journeymart.person import person
 from journeymart.settings import Settings
