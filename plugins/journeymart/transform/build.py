@@ -371,4 +371,7 @@ def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResul
             ("failed" if failed else "built", error or None, run_id),
         )
     if failed:
-        raise PipelineError(f"{len(failed)} of {len(results)} models and tests failed: {error}")
+        raise PipelineError(
+            f"{len(failed)} of {len(results)} models and tests failed; what is published stays as it was. Mend what is"
+            f" said here and run again: {error}"
+        )
