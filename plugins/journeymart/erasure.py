@@ -234,8 +234,10 @@ def _clear_archive(
             continue
         written.append([file_id for file_id, _ in files])
         copy, lines = erased
-        copy.keep()
-        copy.discard()
+        try:
+            copy.keep()
+        finally:
+            copy.discard()
         with warehouse.transaction():
             warehouse.execute(
                 "update raw.file set archived_sha256 = %s where file_id = any(%s)",

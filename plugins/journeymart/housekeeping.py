@@ -7,7 +7,7 @@ Its row of the ledger stays. Killed at any moment, the next one goes on where it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from journeymart.settings import Settings
 @dataclass(frozen=True)
 class Housekeeping:
     """Paths of files that go with the next run, and of those that went earlier and are now cleared from quarantine and
-    archive."""
+    archive; and what is in the archive but not in the ledger."""
 
     expired: list[str]
     cleared: list[str]
+    orphans: list[Path] = field(default_factory=list)
 
 
 def keep_house(
@@ -55,8 +56,14 @@ def keep_house(
                 """,
                 (list(kept_from), list(kept_from.values())),
             ).fetchall()
-        cleared = [] if dry_run else _clear(warehouse, Archive(settings.archive))
-    return Housekeeping(sorted(path for (path,) in expired), cleared)
+        archive = Archive(settings.archive)
+        cleared = [] if dry_run else _clear(warehouse, archive)
+        kept = warehouse.execute(
+            "select source, path, format, coalesce(archived_sha256, sha256) from raw.file"
+            " where status in ('loaded', 'superseded', 'expired') and cleared_at is null"
+        )
+        orphans = archive.orphans({archive.place(Entry(*place)) for place in kept})
+    return Housekeeping(sorted(path for (path,) in expired), cleared, orphans)
 
 
 def _clear(warehouse: psycopg.Connection, archive: Archive) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from collections import defaultdict
@@ -23,6 +24,8 @@ from journeymart.cli import build_app
 from journeymart.db import connect
 from journeymart.erasure import erase
 from journeymart.housekeeping import Housekeeping, keep_house
+from journeymart.landing import archive
+from journeymart.landing import load as loading
 from journeymart.landing.again import land_again
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import TraceError, Tracer
@@ -46,6 +49,28 @@ def publish(zone: Zone) -> None:
         "select raw.remove_superseded(array_agg(file_id), 1) from raw.file"
         " where status in ('superseded', 'expired') and removed_id is null having count(*) > 0"
     )
+
+
+def test_what_was_archived_but_not_recorded_is_named(zone: Zone, empty_archive: None, monkeypatch: pytest.MonkeyPatch):
+    """A loader that is killed between the two leaves what may be the only copy."""
+    file = zone.put("clickstream/a.ndjson.gz", [event(1)])
+
+    def killed(copies: list[archive.Copy]) -> None:
+        archive.keep_all(copies)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loading, "keep_all", killed)
+        zone.land()
+    [orphan] = zone.settings.archive.glob("??/*")
+    assert house(zone, NOON.format(2)) == Housekeeping([], []), "the next loader will find it"
+    content = file.read_bytes()
+    file.unlink()
+    os.utime(orphan, (0, 0))
+    assert house(zone, NOON.format(2)) == Housekeeping([], [], [orphan])
+    file.write_bytes(orphan.read_bytes())
+    assert (file.read_bytes(), [result.status for result in zone.land()]) == (content, ["loaded"])
+    assert house(zone, NOON.format(2)) == Housekeeping([], [])
 
 
 def archived(zone: Zone) -> int:
@@ -264,7 +289,7 @@ def assert_everything_expires(zone: Zone, definitions: Path, earlier: list[str])
     shown = CliRunner().invoke(build_app(), [*call, "--dry-run"])
     assert shown.stdout.splitlines() == [f"{path} would go" for path in loaded]
     done = CliRunner().invoke(build_app(), [*call, "--json"])
-    assert json.loads(done.stdout) == {"expired": loaded, "cleared": earlier}
+    assert json.loads(done.stdout) == {"expired": loaded, "cleared": earlier, "orphans": []}
     with Tracer(zone.settings, landing=zone.directory, unmasked=True) as tracer:
         [line] = tracer.line(gone, 1)
         assert (line.went_to, line.text, line.archived) == ("out of scope: expired", "", "")

@@ -186,15 +186,17 @@ def test_a_watermark_that_counts_finer_than_its_driver(core: Core, monkeypatch: 
 def test_a_landing_zone_without_room(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     write = pq.write_table
 
-    def full(table: pa.Table, _part: Path, **options: Any) -> None:
-        with Path("/dev/full").open("wb") as device:  # not by its name: Arrow removes what it could not write
+    def full(table: pa.Table, _part: Any, **options: Any) -> None:
+        with Path("/dev/full").open("wb") as device:
             write(table, device, **options)
 
+    folder = core.landing / "transactions/db/core"
     with monkeypatch.context() as patched:
         patched.setattr(pq, "write_table", full)
-        assert str(core.pull().error).startswith(
-            f"pull core: {core.landing}/transactions/db/core cannot be written: [Errno 28]"
-        )
+        error = str(core.pull().error)
+    assert error.startswith(f"pull core: [Errno 28] No space left on device: '{folder}/0000000001~")
+    assert error.endswith("; once that is mended, pull again: it goes on behind the last whole file")
+    assert [path.name for path in folder.iterdir()] == [".lock"]
     assert core.pull().rows == 40
 
 

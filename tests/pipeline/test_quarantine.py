@@ -8,6 +8,7 @@ import pyarrow.csv as arrow_csv
 import pytest
 from psycopg import sql
 from pyarrow import parquet
+from tests.pipeline.test_faults import fail_on_line
 from tests.pipeline.zone import Zone, event, transaction
 
 from journeymart.db import connect
@@ -144,6 +145,23 @@ def test_amounts_of_replayed_lines_are_added_to_the_ledger(zone: Zone):
     assert zone.value("select sum(amount) from raw.transactions") == 10000003
 
 
+def test_a_replay_that_there_is_no_room_for_says_so_and_changes_nothing(zone: Zone):
+    zone.put("clickstream/a.ndjson", [event(n, action_type="hover") for n in range(20)])
+    zone.land()
+    definitions = zone.define(HOVER)
+    state = (zone.statuses(), zone.quarantine())
+    fail_on_line(zone, 15, "raise exception 'no space left on device' using errcode = '53100'")
+    try:
+        [full] = replay(zone.directory, "r", Filter(), definitions=definitions, settings=zone.settings)
+    finally:
+        zone.query("drop function raw.fail cascade; select 1")
+    assert (full.rows_loaded, full.rows_quarantined, zone.statuses(), zone.quarantine()) == (0, 20, *state)
+    assert str(full.error).startswith("clickstream/a.ndjson no space left on device")
+    assert str(full.error).endswith("; its lines stay in quarantine: once that is mended, replay them again")
+    [result] = replay(zone.directory, "r", Filter(), definitions=definitions, settings=zone.settings)
+    assert (result.rows_loaded, zone.value("select count(*) from raw.event")) == (20, 20)
+
+
 def test_a_replay_that_fails_midway_changes_nothing(zone: Zone):
     zone.put("clickstream/a.ndjson", [event(n, action_type="hover") for n in range(20)])
     file = zone.put("clickstream/b.ndjson", [event(99, action_type="hover")])
@@ -161,7 +179,7 @@ def test_a_replay_that_fails_midway_changes_nothing(zone: Zone):
     definitions = zone.define(HOVER)
     state = (zone.statuses(), zone.quarantine())
     try:
-        with pytest.raises(ReplayError, match="the connection is lost"):
+        with pytest.raises(ReplayError, match=r"a\.ndjson: the connection is lost .*; once it is back, replay"):
             list(replay(zone.directory, "r", Filter(), definitions=definitions, settings=zone.settings))
     finally:
         with connect("jm_admin", settings=zone.settings) as warehouse:

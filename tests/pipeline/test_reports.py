@@ -8,6 +8,7 @@ import email
 import email.policy
 import hashlib
 import json
+import resource
 import shutil
 import socketserver
 import ssl
@@ -209,6 +210,21 @@ def test_what_is_killed_leaves_nothing(bank: Zone, monkeypatch: pytest.MonkeyPat
         deliver(bank, again=True)
     assert state(bank) == "made"
     assert list(bank.settings.reports.glob("*/*/*/report.html"))
+
+
+def test_a_disk_without_room_is_named_and_costs_no_report_that_is_there(bank: Zone) -> None:
+    assert state(bank) == "made"
+    definitions = bank.define(json.dumps({"packs": [PACK]}), "packs")
+    [page] = bank.settings.reports.glob("*/*/*/report.html")
+    before, limits = page.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        with pytest.raises(PipelineError, match=r"'/\S+/report.html'; once that is mended, `journeymart report` makes"):
+            reports.deliver(bank.settings, definitions=definitions, again=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (page.read_bytes(), recorded(bank)["made_at"]) == (before, None)
+    assert state(bank) == "made"
 
 
 def test_a_report_has_what_its_department_may_see(bank: Zone) -> None:

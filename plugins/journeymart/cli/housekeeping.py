@@ -34,5 +34,10 @@ def housekeeping(
         print(one_line(f"{path} {'would go' if dry_run else 'goes with the next run'}"))
     for path in result.cleared:
         print(one_line(f"{path} is gone from quarantine and archive"))
+    for orphan in result.orphans:
+        print(
+            f"{orphan} is of no file in the ledger: its load was cut short. Put it into the landing zone if it is not"
+            " there any more, or delete it"
+        )
     if not (result.expired or result.cleared):
         print("No file is due.")

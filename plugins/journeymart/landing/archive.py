@@ -26,6 +26,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from journeymart.definitions.sources import Sources
+from journeymart.files import writing
 from journeymart.landing.files import FORMATS, LandingFile, landed_as
 from journeymart.landing.readers import COMPRESSIONS, FileRejectedError, uncompressed
 
@@ -105,17 +106,15 @@ class Archive:
         incoming.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(dir=incoming)
         digest = hashlib.sha256()
-        try:
-            is_compact = Entry(file.source, file.path, file.format, "").is_compact
-            with os.fdopen(number, "wb") as target, _compressed(target, is_compact) as written:
-                for block in _blocks(file):
-                    digest.update(block)
-                    written.write(block)
-        except BaseException as error:
-            Path(name).unlink()
-            if isinstance(error, OSError):  # the reason alone leaves open which disk has no room
-                error.filename = str(incoming)
-            raise
+        is_compact = Entry(file.source, file.path, file.format, "").is_compact
+        with (
+            writing(incoming, Path(name)),
+            os.fdopen(number, "wb") as target,
+            _compressed(target, is_compact) as written,
+        ):
+            for block in _blocks(file):
+                digest.update(block)
+                written.write(block)
         entry = Entry(file.source, file.path, file.format, digest.hexdigest())
         return Copy(entry.sha256, Path(name), self.place(entry))
 
@@ -125,6 +124,17 @@ class Archive:
             with suppress(FileNotFoundError):  # another loader has just kept or forgotten its copy
                 if part.stat().st_mtime < time.time() - STALE_SECONDS:
                     part.unlink()
+
+    def orphans(self, known: Collection[Path]) -> list[Path]:
+        """What is kept beside the `known` files: a loader was killed, or lost its server, just before it was recorded.
+
+        The next loader finds it there, unless the sender has taken the file away; then it is the only copy.
+        """
+        return sorted(
+            path
+            for path in self.directory.glob("[0-9a-f][0-9a-f]/*")
+            if path not in known and path.stat().st_mtime < time.time() - STALE_SECONDS
+        )
 
     def original(self, sources: Sources, landing: Path, entry: Entry) -> LandingFile:
         """A file of the ledger to be read again: from here or, if it was landed before there was an archive, from the
@@ -159,18 +169,17 @@ class Archive:
             is_candidate = among is None or line_no in among
             return line_no in named or (is_candidate and number.search(line) is not None)
 
-        part, path = tempfile.mkstemp(dir=self.directory / INCOMING)
+        incoming = self.directory / INCOMING
+        incoming.mkdir(exist_ok=True)  # a backup may leave out what is hidden
+        part, path = tempfile.mkstemp(dir=incoming)
         lines: set[int] = set()
-        try:
+        with writing(incoming, Path(path)):
             with os.fdopen(part, "wb") as target:
                 if file.format == "parquet":
                     _erase_rows(file, target, goes, lines)
                 else:
                     _erase_lines(file, target, goes, lines)
             digest = _digest(Path(path), entry.is_compact)
-        except BaseException:
-            Path(path).unlink()
-            raise
         if not lines:
             Path(path).unlink()
             return None

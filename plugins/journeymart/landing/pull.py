@@ -36,6 +36,7 @@ from journeymart.db import connect
 from journeymart.definitions.databases import Pull, load_pulls
 from journeymart.definitions.sources import load_sources
 from journeymart.errors import JourneymartError, WrongUsageError
+from journeymart.files import writing
 from journeymart.landing.personal import mask_line
 from journeymart.settings import Settings
 
@@ -90,6 +91,8 @@ def pull(
         # Drivers and Arrow raise ValueError and TypeError for what they cannot read.
         except (sa.exc.SQLAlchemyError, JourneymartError, OSError, ImportError, ValueError, TypeError) as error:
             reason = mask_line(" ".join(str(getattr(error, "orig", None) or error).split()))[:400]
+            if isinstance(error, sa.exc.OperationalError | OSError):
+                reason += "; once that is mended, pull again: it goes on behind the last whole file"
             results.append(PullResult(name, definition.source, error=f"pull {name}: {reason}"))
     return results
 
@@ -325,13 +328,12 @@ def _write(path: Path, columns: list[str], rows: Sequence[sa.Row[Any]]) -> None:
     """Write a file under a hidden name and rename it into place."""
     arrays = [_array(column) for column in zip(*rows, strict=True)]
     part = path.with_name(f".{path.name}.part")
-    try:
-        parquet.write_table(pa.table(arrays, names=columns), part, compression="zstd")
-    except OSError as error:
-        raise PullError(f"{path.parent} cannot be written: {error}") from error
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.rename(path)
+    with writing(path, part):
+        with part.open("wb") as file:
+            parquet.write_table(pa.table(arrays, names=columns), file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
 
 
 def _array(values: Iterable[Any]) -> pa.Array:

@@ -179,8 +179,13 @@ class Replayer(Loader):
             psycopg.OperationalError,
         ) as error:
             if self._is_disconnected():  # and the lock that kept builds away is gone
-                raise ReplayError(f"the connection is lost: {words(error)}") from None
+                raise ReplayError(
+                    f"{one_line(entry.path)}: the connection is lost ({words(error)}); once it is back, replay again:"
+                    " each line is in quarantine still or has been landed"
+                ) from None
             reason = words(error) or "changed while it was read"
+            if isinstance(error, (*NO_ROOM, psycopg.OperationalError)):
+                reason += "; its lines stay in quarantine: once that is mended, replay them again"
             return ReplayResult(file_id, entry.source, entry.path, lines, 0, lines, one_line(f"{entry.path} {reason}"))
 
     def _replay(self, file_id: int, file: LandingFile, sha256: str, careful: bool = False) -> ReplayResult:

@@ -250,4 +250,7 @@ def _put(folder: Path, found: content.Content, page: bytes) -> None:
 
 def _words(error: Exception) -> str:
     said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return one_line(" ".join((said or str(error)).split()))
+    words = one_line(" ".join((said or str(error)).split()))
+    if isinstance(error, OSError | psycopg.OperationalError) and not isinstance(error, smtplib.SMTPException):
+        words += "; once that is mended, `journeymart report` makes what is missing"
+    return words
