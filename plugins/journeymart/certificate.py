@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import lzma
 import os
 import re
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, LiteralString
@@ -37,7 +41,12 @@ from journeymart.landing.readers import FileRejectedError, uncompressed
 from journeymart.person import person
 from journeymart.settings import METADATA_ROLES, Settings, SettingsError
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+_ZIP, _XZ = b"PK\3\4", b"\xfd7zXZ\0"
+_UNREADABLE = (
+    OSError, EOFError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, pa.ArrowException,
+    FileRejectedError,
+)  # fmt: skip
 _ESCAPE = len(r"\u0000")  # before a number
 _STATE: LiteralString = """
     select
@@ -282,7 +291,7 @@ def _search_files(settings: Settings, number: _Number, search: Search) -> None:
                     size, found = _count(_blocks(path), *(bare if has_fields else word))
                 except FileNotFoundError:  # logs come and go
                     continue
-                except (OSError, pa.ArrowException, FileRejectedError) as error:
+                except _UNREADABLE as error:
                     raise ErasureError(f"{path} cannot be searched: {error}") from error
                 found += len(word[0].findall(os.fsencode(known)))
                 search.add(f"files/{place}", str(path), size, found)
@@ -296,7 +305,18 @@ def _refuse(error: OSError) -> None:
 def _blocks(path: Path) -> Iterator[bytes]:
     """The content of a file, in blocks: decompressed, and rows of Parquet as text."""
     with path.open("rb") as file:
-        magic = file.read(4)
+        magic = file.read(len(_XZ))
+    if magic.startswith(_ZIP):
+        with zipfile.ZipFile(path) as members:
+            for member in members.infolist():
+                yield f"\n{member.filename}\n".encode()
+                with members.open(member) as content:
+                    yield from iter(partial(content.read, BLOCK_BYTES), b"")
+        return
+    if magic == _XZ:
+        with lzma.open(path) as content:
+            yield from iter(partial(content.read, BLOCK_BYTES), b"")
+        return
     compression = next((name for begin, name in _MAGIC.items() if magic.startswith(begin)), None)
     if ".parquet" in path.suffixes:
         with uncompressed(path, compression) as plain:

@@ -5,12 +5,16 @@ What becomes of the mart is shown where there is one: test_corrections.py.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import json
+import lzma
 import os
 import re
 import shutil
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +31,7 @@ from journeymart.cli import build_app
 from journeymart.db import connect
 from journeymart.errors import WrongUsageError
 from journeymart.landing.again import land_again
-from journeymart.landing.archive import Archive
+from journeymart.landing.archive import INCOMING, Archive
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.trace import Tracer
 
@@ -200,6 +204,28 @@ def test_an_erasure_that_is_killed_goes_on_when_it_is_asked_for_again(zone: Zone
     assert names(written(zone)) == 0
 
 
+def test_an_erasure_on_a_full_disk_says_where_and_goes_on_when_it_is_asked_for_again(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+):
+    land(zone)
+    incoming = zone.settings.archive / INCOMING
+    before, left = archived(zone), list(incoming.iterdir())
+    made = tempfile.mkstemp
+
+    def full(dir: os.PathLike[str]) -> tuple[int, str]:  # noqa: A002 - as in the standard library
+        number, name = made(dir=dir)
+        os.close(number)
+        return os.open("/dev/full", os.O_WRONLY), name
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "mkstemp", full)
+        with pytest.raises(OSError, match=f"No space left on device: '{incoming}'"):
+            erase(zone)
+    assert (archived(zone), list(incoming.iterdir())) == (before, left)
+    assert erase(zone).lines == 7
+    assert names(archived(zone)) == 0
+
+
 def test_what_lands_before_the_lines_are_gone_is_the_customers_until_it_is_erased_too(zone: Zone):
     land(zone)
     erase(zone)
@@ -293,6 +319,9 @@ def test_a_number_that_is_left_anywhere_is_named_and_not_certified(alone: Zone):
         "docs/validations/page.html": b"<td>C-77</td>",
         "export/AU-X/x.csv": b"a,C-778,C-77,xC-77\n",
         "logs/old.log.gz": gzip.compress(b"x" * (2**20 - 3) + b' "memo": "a\\nC-77"'),
+        "logs/old.log.bz2": bz2.compress(b"C-77"),
+        "logs/old.log.xz": lzma.compress(b"x" * 2**20 + b" C-77"),
+        "export/AU-X.zip": b"",
         "archive/aa/a.dat.zst": pa.compress(b"FX20250601C-77X", "zstd", asbytes=True),
         "archive/aa/b.parquet": b"",
         "reports/C-77.html": b"",
@@ -302,6 +331,8 @@ def test_a_number_that_is_left_anywhere_is_named_and_not_certified(alone: Zone):
         (home / path).parent.mkdir(parents=True, exist_ok=True)
         (home / path).write_bytes(content)
     pq.write_table(pa.table({"a": [["\u00a0C-77"], ["C-778"]]}), home / "archive/aa/b.parquet")
+    with zipfile.ZipFile(home / "export/AU-X.zip", "w", zipfile.ZIP_DEFLATED) as members:
+        members.writestr("x.csv", "a,C-77\n")
     zone.query("update ops.erasure set reason = reason || ' of C-77' returning 1")
     with connect("superset", database="superset", settings=zone.settings) as metadata:
         metadata.execute("create table kept (value bytea)")
