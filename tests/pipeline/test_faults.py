@@ -694,6 +694,15 @@ def test_lines_of_a_megabyte_fit_into_memory(zone: Zone):
     )
 
 
+def test_json_that_is_nested_without_end_costs_only_its_line(zone: Zone):
+    """In memory it takes many times its length: a few such lines are more than DuckDB is given."""
+    deep = json.dumps(event(1))[:-1] + ', "x": ' + "[" * 400_000 + "]" * 400_000 + "}\n"
+    zone.put("clickstream/a.ndjson", deep * 20 + GOOD)
+    [result] = zone.land()
+    assert (result.status, result.rows_loaded, result.rows_quarantined) == ("loaded", 1, 20)
+    assert {reason for _, _, reason in zone.quarantine()} == {"properties cannot be stored as JSON."}
+
+
 def test_what_is_part_of_keys_is_short(zone: Zone):
     """An index takes no more than 2.7 kB, and a value that is too long would stop every run."""
     long = "x" * 4000

@@ -21,6 +21,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from types import TracebackType
@@ -68,7 +69,7 @@ GROUP_FILES = 1000
 BATCH_BYTES = 4 * CHUNK_BYTES  # that are typed together: every statement has its price, whatever it works on
 BATCH_ROWS = 250_000  # of a batch, however short they are
 # DuckDB needs many times the memory of the text that its functions for JSON are given at a time, which is 2048 lines.
-WIDE_LINE_BYTES, WIDE_BATCH_BYTES = 16 * 2**10, 16 * 2**20
+WIDE_LINE_BYTES, WIDE_BATCH_BYTES, CAREFUL_BATCH_BYTES = 16 * 2**10, 16 * 2**20, 2**20
 ENCODERS = 2
 ENGINES_MEMORY = 800  # MB, of all encoders
 PLAN_HASH_LENGTH = 16
@@ -229,11 +230,12 @@ class Loader:
         return FileResult(file.source, file.path, "failed", error=message)
 
     def _load_or_reject(self, file: LandingFile) -> FileResult:
-        """Load one file; if PostgreSQL refuses a value, once more with a look at every value."""
+        """Load one file; if PostgreSQL refuses a value, once more with a look at every value, and wide lines one by one
+        if their JSON takes more than DuckDB's memory."""
         try:
             try:
                 return self._load_connected(file)
-            except REFUSED as error:
+            except (*REFUSED, duckdb.OutOfMemoryException) as error:
                 log.debug("%s: %s; looking at every value", file.path, words(error))
             return self._load([file], careful=True)[0]
         except FileChangedError:
@@ -397,7 +399,7 @@ class Loader:
         for encoder in self._encoders:
             encoder.begin(source, hashes, self._dictionaries, careful)
         with (
-            closing(prefetch(self._batches(jobs))) as batches,
+            closing(prefetch(self._batches(jobs, careful))) as batches,
             closing(self._encoded(batches)) as encoded,
         ):
             for batch in encoded:
@@ -408,11 +410,12 @@ class Loader:
 
     # ── first stage: read and cut ──
 
-    def _batches(self, jobs: dict[int, LandingFile]) -> Generator[Batch]:
+    def _batches(self, jobs: dict[int, LandingFile], careful: bool) -> Generator[Batch]:
         """Chunks with row ids; those of small files with the same columns together."""
         batch: Batch | None = None
+        fitting = partial(fitting_rows, wide=CAREFUL_BATCH_BYTES if careful else WIDE_BATCH_BYTES)
         for file_id, file in jobs.items():
-            for chunk in portions(self._chunks(file), lambda table: fitting_rows(table.nbytes, table.num_rows)):
+            for chunk in portions(self._chunks(file), lambda table: fitting(table.nbytes, table.num_rows)):
                 row_ids = (np.int64(file_id) << 32) + chunk.table.column(LINE_NO).to_numpy()
                 table = chunk.table.drop_columns(LINE_NO).add_column(0, ROW_ID, pa.array(row_ids, pa.int64()))
                 rejects = [(file_id, reject) for reject in chunk.rejects]
@@ -422,8 +425,7 @@ class Loader:
                     batch.table.schema != table.schema
                     or batch.format != file.format
                     or batch.bytes + size > BATCH_BYTES
-                    or batch.lines + more.lines
-                    > min(fitting_rows(batch.bytes, batch.lines), fitting_rows(size, more.lines))
+                    or batch.lines + more.lines > min(fitting(batch.bytes, batch.lines), fitting(size, more.lines))
                 ):
                     yield batch
                     batch = None
@@ -569,10 +571,10 @@ def _compare(declared: Declaration, sha256: str, rows: int, totals: Mapping[str,
             )
 
 
-def fitting_rows(size: int, rows: int) -> int:
-    """How many rows make a batch, if they are as wide as these rows of `size` bytes."""
+def fitting_rows(size: int, rows: int, wide: int) -> int:
+    """How many rows make a batch, if they are as wide as these rows of `size` bytes; of wide ones `wide` bytes."""
     is_wide = size > WIDE_LINE_BYTES * rows
-    return max(1, WIDE_BATCH_BYTES * rows // size) if is_wide else BATCH_ROWS
+    return max(1, wide * rows // size) if is_wide else BATCH_ROWS
 
 
 def _without(value: Any, keys: Collection[str]) -> Any:
