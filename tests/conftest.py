@@ -100,7 +100,7 @@ def running_postgres() -> Iterator[Settings]:
     os.kill(postmaster, signal.SIGQUIT)
     while Path(f"/proc/{postmaster}").exists():
         time.sleep(0.1)
-    shutil.rmtree(home)
+    subprocess.run(["rm", "-rf", home], check=True)  # hundreds of thousands of files: Python takes three times as long
 
 
 @pytest.fixture(scope="session")

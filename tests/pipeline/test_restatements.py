@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from unittest import mock
@@ -20,8 +19,8 @@ from journeymart.settings import Settings
 
 
 @pytest.fixture
-def zone(tmp_path: Path, new_warehouse: Callable[[], Settings]) -> Zone:
-    return Zone(tmp_path / "landing", new_warehouse())
+def zone(tmp_path: Path, warehouse: Settings) -> Zone:
+    return Zone(tmp_path / "landing", warehouse)
 
 
 def view(number: int, at: str, **fields: str) -> dict[str, object]:

@@ -29,7 +29,7 @@ from tests.people import opened_by, people_of
 from journeymart.db import connect as warehouse_as
 from journeymart.settings import REPO, Settings
 from journeymart.superset.apply import apply, list_assets
-from journeymart.superset.bundle import asset_uuid, own_name, pack, parts
+from journeymart.superset.bundle import applies, asset_uuid, own_name, pack, parts
 from journeymart.superset.client import connect
 from journeymart.superset.help import figure_of, proof_link
 from journeymart.superset.manifest import current_models
@@ -190,7 +190,10 @@ def wait_for_charts(page: Page, charts: list[str]) -> None:
 
 
 def visible_filters(page: Page, labels: set[str]) -> set[str]:
-    """Those a person sees on the open tab: filters of other tabs are folded away, some are behind a button."""
+    """Those of an open tab's filters that a person sees, some of them behind a button.
+
+    Superset 6.1 can lose that button with the tab, until the window is resized (superset#41351).
+    """
     rest = page.locator("[data-test=dropdown-container-btn]")
     is_folded = rest.count() > 0
     if is_folded:
@@ -218,6 +221,7 @@ def assert_healthy(window: Watched) -> None:
 def test_every_dashboard_is_complete(window, platform, assets, logins, locale, screenshots):
     """Each as somebody who may open it, in turn, so that every role looks at something."""
     roles = [role for role in logins if role != "admin"]
+    models = current_models(platform)
     seen = set()
     for number_of_dashboard, (name, dashboard) in enumerate(assets.dashboards.items()):
         if dashboard.database != "journeymart":
@@ -246,7 +250,10 @@ def test_every_dashboard_is_complete(window, platform, assets, logins, locale, s
             if number:
                 page.get_by_role("tab", name=tab.title.get(locale)).click()
                 wait_for_charts(page, charts)
-            filters -= visible_filters(page, filters)
+            filters -= visible_filters(page, {
+                item.label.get(locale) for item in dashboard.filters.values()
+                if any(applies(item, chart, assets, models) for chart in charts)
+            })  # fmt: skip
             for chart in charts:
                 title = assets.charts[chart].title.get(locale)
                 header = page.locator("[data-test=slice-header]:visible").get_by_text(title, exact=True)

@@ -173,7 +173,8 @@ def queries_of(dashboard: Dashboard, assets: Assets, locale: str) -> dict[str, l
 
 
 def test_every_chart_answers_those_who_may_open_its_dashboard_and_nobody_else(people, extended, ask):
-    """Every role runs every chart and filter of its dashboards and is refused at the others, departments in turn.
+    """Every role asks every dataset of its dashboards, one of them for every chart and filter, and is refused at the
+    others; roles and departments in turn.
 
     Packs share their charts: one stands for all.
     """
@@ -184,10 +185,15 @@ def test_every_chart_answers_those_who_may_open_its_dashboard_and_nobody_else(pe
         locale = LOCALES[place % len(LOCALES)]
         asked = queries_of(dashboard, extended, locale)
         able = {name: key in opened_by(name, extended) for name in people}
-        for is_able, role in sorted({(able[name], name.partition("@")[0]) for name in people}):
+        roles = sorted({(able[name], name.partition("@")[0]) for name in people}, reverse=True)
+        whole = place % max(1, sum(is_able for is_able, _role in roles))
+        for number, (is_able, role) in enumerate(roles):
             names_of = [name for name in people if name.partition("@")[0] == role and able[name] == is_able]
             listed = list(asked.items())[None if is_able else -1 :]
-            asks[names_of[place % len(names_of)]] += [(is_able, key, locale, *item) for item in listed]
+            asks[names_of[place % len(names_of)]] += [
+                (is_able, key, locale, dataset, queries if number == whole else queries[:1])
+                for dataset, queries in listed
+            ]
 
     def wrong_of(name: str) -> list[Any]:
         wrong: list[Any] = []

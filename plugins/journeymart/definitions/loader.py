@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,7 +60,7 @@ class Label(DefinitionModel):
 
 @dataclass(frozen=True)
 class Document:
-    """One definition file: its plain content and the line of every value and key in it."""
+    """One definition file: its plain content, not to be changed, and the line of every value and key in it."""
 
     kind: str
     path: Path
@@ -185,6 +186,11 @@ def read_document(kind: str, path: Path) -> Document:
         raise DefinitionError([f"{path}: is not UTF-8 at byte {error.start}"]) from None
     if size > MAX_BYTES:
         raise DefinitionError([f"{path}: is larger than {MAX_BYTES:,} bytes"])
+    return _document(kind, path, text)
+
+
+@lru_cache(maxsize=64)  # a step asks for most of them several times
+def _document(kind: str, path: Path, text: str) -> Document:
     loader = _Loader(text)
     try:
         _limit_depth(path, text)

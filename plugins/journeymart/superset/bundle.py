@@ -427,6 +427,12 @@ def lesson_items(assets: Assets, locale: str) -> list[dict[str, str | int]]:
     ]
 
 
+def applies(item: Filter, chart: str, assets: Assets, models: Models) -> bool:
+    """Whether a filter of a dashboard changes what a chart of it shows."""
+    dataset = assets.datasets[assets.charts[chart].dataset]
+    return bool(dataset.time) if item.type == "time" else item.column in columns_of(dataset, models)
+
+
 def _filter(
     key: str,
     item: Filter,
@@ -436,10 +442,6 @@ def _filter(
     locale: str,
     numbers: Mapping[str, int],
 ) -> dict[str, Any]:
-    def applies(chart: str) -> bool:
-        dataset = assets.datasets[assets.charts[chart].dataset]
-        return bool(dataset.time) if item.type == "time" else item.column in columns_of(dataset, models)
-
     rendered: dict[str, Any] = {
         "id": f"NATIVE_FILTER-{key}",
         "name": item.label.get(locale),
@@ -447,7 +449,7 @@ def _filter(
         "type": "NATIVE_FILTER",
         "filterType": f"filter_{item.type}",
         "targets": [{}],
-        "scope": _reach([chart for chart in numbers if applies(chart)], numbers),
+        "scope": _reach([chart for chart in numbers if applies(item, chart, assets, models)], numbers),
         "cascadeParentIds": [],
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
         "controlValues": {"enableEmptyFilter": item.is_required},
