@@ -1,5 +1,5 @@
 {{ config(indexes=[['subject_key', 'rule_id']]) }}
--- depends_on: {{ ref('step_match') }} {{ ref('int_detection__condition') }} {{ ref('int_run__point') }}
+-- depends_on: {{ ref('step_match') }} {{ ref('int_detection__condition') }} {{ ref('int_run__stretch') }}
 -- Whose hits are computed in this run, by rule and from when to when: around what changes and what has been waited for
 -- until now. Beyond the bounds nothing that counts is within the reach of the rule, so that what is between them does
 -- not depend on the rest of the history. A rule that is new is computed for everybody and needs no bounds.
@@ -87,20 +87,15 @@ touched as (
         case when r.reach is null then 'infinity' else m.matched_at end as until_at
     from paced as r
     inner join {{ ref('int_detection__condition') }} as c on r.rule_id = c.rule_id and c.place = r.steps * 2
-    cross join (
-        select distinct
-            visitor_key,
-            event_at
-        from {{ ref('int_run__point') }}
-    ) as p
+    cross join {{ ref('int_run__stretch') }} as p
     cross join lateral (
         select o.*
         from {{ published('session_event') }} as e
         inner join {{ published('step_match') }} as o on e.row_id = o.row_id
         where
             e.visitor_key = p.visitor_key
-            and e.event_at >= p.event_at - r.dwell - {{ timeout }}
-            and e.event_at < p.event_at
+            and e.event_at >= p.first_at - r.dwell - {{ timeout }}
+            and e.event_at < p.last_at
             and o.condition_id = c.condition_id
         offset 0
     ) as m

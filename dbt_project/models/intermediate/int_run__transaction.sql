@@ -1,4 +1,4 @@
--- depends_on: {{ ref('int_session__near') }} {{ ref('int_run__point') }}
+-- depends_on: {{ ref('int_session__near') }} {{ ref('int_run__stretch') }}
 -- Transactions whose session is decided in this run: the new ones, and those beside sessions that change.
 {% set policy = session_policy() %}
 {% set gap = seconds(policy.timeout_seconds) %}
@@ -25,9 +25,9 @@ with part as (
     select
         visitor_key,
         customer_key,
-        event_at - {{ gap }} as from_at,
-        event_at + {{ gap }} + {{ reach }} as to_at
-    from {{ ref('int_run__point') }}
+        first_at - {{ gap }} as from_at,
+        last_at + {{ gap }} + {{ reach }} as to_at
+    from {{ ref('int_run__stretch') }}
 ),
 
 -- Parts that touch may become one session, or have been one: whoever logged in in any of them may own all of it.

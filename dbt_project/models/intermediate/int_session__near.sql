@@ -8,42 +8,21 @@ select
     visitor_key,
     now() as started_at,
     now() as ended_at
-from {{ ref('int_run__point') }}
+from {{ ref('int_run__stretch') }}
 where false
 {%- else -%}
--- moments of a visitor with no silence between them are looked up together
-with parted as (
-    select
-        visitor_key,
-        event_at,
-        event_at - lag(event_at) over (partition by visitor_key order by event_at) <= {{ gap }} as goes_on
-    from {{ ref('int_run__point') }}
-),
-
-numbered as (
-    select
-        visitor_key,
-        event_at,
-        count(*) filter (where goes_on is not true) over (
-            partition by visitor_key order by event_at rows unbounded preceding
-        ) as stretch_no
-    from parted
-),
-
-stretch as (
-    select
-        visitor_key,
-        min(event_at) as first_at,
-        max(event_at) as last_at
-    from numbered
-    group by visitor_key, stretch_no
-)
-
 select
     s.visitor_key,
     s.started_at,
     s.ended_at
-from stretch as p
+from (
+    select
+        visitor_key,
+        min(first_at) as first_at,
+        max(last_at) as last_at
+    from {{ ref('int_run__stretch') }}
+    group by visitor_key, stretch_no
+) as p
 -- Sessions of a visitor follow each other: of those that start earlier than the timeout before, only the last can
 -- reach this far. Two short index ranges, however long the visitor's history is.
 cross join lateral (
@@ -80,14 +59,15 @@ from (
         visitor_key,
         customer_key,
         is_withdrawn,
-        {{ business_date('event_at') }} as login_date
-    from {{ ref('int_run__point') }}
+        {{ business_date('first_at') }} as first_date,
+        {{ business_date('last_at') }} as last_date
+    from {{ ref('int_run__stretch') }}
     where customer_key is not null
 ) as p
 {{ look_up(
     published('session_fact'), 's',
-    'p.visitor_key = s.visitor_key and s.session_date between p.login_date - ' ~ days
-    ~ ' and p.login_date + ' ~ days
+    'p.visitor_key = s.visitor_key and s.started_at >= ' ~ midnight('(p.first_date - ' ~ days ~ ')')
+    ~ ' and s.started_at < ' ~ midnight('(p.last_date + ' ~ (days + 1) ~ ')')
 ) }}
 where
     s.identity_rule is distinct from 'login'

@@ -1,5 +1,5 @@
 {{ config(indexes=[['visitor_key', 'started_at']]) }}
--- depends_on: {{ ref('int_run__transaction') }} {{ ref('line_duplicate') }} {{ ref('int_run__point') }}
+-- depends_on: {{ ref('int_run__transaction') }} {{ ref('line_duplicate') }} {{ ref('int_run__stretch') }}
 -- Published sessions computed again in this run: those that its events change, and every one that could own a
 -- transaction whose session is decided anew.
 {% set policy = session_policy() %}
