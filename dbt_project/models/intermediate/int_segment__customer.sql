@@ -6,45 +6,57 @@ with touched as (
     {%- if is_full() %}
     select customer_key from {{ source('raw', 'customer') }}
     {%- else %}
-    select customer_key from {{ changed_sessions() }} as changed
-    union
-    select customer_key from {{ computed('transaction_fact') }}
-    union
-    select customer_key from {{ replaced('transaction_fact', 'customer_key') }} as gone
+    select p.customer_key
+    from (
+        select
+            customer_key,
+            min(happened_at) as first_at,
+            bool_or(is_asked) as is_asked
+        from (
+            select
+                customer_key,
+                started_at as happened_at,
+                -- for the way it takes, or for whose it is that entered a funnel in it
+                (
+                    select coalesce(bool_or(l.pattern is not null or l.funnel_id is not null), false)
+                    from {{ ref('int_segment__leaf') }} as l
+                ) as is_asked
+            from {{ changed_sessions() }} as changed
+            {%- for transactions in [
+                computed('transaction_fact'), replaced('transaction_fact', 'customer_key, transacted_at')
+            ] %}
+            union all
+            select
+                t.customer_key,
+                t.transacted_at as happened_at,
+                false as is_asked
+            from {{ transactions }} as t
+            {%- endfor %}
+            {%- for matches in [
+                computed('step_match'), replaced('step_match', 'person_key, matched_at, condition_id')
+            ] %}
+            union all
+            select
+                m.person_key as customer_key,
+                m.matched_at as happened_at,
+                m.condition_id in (
+                    select unnest(array[l.condition_id, l.after_condition_id]) from {{ ref('int_segment__leaf') }} as l
+                ) as is_asked
+            from {{ matches }} as m
+            {%- endfor %}
+        ) as changed
+        where customer_key > 0
+        group by customer_key
+    ) as p
+    where
+        p.is_asked
+        -- who had a session before all of it is known since then or longer
+        or coalesce({{ first_of('session_fact', 'started_at', 'm.customer_key = p.customer_key') }} >= p.first_at, true)
     union
     select customer_key from {{ computed('customer') }}
     union
     -- of whom nothing is known any more
     select customer_key from {{ replaced('customer', 'customer_key') }} as gone
-    union
-    select p.person_key
-    from (
-        select
-            m.person_key,
-            min(m.matched_at) as first_at,
-            bool_or(m.condition_id in (
-                select unnest(array[l.condition_id, l.after_condition_id]) from {{ ref('int_segment__leaf') }} as l
-            )) as is_asked
-        from (
-            select
-                person_key,
-                matched_at,
-                condition_id
-            from {{ computed('step_match') }}
-            union all
-            select
-                person_key,
-                matched_at,
-                condition_id
-            from {{ replaced('step_match', 'person_key, matched_at, condition_id') }} as gone
-        ) as m
-        where m.person_key > 0
-        group by m.person_key
-    ) as p
-    where
-        p.is_asked
-        -- a session that changes is among those above
-        or coalesce({{ first_of('session_fact', 'started_at', 'm.customer_key = p.person_key') }} > p.first_at, true)
     union
     select
         -- a session that changes hands is among those above

@@ -18,7 +18,7 @@
 with entry as (
     select
         {{ of_entry }}
-    from {{ ref('int_segment__leaf') }} as l
+    from (select * from {{ ref('int_segment__leaf') }} where funnel_id is not null) as l
     cross join {{ ref('int_segment__customer') }} as t
     {{ look_up(ref('funnel_entry'), 'e', 'l.funnel_id = e.funnel_id and e.subject_key = t.customer_key') }}
     union all
