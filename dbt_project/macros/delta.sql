@@ -46,7 +46,7 @@
         {{- ' union' if not loop.last }}
         {%- endfor %};
         alter table {{ build }}_replaced add primary key ({{ key }});
-        analyze {{ build }}_replaced;
+        {{ statistics_of(build ~ '_replaced') }}
         {%- endif %}
         create view {{ next }} as
         select {{ columns }} from {{ mart }} as m where not ({{ delta_replaces(model) }})
@@ -55,7 +55,7 @@
         create view {{ build }}_before as select {{ columns }} from {{ mart }} as m where {{ delta_replaces(model) }};
         {%- endif %}
         alter table {{ build }} add primary key ({{ config.require('key') | join(', ') }});
-        analyze {{ build }};
+        {{ statistics_of(build, model.columns.values()) }}
         {{ assert_references(build) }}
         {{ record_model(delta_replaces(model), config.get('keep', 'true')) }}
     {%- endcall %}
@@ -203,4 +203,29 @@
 {# The rows of a delta model that this run adds and takes away, each time with the sign that they count with. #}
 {% macro signed_rows(name, columns) -%}
     {{ return([(1, computed(name))] + ([] if is_full() else [(-1, replaced(name, columns))])) }}
+{%- endmacro %}
+
+{# Times in ascending order, each as often as it is there: in a run of changes those that mart holds (known) with what comes
+   and without what is gone; in a full build what comes. #}
+{% macro times_left(known, come, gone) -%}
+    {%- set together = come if is_full() else known ~ ' || ' ~ come -%}
+    {%- set sorted -%}
+        array(select t.seconds from unnest({{ together }}) as t (seconds) order by t.seconds)
+    {%- endset -%}
+    {%- if is_full() -%}
+    {{ sorted }}
+    {%- else -%}
+    case
+        when {{ gone }} is null then {{ sorted }}
+        else array(
+            select t.seconds
+            from (
+                select unnest({{ together }}) as seconds
+                except all
+                select unnest({{ gone }}) as seconds
+            ) as t
+            order by t.seconds
+        )
+    end
+    {%- endif -%}
 {%- endmacro %}

@@ -236,21 +236,6 @@
     )
 {%- endmacro %}
 
-{# All days of the persons whose cohorts this run touches, in a relation like cohort_day, of the versions that are
-   applied; none in a full build. #}
-{% macro days_of_touched(days) -%}
-    {%- if is_full() %}
-    select d.* from {{ days }} as d where false
-    {%- else %}
-    select d.*
-    from (select distinct cohort_id, person_key from {{ ref('int_cohort__touched') }}) as t
-    {{ look_up(days, 'd', 'd.cohort_id = t.cohort_id and d.person_key = t.person_key') }}
-    where exists (
-        select from {{ ref('int_cohort__condition') }} as c where c.cohort_id = d.cohort_id and c.version = d.version
-    )
-    {%- endif %}
-{%- endmacro %}
-
 {# Whether a session of an agent is one that the filters of a cell leave: channel, domain and device_type of a row l of
    int_segment__leaf. #}
 {% macro is_of_agents(agent_key) -%}

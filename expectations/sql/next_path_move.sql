@@ -47,7 +47,9 @@ select
 from session as s
 full join move as m on s.session_date = m.session_date
 where
-    (s.visits, s.visits, s.exits) is distinct from (m.visits, m.stays, m.exits)
+    -- of a day whose sessions only change hands no move changes
+    (coalesce(s.visits, 0), coalesce(s.visits, 0), coalesce(s.exits, 0))
+    <> (coalesce(m.visits, 0), coalesce(m.stays, 0), coalesce(m.exits, 0))
     -- floating point: a sum depends on its order
-    or abs(s.seconds - m.seconds) > 0.001
+    or abs(coalesce(s.seconds, 0) - coalesce(m.seconds, 0)) > 0.001
 order by session_date

@@ -182,9 +182,9 @@ def is_new_definition(kind: str = "d.kind", definition_id: str = "d.definition_i
     return f"not exists (select from mart.definition as p where (p.kind, p.version) = ({kind}, {version}))"
 
 
-def days_of_touched(days: str) -> str:
-    """A query."""
-    return f"select d.* from {days} as d"
+def times_left(known: str, come: str, gone: str) -> str:
+    """A list."""
+    return f"array(select t.seconds from unnest({known} || {come} || {gone}) as t (seconds) order by t.seconds)"
 
 
 def is_of_agents(agent_key: str) -> str:

@@ -38,7 +38,8 @@ with accepted as (
             and t.started_at = m.started_at
             and m.event_at between t.started_at and t.ended_at
     where
-        not exists (select from {{ computed('line_duplicate') }} as d where d.row_id = m.row_id)
+        -- no join: the planner takes the events of these sessions for one, and would compare each with all duplicates
+        m.row_id not in (select d.row_id from {{ computed('line_duplicate') }} as d)
         {{ 'and not ' ~ is_gone('m.row_id') if has_gone() }}
     {%- endif %}
 ),

@@ -5,7 +5,9 @@
     refers={'node_id': 'node.node_id', 'next_node_id': 'node.node_id'},
 ) }}
 -- Without order while they are gathered: few kinds of move, many moves, so they are hashed, and each kind sorted by
--- itself, once: materialized, or the array would be sorted again to be counted.
+-- itself, once: materialized, or the array would be sorted again to be counted. Of sessions that only change hands
+-- nothing moves, and the times of the pages they went through stay as they are.
+{% set columns = 'visitor_key, started_at, ended_at, session_date, channel, path, path_times' %}
 with changed as (
     select
         s.session_date,
@@ -19,7 +21,14 @@ with changed as (
             )
         ) filter (where s.sign {{ sign }} 0) as {{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ changed_sessions() }} as s
+    from (
+        select
+            {{ columns }},
+            sum(sign) as sign
+        from {{ changed_sessions() }} as changed
+        group by {{ columns }}
+        having sum(sign) <> 0
+    ) as s
     cross join lateral generate_series(1, length(s.path)) as g (step_no)
     group by s.session_date, s.channel, substr(s.path, g.step_no, 2)
 ),
@@ -29,20 +38,9 @@ stayed as materialized (
         c.session_date,
         c.channel,
         c.path,
-        {% if is_full() -%}
-        array(select t.seconds from unnest(c.come) as t (seconds) order by t.seconds) as stays
+        {{ times_left('m.stays', 'c.come', 'c.gone') }} as stays
     from changed as c
-        {%- else -%}
-        array(
-            select t.seconds
-            from (
-                select unnest(m.stays || c.come) as seconds
-                except all
-                select unnest(c.gone) as seconds
-            ) as t
-            order by t.seconds
-        ) as stays
-    from changed as c
+    {%- if not is_full() %}
     -- one by one: a plain join would read the whole table
     left join lateral (
         select o.stays
@@ -50,7 +48,7 @@ stayed as materialized (
         where o.session_date = c.session_date and o.channel = c.channel and o.path = c.path
         offset 0
     ) as m on true
-        {%- endif %}
+    {%- endif %}
 )
 
 select
