@@ -28,8 +28,8 @@ landed as (
         sum(l.line_hash) as line_hash
     from line as l
     where
-        not exists (select from next.line_duplicate as d where d.row_id = l.row_id)
-        and not exists (select from next.line_bot as b where b.row_id = l.row_id)
+        not exists (select from build.line_duplicate as d where d.row_id = l.row_id)
+        and not exists (select from build.line_bot as b where b.row_id = l.row_id)
         and not exists (select from build.run_erased as g where g.erased_row = l.row_id)
     group by (l.row_id >> 32)::integer
 ),

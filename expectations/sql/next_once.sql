@@ -10,14 +10,18 @@ candidate as (
     having count(*) > 1
     union all
     select n.event_hash
-    from scope as s
-    cross join lateral (
+    from (
         select r.event_hash
-        from raw.event as r
-        where r.row_id between s.first_row and s.last_row
-        offset 0
+        from scope as s
+        cross join lateral (
+            select l.event_hash
+            from raw.event as l
+            where l.row_id between s.first_row and s.last_row
+            offset 0
+        ) as r
+        order by r.event_hash
     ) as n
-    cross join lateral (  -- a look-up; history is not read
+    cross join lateral (  -- a look-up, in the order of the index; history is not read
         select
         from raw.event as o
         where o.event_hash = n.event_hash
