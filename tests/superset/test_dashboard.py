@@ -189,29 +189,6 @@ def wait_for_charts(page: Page, charts: list[str]) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def visible_filters(page: Page, labels: set[str]) -> set[str]:
-    """Those of an open tab's filters that a person sees, some of them behind a button.
-
-    Superset 6.1 can lose that button with the tab, until the window is resized (superset#41351).
-    """
-    rest = page.locator("[data-test=dropdown-container-btn]")
-    is_folded = rest.count() > 0
-    if is_folded:
-        rest.click()
-        expect(page.locator("[data-test=dropdown-content]")).to_be_visible()
-    visible: set[str] = set()
-    for _ in range(12):  # they are drawn one after the other, with their values
-        visible = {label for label in labels if page.get_by_text(label, exact=True).first.is_visible()}
-        if visible == labels:
-            break
-        page.wait_for_timeout(250)
-    if is_folded:  # else it lies over the tabs
-        rest.click()
-        page.mouse.move(0, 0)
-        expect(page.locator("[data-test=dropdown-content]")).to_be_hidden()
-    return visible
-
-
 def assert_healthy(window: Watched) -> None:
     expect(window.page.locator(".ant-alert-error")).to_have_count(0)
     assert window.errors == []
@@ -250,10 +227,13 @@ def test_every_dashboard_is_complete(window, platform, assets, logins, locale, s
             if number:
                 page.get_by_role("tab", name=tab.title.get(locale)).click()
                 wait_for_charts(page, charts)
-            filters -= visible_filters(page, {
+            here = {
                 item.label.get(locale) for item in dashboard.filters.values()
                 if any(applies(item, chart, assets, models) for chart in charts)
-            })  # fmt: skip
+            }  # fmt: skip
+            for label in here:
+                expect(page.get_by_text(label, exact=True).first).to_be_visible(timeout=PATIENCE)
+            filters -= here
             for chart in charts:
                 title = assets.charts[chart].title.get(locale)
                 header = page.locator("[data-test=slice-header]:visible").get_by_text(title, exact=True)

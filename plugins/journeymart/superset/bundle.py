@@ -48,6 +48,10 @@ CSS = (
     ".dynamic-title-input { field-sizing: content; width: auto !important; }"
     # Six key numbers stand side by side on a small screen too.
     " [data-test=slice-header] .header-title * { font-size: 14px; }"
+    # All filters of a tab stand there, in several lines where they need them: Superset 6.1 can lose the button behind
+    # which it folds those that have no room (superset#41351). Then it has nothing but the filters of other tabs.
+    " [data-test=filter-bar] [data-test=container] { flex-wrap: wrap; row-gap: 8px; }"
+    " [data-test=dropdown-container-btn] { display: none; }"
     # With a filter beside it, a title of these would be one letter wide, and the number gone.
     " @media (max-width: 1300px) { [data-test-viz-type^=big_number] .filter-counts { display: none; } }"
     # Superset puts their change between number and unit, and measures it without its sign.
