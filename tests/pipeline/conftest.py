@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,22 @@ def zone(tmp_path: Path, shared_warehouse: Settings) -> Zone:
         if tables:
             warehouse.execute(f"truncate {tables} restart identity cascade".encode())
     return Zone(directory, shared_warehouse)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """While it lasts, no temporary file of the archive has room for a byte."""
+    made = tempfile.mkstemp
+
+    def full(dir: os.PathLike[str]) -> tuple[int, str]:  # noqa: A002 - as in the standard library
+        number, name = made(dir=dir)
+        os.close(number)
+        return os.open("/dev/full", os.O_WRONLY), name
+
+    @contextmanager
+    def lasting() -> Iterator[None]:
+        with monkeypatch.context() as patched:
+            patched.setattr(tempfile, "mkstemp", full)
+            yield
+
+    return lasting

@@ -13,9 +13,9 @@ import lzma
 import os
 import re
 import shutil
-import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -205,22 +205,13 @@ def test_an_erasure_that_is_killed_goes_on_when_it_is_asked_for_again(zone: Zone
 
 
 def test_an_erasure_on_a_full_disk_says_where_and_goes_on_when_it_is_asked_for_again(
-    zone: Zone, monkeypatch: pytest.MonkeyPatch
+    zone: Zone, full_disk: Callable[[], AbstractContextManager[None]]
 ):
     land(zone)
     incoming = zone.settings.archive / INCOMING
     before, left = archived(zone), list(incoming.iterdir())
-    made = tempfile.mkstemp
-
-    def full(dir: os.PathLike[str]) -> tuple[int, str]:  # noqa: A002 - as in the standard library
-        number, name = made(dir=dir)
-        os.close(number)
-        return os.open("/dev/full", os.O_WRONLY), name
-
-    with monkeypatch.context() as patched:
-        patched.setattr(tempfile, "mkstemp", full)
-        with pytest.raises(OSError, match=f"No space left on device: '{incoming}'"):
-            erase(zone)
+    with full_disk(), pytest.raises(OSError, match=f"No space left on device: '{incoming}'"):
+        erase(zone)
     assert (archived(zone), list(incoming.iterdir())) == (before, left)
     assert erase(zone).lines == 7
     assert names(archived(zone)) == 0

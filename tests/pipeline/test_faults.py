@@ -12,9 +12,9 @@ import os
 import random
 import re
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -497,18 +497,10 @@ def test_a_full_disk(failing: Zone):
     assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 5)]
 
 
-def test_a_disk_without_room_for_the_archive(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_without_room_for_the_archive(zone: Zone, full_disk: Callable[[], AbstractContextManager[None]]):
     zone.put("clickstream/a.ndjson", [event(1)])
     incoming = zone.settings.archive / archive.INCOMING
-    made = tempfile.mkstemp
-
-    def full(dir: os.PathLike[str]) -> tuple[int, str]:  # noqa: A002 - as in the standard library
-        number, name = made(dir=dir)
-        os.close(number)
-        return os.open("/dev/full", os.O_WRONLY), name
-
-    with monkeypatch.context() as patched:
-        patched.setattr(tempfile, "mkstemp", full)
+    with full_disk():
         [result] = zone.land()
     assert (result.status, result.error) == (
         "failed",
