@@ -36,7 +36,7 @@ from journeymart.landing.readers import (
 PARQUET_ROWS = 65_536
 # Of a row group, what Arrow has in memory at a time: a page of each column, and whatever is in one list.
 PAGES_BYTES, LISTED_VALUES = 256 * 2**20, 2**25
-ROWS_BYTES = 256 * 2**20  # of rows that are read at a time, at the most that they can be
+ROWS_BYTES = 128 * 2**20  # of rows that are read at a time, at the most that they can be
 PREFIXED = "DELTA_BYTE_ARRAY"  # a value may begin with all of the one before it
 DICTIONARY_PAGE = 2
 VALUE_BYTES = 8
