@@ -77,6 +77,8 @@ PLAN_HASH_LENGTH = 16
 NO_MEANING = frozenset(
     {"label", "description", "names", "category", "channels", "expect_every", "keep", "require_done", "done_results"}
 )
+# Of Arrow's pools the one that keeps what is given back for a moment: pages are cleared less often for the next batch.
+pa.set_memory_pool(pa.jemalloc_memory_pool())
 END = object()
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)

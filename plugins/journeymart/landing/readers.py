@@ -154,7 +154,9 @@ class _Blocks:
         with pa.OSFile(str(self.path)) as raw, _decompressed(raw, self.compression) as stream:
             is_last = False
             while not is_last:
-                data = np.empty(len(self._carry) + CHUNK_BYTES + 1, dtype=np.uint8)
+                # numpy would have the kernel clear new pages for each block; Arrow's pool has those of blocks before.
+                room = pa.allocate_buffer(len(self._carry) + CHUNK_BYTES + 1)
+                data = np.frombuffer(room, dtype=np.uint8)
                 data[: len(self._carry)] = self._carry
                 end, lines = len(self._carry), 0
                 while not is_last and end < len(data) - 1 and lines < CHUNK_LINES:
