@@ -19,7 +19,7 @@ from journeymart.db import connect
 from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.loader import DefinitionError
 from journeymart.definitions.requests import read
-from journeymart.definitions.segments import Segment, Walk
+from journeymart.definitions.segments import Clause, Segment, Walk
 from journeymart.settings import REPO, Settings
 
 LEAF = REPO / "dbt_project" / "models" / "intermediate" / "int_segment__leaf.sql"
@@ -172,3 +172,12 @@ def test_a_segment_of_what_a_report_does_not_have(tmp_path: Path, report: str, m
     )
     with pytest.raises(DefinitionError, match=message):
         load_definitions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [("7d", "7d"), ("1w", "7d"), ("36h", "36h"), ("90s", "90s"), ("1.5s", "1500ms"), ("0.5m", "30s")],
+)
+def test_a_duration_is_written_in_its_largest_unit(asked: str, written: str) -> None:
+    clause = Clause.model_validate({"rule": "DR-FX-STUCK", "within": asked})
+    assert clause.model_dump(mode="json", exclude_defaults=True)["within"] == written

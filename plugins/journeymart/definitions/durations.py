@@ -29,10 +29,17 @@ def parse_duration(value: object) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def _as_written(duration: timedelta) -> str:
+    """In the largest unit of which it is a whole number, days at most: `7d`, not `604800s`."""
+    seconds = duration.total_seconds()
+    unit = next((unit for unit in ("d", "h", "m", "s") if not seconds % _SECONDS[unit]), "ms")
+    return f"{seconds / _SECONDS[unit]:.15g}{unit}"
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
-    PlainSerializer(lambda value: f"{value.total_seconds():.15g}s", return_type=str, when_used="json"),
+    PlainSerializer(_as_written, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _DURATION.pattern.replace("?P<count>", "").replace("?P<unit>", "")}),
 ]
 
