@@ -57,13 +57,12 @@ inner join next.audience_member as m on s.export_id = m.export_id
 where
     not exists (
         select from next.consent as c
-        cross join watermark as w
         where
             c.customer_key = m.customer_key
             and c.purpose = s.purpose
             and c.is_granted
-            and c.valid_from <= greatest(w.watermark_at, now())
-            and c.valid_to > w.watermark_at
+            and c.valid_from <= greatest((select watermark_at from watermark), now())
+            and c.valid_to > (select watermark_at from watermark)
     )
 union all
 select
@@ -81,9 +80,8 @@ select
     null as customer_key
 from scope as s
 inner join build.audience_export as e on s.export_id = e.export_id
-cross join watermark as w
 where
-    e.as_of = w.watermark_at
+    e.as_of = (select watermark_at from watermark)
     and e.export_no = (select max(o.export_no) from build.audience_export as o where o.export_id = e.export_id)
     and e.members + e.held_out is distinct from (
         select count(*) from next.audience_member as m where m.export_id = e.export_id

@@ -20,8 +20,12 @@ entry as (
         e.breakdown,
         count(*) as entries,
         count(*) filter (where e.status = 'converted') as converted
-    from next.funnel_entry as e
-    inner join scope as s on e.funnel_id = s.funnel_id and e.entry_date = s.entry_date
+    from scope as s
+    cross join lateral (
+        select * from next.funnel_entry as o
+        where o.funnel_id = s.funnel_id and o.entry_date = s.entry_date
+        offset 0
+    ) as e
     group by e.funnel_id, e.entry_date, e.breakdown
 ),
 

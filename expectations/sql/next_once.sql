@@ -9,25 +9,24 @@ candidate as (
     group by event_hash
     having count(*) > 1
     union all
-    select n.event_hash
-    from (
-        select r.event_hash
-        from scope as s
-        cross join lateral (
-            select l.event_hash
-            from raw.event as l
-            where l.row_id between s.first_row and s.last_row
-            offset 0
-        ) as r
-        order by r.event_hash
-    ) as n
-    cross join lateral (  -- a look-up, in the order of the index; history is not read
-        select
-        from raw.event as o
-        where o.event_hash = n.event_hash
-        limit 1 offset 1
-    ) as second
-    where not (select is_full from build.run_scope)
+    select event_hash
+    from raw.event
+    where
+        not (select is_full from build.run_scope)
+        and event_hash = any(  -- one walk through the index; history is not read
+            array(
+                select r.event_hash
+                from scope as s
+                cross join lateral (
+                    select l.event_hash
+                    from raw.event as l
+                    where l.row_id between s.first_row and s.last_row
+                    offset 0
+                ) as r
+            )
+        )
+    group by event_hash
+    having count(*) > 1
 )
 
 select

@@ -35,24 +35,21 @@ subject as (
     inner join build.int_funnel__subject as s on d.funnel_id = s.funnel_id
 ),
 
--- what they did is looked up once for all funnels (`offset 0`: by person), and counted together below rather than
--- joined: the planner takes the subjects for few, and would compare each with all matches and all entries
+-- what they did is looked up once for all funnels, in one walk through the index by person, and counted together below
+-- rather than joined: the planner takes the subjects for few, and would compare each with all matches and all entries
 did as materialized (
     select distinct
-        p.subject_key,
+        m.person_key as subject_key,
         m.condition_id
-    from (select distinct s.subject_key from subject as s) as p
-    cross join lateral (
-        select o.condition_id
-        from next.step_match as o
-        where o.person_key = p.subject_key
-        offset 0
-    ) as m
+    from next.step_match as m
     where
-        m.condition_id in (select d.condition_id from definition as d where d.step_no = 1)
-        or (
-            p.subject_key % (select every from sample) = 0
-            and m.condition_id in (select d.condition_id from definition as d)
+        m.person_key = any(array(select s.subject_key from subject as s))
+        and (
+            m.condition_id in (select d.condition_id from definition as d where d.step_no = 1)
+            or (
+                m.person_key % (select every from sample) = 0
+                and m.condition_id in (select d.condition_id from definition as d)
+            )
         )
 ),
 
