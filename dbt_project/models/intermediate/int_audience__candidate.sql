@@ -57,63 +57,76 @@ with wanted as (
             and s.age <= raw.period_no(c.period, {{ business_date(watermark()) }})
             - raw.period_no(c.period, s.cohort_start)
         )
+),
+
+answered as materialized (
+    select
+        s.export_id,
+        s.attribute_names,
+        w.customer_key,
+        k.customer_id,
+        -- the same customer is kept back in every run, in whatever order files came
+        mod(('x' || left(md5(s.export_id || ' ' || k.customer_id), 8))::bit(32)::bigint, 10000)
+        < s.hold_out * 10000 as is_held_out,
+        case
+            when not exists (
+                select from {{ ref('consent') }} as c
+                where
+                    c.customer_key = w.customer_key
+                    and c.purpose = s.purpose
+                    and c.is_granted
+                    and c.valid_from <= {{ consent_moment() }}
+                    and c.valid_to > {{ consent_moment() }}
+            ) then 'consent'
+            when exists (
+                select from {{ ref('segment_validity') }} as v
+                where
+                    v.segment_id = any(s.suppressed_segments)
+                    and v.customer_key = w.customer_key
+                    and v.valid_from <= {{ watermark() }}
+                    and (v.valid_to is null or v.valid_to > {{ watermark() }})
+            ) then 'suppression'
+            when s.cap_times <= (
+                select count(*)
+                from {{ ref('campaign_send') }} as p
+                where
+                    p.customer_key = w.customer_key
+                    and p.sent_at > {{ watermark() }} - s.cap_window
+                    and p.sent_at <= {{ watermark() }}
+            ) then 'fatigue'
+        end as left_out
+    from wanted as w
+    inner join {{ ref('int_audience__scope') }} as s on w.export_id = s.export_id
+    inner join {{ source('raw', 'customer') }} as k on w.customer_key = k.customer_key
 )
 
 select
-    s.export_id,
+    w.export_id,
     w.customer_key,
-    k.customer_id,
-    -- the same customer is kept back in every run, in whatever order files came
-    mod(('x' || left(md5(s.export_id || ' ' || k.customer_id), 8))::bit(32)::bigint, 10000)
-    < s.hold_out * 10000 as is_held_out,
-    case
-        when not exists (
-            select from {{ ref('consent') }} as c
-            where
-                c.customer_key = w.customer_key
-                and c.purpose = s.purpose
-                and c.is_granted
-                and c.valid_from <= {{ consent_moment() }}
-                and c.valid_to > {{ consent_moment() }}
-        ) then 'consent'
-        when exists (
-            select from {{ ref('segment_validity') }} as v
-            where
-                v.segment_id = any(s.suppressed_segments)
-                and v.customer_key = w.customer_key
-                and v.valid_from <= {{ watermark() }}
-                and (v.valid_to is null or v.valid_to > {{ watermark() }})
-        ) then 'suppression'
-        when s.cap_times <= (
-            select count(*)
-            from {{ ref('campaign_send') }} as p
-            where
-                p.customer_key = w.customer_key
-                and p.sent_at > {{ watermark() }} - s.cap_window
-                and p.sent_at <= {{ watermark() }}
-        ) then 'fatigue'
-    end as left_out,
+    w.customer_id,
+    w.is_held_out,
+    w.left_out,
     coalesce(a.attributes, '{}') as attributes,
     md5(coalesce(a.attributes, '{}')::text) as row_hash
-from wanted as w
-inner join {{ ref('int_audience__scope') }} as s on w.export_id = s.export_id
-inner join {{ source('raw', 'customer') }} as k on w.customer_key = k.customer_key
+from answered as w
+-- of whom nothing is told, nothing is looked up
 left join lateral (
     select
         jsonb_object_agg(
             n.name,
-            case
-                when n.name like 'attributes.%' then u.attributes -> substr(n.name, 12) else to_jsonb(u) -> n.name
-            end
+            case when n.name like 'attributes.%' then u.attributes -> substr(n.name, 12) else u.fields -> n.name end
         ) as attributes
     from (
-        select *
+        select
+            o.attributes,
+            to_jsonb(o) as fields
         from {{ ref('customer') }} as o
         where
-            o.customer_key = w.customer_key
+            w.left_out is null
+            and o.customer_key = w.customer_key
             and o.valid_from <= {{ business_date(watermark()) }}
             and o.valid_to > {{ business_date(watermark()) }}
         limit 1
     ) as u
-    cross join unnest(s.attribute_names) as n (name)
+    cross join unnest(w.attribute_names) as n (name)
 ) as a on true

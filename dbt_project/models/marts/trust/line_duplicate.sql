@@ -8,15 +8,12 @@ with repeated as {{ '' if is_full() else 'materialized ' }}(
     group by event_hash
     having count(*) > 1
     {%- else %}
-    -- looked for one by one in the index, and first: the planner would read all events for those of a day
-    select n.event_hash
-    from (select distinct l.event_hash from {{ new_lines('event') }} as l) as n
-    cross join lateral (
-        select
-        from {{ source('raw', 'event') }} as e
-        where e.event_hash = n.event_hash
-        limit 1 offset 1
-    ) as second
+    -- one walk through the index, and first: the planner would read all events for those of a day
+    select event_hash
+    from {{ source('raw', 'event') }}
+    where event_hash = any(array(select l.event_hash from {{ new_lines('event') }} as l))
+    group by event_hash
+    having count(*) > 1
     {%- endif %}
 ),
 
