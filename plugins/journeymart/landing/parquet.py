@@ -8,6 +8,7 @@ much that takes.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -63,21 +64,23 @@ def _read_parquet(path: Path) -> Iterator[Chunk]:
     try:
         metadata = parquet.read_metadata(path)
         leaves = [metadata.schema.column(number) for number in range(metadata.num_columns)]
-        # A text that is written once and meant by every row is copied for each when it is known how much that takes.
+        names = metadata.schema.to_arrow_schema().names
+        check_names(names, sum(len(leaf.path) for leaf in leaves))
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        rows, once = _rows_at_a_time(path, groups, leaves)
+        # A text that is written once and meant by every row is copied for each when it is known how much that takes.
         texts = [
             leaf.path
             for position, leaf in enumerate(leaves)
             if leaf.physical_type == "BYTE_ARRAY"
+            and position in once
             and not any(PREFIXED in group.column(position).encodings for group in groups)
         ]
         file = parquet.ParquetFile(
             path, read_dictionary=texts, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True
         )
-        names = file.schema_arrow.names
-        check_names(names, sum(len(leaf.path) for leaf in leaves))
         row = 1
-        for batch in file.iter_batches(batch_size=_rows_at_a_time(path, groups, leaves)):
+        for batch in file.iter_batches(batch_size=rows):
             numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
             row += batch.num_rows
             for name, column in zip(names, batch.columns, strict=True):
@@ -87,13 +90,16 @@ def _read_parquet(path: Path) -> Iterator[Chunk]:
         raise FileRejectedError(f"is not readable as Parquet: {said(error)}") from error
 
 
-def _rows_at_a_time(path: Path, groups: list[Any], leaves: list[Any]) -> int:
-    """How many rows fit into memory. Raises FileRejectedError if it may be none."""
+def _rows_at_a_time(path: Path, groups: list[Any], leaves: list[Any]) -> tuple[int, set[int]]:
+    """How many rows fit into memory, and which columns have values that are written once for several rows. Raises
+    FileRejectedError if it may be none."""
     rows = PARQUET_ROWS
+    once: set[int] = set()
     with path.open("rb") as file:
         for number, group in enumerate(groups, 1):
             columns = [group.column(position) for position in range(len(leaves))]
-            pages, widths = zip(*(_pages(file, column) for column in columns), strict=True)
+            pages, widths, shared = zip(*(_pages(file, column) for column in columns), strict=True)
+            once.update(itertools.compress(range(len(leaves)), shared))
             if sum(pages) > PAGES_BYTES:
                 raise FileRejectedError(
                     f"has pages of {sum(pages):,} bytes together in its row group {number}, more than"
@@ -113,28 +119,31 @@ def _rows_at_a_time(path: Path, groups: list[Any], leaves: list[Any]) -> int:
                 CHUNK_BYTES * group.num_rows // max(group.total_byte_size, values, 1) + 1,
                 ROWS_BYTES // max(sum(widths), 1) + 1,
             )
-    return rows
+    return rows, once
 
 
-def _pages(file: BinaryIO, column: Any) -> tuple[int, int]:
-    """Bytes of the dictionary and the largest page of a column, decompressed, and of a value where they are longest:
-    a page says how many it has."""
+def _pages(file: BinaryIO, column: Any) -> tuple[int, int, bool]:
+    """Bytes of the dictionary and the largest page of a column, decompressed, and of a value where they are longest: a
+    page says how many it has; and whether there may be a dictionary, whose values are written once for several rows."""
     at = min(filter(None, (column.dictionary_page_offset, column.data_page_offset)), default=0)
     end = at + column.total_compressed_size
     dictionary = largest = width = 0
+    is_once = False
     while at < end:
         file.seek(at)
         try:
             header = _page_header(file)
             at = file.tell() + max(header[3], 0)
         except (IndexError, KeyError, OverflowError, RecursionError):  # it is none: who reads it will say so
+            is_once = True
             break
         if header[1] == DICTIONARY_PAGE:
-            dictionary = header[2]
+            is_once, dictionary = True, header[2]
             continue
         largest = max(largest, header[2])
         width = max(width, header[2] // max(header.get(501, 0), header.get(801, 0), 1))
-    return dictionary + largest, max(dictionary, largest) if PREFIXED in column.encodings else width
+    width = max(dictionary, largest) if PREFIXED in column.encodings else width
+    return dictionary + largest, width, is_once
 
 
 def _page_header(file: BinaryIO, within: int = 0) -> dict[int, int]:
@@ -159,6 +168,8 @@ def _page_header(file: BinaryIO, within: int = 0) -> dict[int, int]:
             file.seek(number(), os.SEEK_CUR)
         elif kind == 12:  # a struct  # noqa: PLR2004
             found |= _page_header(file, field_no)
+        elif kind not in (1, 2):  # yes and no, which take no room
+            raise KeyError(kind)
     return found
 
 
