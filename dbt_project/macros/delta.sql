@@ -23,8 +23,7 @@
     {{ run_hooks(pre_hooks) }}
     {% call statement('main') -%}
         {{ assert_contract(sql) }}
-        drop view if exists {{ next }}, {{ build }}_before cascade;
-        drop table if exists {{ build }}, {{ build }}_replaced cascade;
+        drop view if exists {{ next }} cascade;  -- of a full build it shows what is in mart since
         create {{ '' if full else 'unlogged' }} table {{ build }} {{ get_table_columns_and_constraints() }};
         insert into {{ build }} ({{ columns }})
         select {{ columns }} from ({{ sql }}) as computed;

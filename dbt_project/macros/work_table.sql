@@ -5,7 +5,6 @@
 {% materialization work_table, adapter='postgres' %}
     {{ run_hooks(pre_hooks) }}
     {% call statement('main') -%}
-        drop table if exists {{ this }} cascade;
         create unlogged table {{ this }} as {{ sql }};
         {%- for index in config.get('indexes', []) %}
         create index on {{ this }} ({{ index | join(', ') }});
