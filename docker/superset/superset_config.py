@@ -187,7 +187,7 @@ def _end_logins(app: Any) -> None:
 def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     """Before every request: the start page instead of Superset's own, the completed texts, safe and limited logins."""
     # This file is read before Flask is set up.
-    from flask import Response, jsonify, redirect, request, send_file  # noqa: PLC0415
+    from flask import Response, jsonify, redirect, request, send_file, session  # noqa: PLC0415
     from flask_babel import get_locale  # noqa: PLC0415
     from flask_login import current_user  # noqa: PLC0415
     from superset.db_engine_specs.postgres import PostgresEngineSpec  # noqa: PLC0415
@@ -225,9 +225,9 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     def respond() -> Any:
         if request.endpoint == "Superset.language_pack" and (request.view_args or {}).get("lang") in texts:
             return jsonify(texts[(request.view_args or {})["lang"]])
-        if request.endpoint == "Superset.log" and not current_user.is_authenticated:
-            # The login page reports that it was opened. The answer to that, a redirect with a session of its own, may
-            # come after the login and undo it.
+        if request.endpoint == "Superset.log" and "_user_id" not in session:
+            # The login page reports that it was opened. The answer to that, with a session of its own, may come after
+            # the login and undo it; to ask who the user is would already begin one.
             return Response(status=204)
         if request.endpoint == "DashboardRestApi.put_colors":
             # Whoever looks, the browser writes the colours it chose back into the dashboard; dashboards are files.

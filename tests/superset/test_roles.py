@@ -409,6 +409,18 @@ def test_who_fails_to_log_in_has_to_wait(platform):
     assert [log_in(from_address("127.0.0.3"), right) for _ in range(6)] == [200] * 6
 
 
+def test_what_the_login_page_asks_begins_no_session(platform):
+    """Its answers may come after the login's: a session without a user would take the place of the one with."""
+    session, url = requests.Session(), platform.superset_url
+    assert "Set-Cookie" in session.get(f"{url}/login/", timeout=60).headers
+    for method, path, status in (
+        ("POST", "superset/log/?explode=events", 204),
+        ("GET", "superset/language_pack/ko/", 200),
+    ):
+        answer = session.request(method, f"{url}/{path}", timeout=60)
+        assert (answer.status_code, "Set-Cookie" in answer.headers) == (status, False)
+
+
 def test_customers_of_a_step_are_written_down_one_by_one(platform, people, ask):
     client = people["journeymart_customer_service"]
     chosen = [
