@@ -120,6 +120,19 @@
     greatest({{ watermark() }}, now())
 {%- endmacro %}
 
+{# Whether a customer consents to a purpose now. #}
+{% macro consents(customer_key, purpose) -%}
+    exists (
+        select from {{ ref('consent') }} as c
+        where
+            c.customer_key = {{ customer_key }}
+            and c.purpose = {{ purpose }}
+            and c.is_granted
+            and c.valid_from <= {{ consent_moment() }}
+            and c.valid_to > {{ consent_moment() }}
+    )
+{%- endmacro %}
+
 {# An interval literal; none means without end. #}
 {% macro seconds(value) -%}
     {{ "interval '1000 years'" if value is none else "interval '" ~ value ~ " seconds'" }}

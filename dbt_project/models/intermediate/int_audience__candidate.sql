@@ -69,15 +69,7 @@ answered as materialized (
         mod(('x' || left(md5(s.export_id || ' ' || k.customer_id), 8))::bit(32)::bigint, 10000)
         < s.hold_out * 10000 as is_held_out,
         case
-            when not exists (
-                select from {{ ref('consent') }} as c
-                where
-                    c.customer_key = w.customer_key
-                    and c.purpose = s.purpose
-                    and c.is_granted
-                    and c.valid_from <= {{ consent_moment() }}
-                    and c.valid_to > {{ consent_moment() }}
-            ) then 'consent'
+            when not {{ consents('w.customer_key', 's.purpose') }} then 'consent'
             when exists (
                 select from {{ ref('segment_validity') }} as v
                 where

@@ -78,16 +78,7 @@ known as (
     from concerned as w
     inner join {{ ref('int_audience__scope') }} as s on w.export_id = s.export_id
     inner join {{ published('audience_member') }} as m on w.export_id = m.export_id and w.customer_key = m.customer_key
-    where
-        not exists (
-            select from {{ ref('consent') }} as c
-            where
-                c.customer_key = m.customer_key
-                and c.purpose = s.purpose
-                and c.is_granted
-                and c.valid_from <= {{ consent_moment() }}
-                and c.valid_to > {{ consent_moment() }}
-        )
+    where not {{ consents('m.customer_key', 's.purpose') }}
 )
 {%- else %}
 

@@ -139,6 +139,11 @@ def consent_moment() -> str:
     return "now()"
 
 
+def consents(customer_key: str, purpose: str) -> str:
+    """A condition."""
+    return f"({customer_key} = {purpose})"
+
+
 def watermark() -> str:
     """A moment."""
     return "(select r.watermark_at from build.run_scope as r)"
