@@ -74,6 +74,32 @@ def test_csv_rows_do_not_depend_on_where_blocks_end(tmp_path: Path, monkeypatch:
     assert rejects(chunks) == CSV_REJECTS
 
 
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        (b'tv 55" a,"x\ny"\nchair,"n\no"\ndesk,p\n', [(4, "chair", "n\no"), (6, "desk", "p")]),
+        (b'tv 55" a,"x\ny"\nchair,"n\np,q"\n', [(4, "chair", "n\np,q")]),
+        (b'5" a,"v\n b,c\n d",e\nf,g\rh,i\rj,k\n', [(3, " b", "c"), (4, ' d"', "e")]),
+    ],
+)
+def test_a_stray_quote_costs_no_other_record(tmp_path: Path, content: bytes, kept: list[tuple[Any, ...]]):
+    """Where it makes one row of two records and another record becomes two, there are as many rows as records."""
+    file = tmp_path / "x.csv"
+    file.write_bytes(b"a,b\n" + content)
+    chunks = list(read_csv(file, None, ",", None))
+    assert rows(chunks) == kept
+    assert 2 in {line_no for line_no, _, _ in rejects(chunks)}
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\0", b"x" * (readers.MAX_LINE_BYTES + 1)])
+def test_a_record_goes_with_a_line_of_it_that_is_no_text(tmp_path: Path, bad: bytes):
+    file = tmp_path / "x.csv"
+    file.write_bytes(b'a,b\n1,"x\n' + bad + b'\ny"\n2,z\n')
+    chunks = list(read_csv(file, None, ",", None))
+    assert rows(chunks) == [(5, "2", "z")]
+    assert [line_no for line_no, _, _ in rejects(chunks)] == [2, 3, 4]
+
+
 @pytest.mark.parametrize("block", [1, 4, 17, 10_000])
 def test_lines_keep_their_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int):
     monkeypatch.setattr(readers, "CHUNK_BYTES", block)

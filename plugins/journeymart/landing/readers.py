@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 CHUNK_BYTES = 32 * 2**20
@@ -32,7 +33,7 @@ MAX_NAMES = 65_536  # characters of their names, which a rejected row of Parquet
 # Columns beside the file's own.
 LINE_NO = "_line_no"
 LINE = "_line"
-NEWLINE, QUOTE, BOM = 10, 34, b"\xef\xbb\xbf"
+NEWLINE, RETURN, QUOTE, BOM = 10, 13, 34, b"\xef\xbb\xbf"
 WHITE = np.isin(np.arange(256), list(b" \t\n\r\v\f\x1a"))  # by byte; the last one ends a file of DOS and hosts like it
 csv.field_size_limit(MAX_LINE_BYTES)
 RESERVED = {LINE_NO, LINE, "_row_id"}
@@ -321,6 +322,8 @@ class _Lines:
 
     def _is_record(self, first: int, last: int, delimiter: str, width: int) -> bool:
         data = self.data[self.starts[first] : self.starts[last + 1]]
+        if self.numbers[last] - self.numbers[first] > last - first:
+            return False  # a line of it is not text
         return len(data) <= MAX_LINE_BYTES and _csv_record(data.tobytes().decode(), delimiter, width) is not None
 
 
@@ -344,8 +347,10 @@ def _header(line: str, delimiter: str) -> list[str]:
 
 
 def check_names(names: list[str], length: int) -> None:
-    """Raise FileRejectedError for too many columns, or names of too great a `length` together, and unless each can be
-    told apart, in SQL that is blind to case."""
+    """Raise FileRejectedError for too many columns or none, or names of too great a `length` together, and unless each
+    can be told apart, in SQL that is blind to case and ends at NUL."""
+    if not names:
+        raise FileRejectedError("has no columns")
     if len(names) > MAX_COLUMNS:
         raise FileRejectedError(f"has {len(names):,} columns, more than {MAX_COLUMNS:,}")
     if length > MAX_NAMES:
@@ -354,6 +359,8 @@ def check_names(names: list[str], length: int) -> None:
     for name in lower:
         if not name:
             raise FileRejectedError("has a column without a name")
+        if "\0" in name:
+            raise FileRejectedError("has a column with a NUL character in its name")
         if lower.count(name) > 1:
             places = [number for number, other in enumerate(lower, 1) if other == name]
             raise FileRejectedError(f"has the same name for its columns {places[0]} and {places[1]}")
@@ -365,9 +372,11 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
     """Values of whole records. Rows are matched to line numbers by count; if that fails, record by record."""
     count = len(lines.numbers)
     wrong: dict[int, int] = {}  # position → number of values
+    within: dict[int, int] = {}  # and line ends within
 
     def note(row: Any) -> str:
         wrong[row.number - 1] = row.actual_columns
+        within[row.number - 1] = row.text.count("\n")
         return "skip"
 
     table = pa.table({name: pa.array([], pa.string()) for name in columns})
@@ -386,10 +395,10 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
     good = np.ones(count, dtype=bool)
     if table.num_rows + len(wrong) == count:
         good[list(wrong)] = False
-    else:
+    if table.num_rows != good.sum() or not _is_matched(lines, table, good, within):
         values = [_csv_record(lines.raw(position).decode(), delimiter, len(columns)) for position in range(count)]
         wrong = {position: -1 for position, value in enumerate(values) if value is None}
-        good[list(wrong)] = False
+        good = np.array([value is not None for value in values], dtype=bool)
         rows = [value for value in values if value is not None]
         table = pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(columns)})
     for position, found in wrong.items():
@@ -402,6 +411,18 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
         text = text.filter(pa.array(good))
     table = table.add_column(0, LINE, text).add_column(0, LINE_NO, pa.array(lines.numbers[good]))
     return Chunk(table, rejects)
+
+
+def _is_matched(lines: _Lines, table: pa.Table, good: Any, within: dict[int, int]) -> bool:
+    """Whether as many line ends are in each row as in the record of its number: a stray quote may make one row of two
+    records while another becomes two."""
+    ends = np.flatnonzero(lines.data == NEWLINE)
+    if len(ends) == len(lines.numbers) and (lines.data[np.flatnonzero(lines.data == RETURN) + 1] == NEWLINE).all():
+        return True  # each record is one line, and nothing else ends a row
+    found = np.zeros(len(lines.numbers), dtype=np.int64)
+    found[list(within)] = list(within.values())
+    found[good] = sum(pc.count_substring(column, "\n").fill_null(0).to_numpy() for column in table.columns)
+    return np.array_equal(found, np.diff(np.searchsorted(ends, lines.starts)) - 1)
 
 
 def as_text(line: bytes, encoding: str = UTF8) -> str:
