@@ -604,6 +604,25 @@ def test_a_type_that_cannot_be_read_rejects_only_its_file(zone: Zone):
     assert (first.error or "").startswith("clickstream/a.parquet has columns or values that cannot be read: ")
 
 
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [({"a\0b": ["x"]}, "has a column with a NUL character in its name"), ({}, "has no columns")],
+)
+def test_columns_that_sql_cannot_name_reject_only_their_file(zone: Zone, columns: dict[str, Any], reason: str):
+    file = zone.put("clickstream/a.parquet", "")
+    parquet.write_table(pa.table(columns), file)
+    zone.put("clickstream/b.ndjson", GOOD)
+    bad, good = zone.land()
+    assert (bad.error, good.status) == (f"clickstream/a.parquet {reason}", "loaded")
+
+
+def test_columns_may_be_named_as_what_landing_joins(zone: Zone):
+    own = zone.define("sources: {clickstream: {fields: {event_id: {file_line: true}}}}")
+    zone.put("clickstream/a.csv", "event_time,visitor_id,_file_id,_content_id\n2025-06-01,v,1,2\n")
+    assert zone.land(definitions=own)[0].rows_loaded == 1
+    assert zone.value("select properties from raw.clickstream") == {"_file_id": "1", "_content_id": "2"}
+
+
 def test_structs_within_structs_and_maps_are_kept_of_many_rows(zone: Zone):
     """DuckDB takes them in portions, and refuses the former where a portion does not begin with its buffers."""
     rows = [event(number, context={"page": {"no": number}}, tags=[("k", number)]) for number in range(20_000)]
@@ -756,10 +775,11 @@ def test_a_property_of_the_name_of_a_field_of_the_banks_own_is_not_lost(zone: Zo
 
 
 def test_nul_inside_json_of_a_field_of_the_banks_own_costs_only_its_line(zone: Zone):
-    own = zone.define(own_fields(cart="json"))
-    zone.put("clickstream/a.ndjson", [event(1, cart=["\0"]), event(2, cart=["x"])])
+    own = zone.define(own_fields(cart="json", member="text", field="text"))
+    zone.put("clickstream/a.ndjson", [event(1, cart=["\0"], member="m"), event(2, cart=["x"], field="f")])
     assert zone.land(definitions=own)[0].rows_loaded == 1
     assert zone.quarantine() == [(1, "cart", "cart cannot be stored as JSON.")]
+    assert zone.value("select properties from raw.clickstream") == {"cart": ["x"], "field": "f"}
 
 
 def test_a_compressed_file_that_grows_while_it_is_read_is_no_broken_one(zone: Zone, monkeypatch: pytest.MonkeyPatch):

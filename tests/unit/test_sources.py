@@ -9,7 +9,7 @@ import pytest
 from journeymart.definitions import SHIPPED, DefinitionError, DefinitionModel, load_yaml
 from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.pages import load_pages
-from journeymart.definitions.sources import load_sources
+from journeymart.definitions.sources import RESERVED, load_sources
 from journeymart.landing.targets import TARGETS
 
 
@@ -26,6 +26,11 @@ def refused(directory: Path) -> list[str]:
 
 def test_every_shipped_source_can_be_stored():
     assert set(load_sources().sources) == set(TARGETS)
+
+
+def test_what_landing_makes_for_itself_is_no_field_of_a_banks_own():
+    made = [{*target.derived(load_pages()), *target.numbered} for target in TARGETS.values()]
+    assert frozenset().union(*made) <= RESERVED
 
 
 def test_an_absent_file_falls_back_to_the_shipped_one(tmp_path: Path):

@@ -116,7 +116,12 @@ class Field(DefinitionModel):
 MAPPINGS = SHIPPED / "mappings"
 OWN_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # What landing calls its own columns.
-RESERVED = frozenset({"row_id", "line", "r", "problem", "extra", "kind", "place", "site", "event_hash", "unstorable"})
+RESERVED = frozenset(
+    {
+        "row_id", "line", "r", "problem", "extra", "unstorable", "kind", "place", "error_place", "site", "event_hash",
+        "place_no", "agent_no", "inflow_no", "error_no",
+    }
+)  # fmt: skip
 # Units of an epoch, in microseconds.
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 

@@ -51,7 +51,7 @@ COMBINED_LOG = (
 
 
 # Trimming copies the line, so only those that do not look like it are trimmed.
-_NO_OBJECT = "not starts_with(line, '{') and not starts_with(ltrim(line), '{')"
+_NO_OBJECT = "not starts_with(line, '{') and not starts_with(ltrim(line, e' \\t\\r'), '{')"
 
 
 def name(identifier: str) -> str:
@@ -196,7 +196,7 @@ class Decoder:
         if LINE not in self.schema.names:
             parsed = f"select *, to_json({{{pairs(values)}}})::varchar as {LINE} from chunk"
         typed = set(values) - plain - nested - set(inside)
-        if not (self.source.nulls or self.careful or self._is_joined()):
+        if not (self.source.nulls or self.careful or self._has_file_line()):
             self.as_is = self._whole_columns(values)
         return self._select(parsed, values, typed, [], extra=True)
 
@@ -245,35 +245,34 @@ class Decoder:
         if self.careful:
             for key, item in self.source.fields.items():
                 if item.type == "json":
-                    found, reason = f"unstorable.field = {text(key)} and member", f"{key} cannot be stored as JSON"
+                    found, reason = f"_field = {text(key)} and _member", f"{key} cannot be stored as JSON"
                     checks.append((Problem(key, f"{reason}."), f"{found} is null", "null"))
-                    checks.append((Problem(key, f"{reason} because of {{}}."), f"{found} is not null", "member"))
+                    checks.append((Problem(key, f"{reason} because of {{}}."), f"{found} is not null", "_member"))
         number = "case " + " ".join(f"when {check} then {i}" for i, (_, check, _) in enumerate(checks)) + " end"
         self.problems = [problem for problem, _, _ in checks]
         fields = ", ".join(name(key) for key in self.source.fields if key not in self.as_is)
         derived = "".join(f", {expression} as {name(column)}" for column, expression in self.derived.items())
         unstorable = "left join unstorable using (row_id)" if self.careful else ""
-        files = f"join files on files._file_id = {ROW_ID} >> 32" if self._is_joined() else ""
         raw_values = f"select {ROW_ID} as row_id, {LINE} as line, {', '.join(raw)}"
         value = " ".join(f"when {i} then {shown}::varchar" for i, (_, _, shown) in enumerate(checks))
         self.bad_sql = f"""
             with found as (select row_id, problem from typed where problem is not null),
             parsed as ({parsed}),
-            raw_values as ({raw_values} from parsed {files})
+            raw_values as ({raw_values} from parsed)
             select row_id, problem, case problem {value} end as bad_value, rtrim(line, e'\\r\\n') as bad_line
             from raw_values join found using (row_id) {unstorable}"""
         return f"""
             with parsed as ({parsed}),
             raw_values as (
                 {raw_values}{", r" if guards else ""}, {extra_sql} as {EXTRA}
-                from parsed {files}
+                from parsed
             ),
             cast_values as (select *, {", ".join(cast)} from raw_values),
             checked as (select *, ({number})::usmallint as problem from cast_values {unstorable})
             select row_id, {fields}, {EXTRA}, problem{derived}
             from checked"""
 
-    def _is_joined(self) -> bool:
+    def _has_file_line(self) -> bool:
         """Whether a field says which line of which file it is."""
         return any(item.file_line for item in self.source.fields.values())
 
@@ -403,7 +402,9 @@ def _origin(key: str, item: Field, values: dict[str, str], typed: set[str]) -> s
     if item.value is not None:
         return text(item.value)
     if item.file_line:
-        return f"files._content_id || '-' || ({ROW_ID} & {LINE_NO_MASK})::varchar"
+        # No join: a column of the file may have the name of one of `files`.
+        content_id = f"(select _content_id from files where _file_id = {ROW_ID} >> 32)"
+        return f"{content_id} || '-' || ({ROW_ID} & {LINE_NO_MASK})::varchar"
     columns = [column for column in item.columns(key) if column in values]
     parts = [f"{values[column]}::varchar" for column in columns]
     if isinstance(item.time, DatePlus):

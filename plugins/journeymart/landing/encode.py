@@ -212,7 +212,7 @@ class Encoder:
         self._engine.register("new", pa.table({"_file_id": pa.array(hashes, pa.int32()), "_content_id": contents}))
         self._engine.execute("create or replace temp table files as from new")
         self._engine.unregister("new")
-        self._engine.execute("create or replace temp table unstorable (row_id bigint, field varchar, member varchar)")
+        self._engine.execute("create or replace temp table unstorable (row_id bigint, _field varchar, _member varchar)")
         self._engine.execute("create or replace temp table names (node_id integer, name varchar, last_at timestamptz)")
 
     def encode(self, batch: Batch) -> Encoded:
