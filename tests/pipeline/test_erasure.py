@@ -412,6 +412,41 @@ def test_messages_go_from_a_superseded_file_too(alone: Zone):
     assert (names(archived(zone)), archived(zone).count(b"C-78")) == (0, 1)
 
 
+def test_a_stray_quote_takes_no_line_of_others_with_it(zone: Zone):
+    lines = [
+        "transaction_id,transaction_time,customer_id,transaction_code,note",
+        f't1,2025-06-01,{CUSTOMER},FX,tv 55" wide',
+        "t2,2025-06-01,c1,FX,x",
+        f't3,2025-06-01,{CUSTOMER},FX,"never closed',
+        "t4,2025-06-01,c1,FX,x",
+        't5,2025-06-01,c1,FX,"q\nr"',
+    ]
+    zone.put("transactions/a.csv", "\n".join(lines))
+    zone.land()
+    erase(zone)
+    publish(zone)
+    plan = zone.define("sources: {transactions: {fields: {result_code: {aliases: [rc]}}}}")
+    [again] = land_again(zone.directory, "r", definitions=plan, settings=zone.settings)
+    assert (again.rows_read, again.rows_loaded) == (3, 3)
+    assert names(archived(zone)) == 0
+
+
+def test_a_replayed_line_is_numbered_by_its_file_as_it_landed(zone: Zone):
+    plan = zone.define("sources: {clickstream: {fields: {event_id: {file_line: true}}}}")
+    zone.put("clickstream/a.ndjson", [event(1), event(2, customer_id=CUSTOMER), event(3, action_type="Click")])
+    zone.land(definitions=plan)
+    erase(zone)
+    publish(zone)
+    zone.define(
+        "sources: {clickstream: {fields: {event_id: {file_line: true}, action_type: {values: {Click: click}}}}}"
+    )
+    [replayed] = replay(zone.directory, "r", Filter(), definitions=plan, settings=zone.settings)
+    assert replayed.rows_loaded == 1
+    assert zone.query("select event_id from raw.clickstream order by row_id") == zone.query(
+        "select left(sha256, 16) || '-' || line_no from raw.file cross join (values (1), (3)) as l (line_no)"
+    )
+
+
 def test_what_cannot_be_erased_says_why(zone: Zone):
     zone.put("customers/a.ndjson", [{"customer_id": "c1"}])
     zone.land()

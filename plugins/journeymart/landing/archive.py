@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -23,12 +24,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
-from journeymart.definitions.sources import Sources
+from journeymart.definitions.sources import Source, Sources
 from journeymart.files import writing
 from journeymart.landing.files import FORMATS, LandingFile, landed_as
-from journeymart.landing.readers import COMPRESSIONS, FileRejectedError, uncompressed
+from journeymart.landing.readers import COMPRESSIONS, LINE, LINE_NO, FileRejectedError, read_csv, uncompressed
 
 INCOMING = ".incoming"
 BLOCK_BYTES = 2**20
@@ -178,7 +180,8 @@ class Archive:
                 if file.format == "parquet":
                     _erase_rows(file, target, goes, lines)
                 else:
-                    _erase_lines(file, target, goes, lines)
+                    records = _long_records(file, sources.sources[entry.source]) if file.format == "csv" else {}
+                    _erase_lines(file, target, goes, lines, records)
             digest = _digest(Path(path), entry.is_compact)
         if not lines:
             Path(path).unlink()
@@ -203,21 +206,32 @@ def _digest(place: Path, is_compact: bool) -> str:
     return digest.hexdigest()
 
 
-def _erase_lines(file: LandingFile, target: IO[bytes], goes: Goes, lines: set[int]) -> None:
+def _long_records(file: LandingFile, plan: Source) -> dict[int, int]:
+    """How many lines the records of a CSV file are, of those that are several, by the line on which they begin."""
+    found: dict[int, int] = {}
+    for chunk in read_csv(file.location, file.compression, plan.delimiter, plan.columns, plan.encoding):
+        ends = pc.count_substring(chunk.table.column(LINE), "\n")
+        long = chunk.table.select([LINE_NO]).append_column("lines", ends).filter(pc.greater(ends, 1))
+        found.update(zip(*(column.to_pylist() for column in long.columns), strict=True))
+        found.update((reject.line_no, reject.line.count("\n") + 1) for reject in chunk.rejects)
+    return found
+
+
+def _erase_lines(file: LandingFile, target: IO[bytes], goes: Goes, lines: set[int], records: Mapping[int, int]) -> None:
     """Copy a text file with empty lines in the place of those that go. A record of CSV goes with all its lines."""
     with pa.input_stream(str(file.location), compression=file.compression) as content, ExitStack() as closing:
         out: Any = target
         if file.compression:
             out = closing.enter_context(pa.CompressedOutputStream(target, file.compression))
-        is_open = False
-        for line_no, line in enumerate(io.BufferedReader(content), 1):
-            if not is_open and not (line.strip() and goes(line_no, line)):
-                out.write(line)
-                continue
-            if not is_open:
+        landed = io.BufferedReader(content)
+        line_no = 1
+        while record := list(itertools.islice(landed, records.get(line_no, 1))):
+            whole = b"".join(record)
+            if whole.strip() and goes(line_no, whole):
                 lines.add(line_no)
-            is_open = file.format == "csv" and is_open != bool(line.count(b'"') % 2)
-            out.write(line[len(line.rstrip(b"\r\n")) :])
+                whole = b"".join(line[len(line.rstrip(b"\r\n")) :] for line in record)
+            out.write(whole)
+            line_no += len(record)
 
 
 def _erase_rows(file: LandingFile, target: IO[bytes], goes: Goes, lines: set[int]) -> None:

@@ -155,21 +155,21 @@ class Replayer(Loader):
     def replay(self, file_id: int, landing: Path) -> ReplayResult:
         """Replay the chosen lines of one file."""
         row = self.warehouse.execute(
-            "select archived_sha256 is null, source, path, format, coalesce(archived_sha256, sha256), rows_quarantined"
-            " from raw.file where file_id = %s",
+            "select archived_sha256 is null, source, path, format, coalesce(archived_sha256, sha256), sha256,"
+            " rows_quarantined from raw.file where file_id = %s",
             (file_id,),
         ).fetchone()
         if row is None:
             raise ReplayError(f"there is no file {file_id}")
-        self._is_whole, *found, lines = row
+        self._is_whole, *found, sha256, lines = row  # as it landed, of which its ids may be made
         entry = Entry(*found)
         try:
             file = self.archive.original(self.sources, landing, entry)
             try:
-                return self._replay(file_id, file, entry.sha256)
+                return self._replay(file_id, file, sha256)
             except REFUSED:
                 pass  # once more, with a look at every value
-            return self._replay(file_id, file, entry.sha256, careful=True)
+            return self._replay(file_id, file, sha256, careful=True)
         except (
             *REFUSED,
             *NO_ROOM,
