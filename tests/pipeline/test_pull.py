@@ -250,6 +250,17 @@ def test_times_that_python_has_no_value_for_cost_only_their_rows(core: Core) -> 
     assert core.pull().error == "pull core: changed is infinity where No is '40': leave it out in a query"
 
 
+def test_what_python_has_no_value_for_comes_as_it_is_written(core: Core) -> None:
+    written = {"body": '{"rate": 1234567890.12345678901}', "closes": "24:00:00", "term": "1 mon 32 days"}
+    core.define(
+        "query: 'select l.*, time $$24:00$$ as closes, interval $$1 mon 32 days$$ as term from ledger as l'", 40
+    )
+    core.execute("update ledger set body = %s", written["body"])
+    assert core.pull().error is None
+    [file] = (core.landing / "transactions/db/core").glob("*.parquet")
+    assert pq.read_table(file, columns=list(written)).to_pylist() == [written] * 40
+
+
 def test_rows_without_a_key_are_named_wherever_they_lie(core: Core, caplog: pytest.LogCaptureFixture) -> None:
     core.define("query: 'select *, nullif(id, $$T14$$) as name from ledger'", 4, key="name")
     assert core.pull().rows == 39

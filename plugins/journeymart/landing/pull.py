@@ -30,6 +30,7 @@ import sqlalchemy as sa
 from psycopg import Connection
 from psycopg.abc import Buffer
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
+from psycopg.types.string import TextLoader
 from pyarrow import parquet
 
 from journeymart.db import connect
@@ -51,6 +52,8 @@ DIALECTS = {
     "oracle": "oracle+oracledb",
     "mssql": "mssql+pyodbc",
 }
+# Types of PostgreSQL whose values lose something in Python: digits of numbers in JSON, 24:00, months.
+AS_WRITTEN = ("json", "jsonb", "time", "timetz", "interval")
 Position = tuple[Any, Any]  # watermark and key of the last row
 LOG = logging.getLogger(__name__)
 
@@ -110,10 +113,12 @@ def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: 
         connect("jm_loader", autocommit=True, settings=settings) as warehouse,
         engine.connect() as database,
     ):
+        driver: Any = database.connection.driver_connection
         if engine.dialect.name == "postgresql":
             database.execution_options(postgresql_readonly=True)
+            for kind in AS_WRITTEN:
+                driver.adapters.register_loader(kind, TextLoader)
         elif engine.dialect.name == "sqlite":  # which keeps bytes that are no text as text
-            driver: Any = database.connection.driver_connection
             driver.text_factory = lambda text: text.decode(errors="backslashreplace")
         table = _table(definition)
         for part in folder.glob(".*.part"):  # of a pull that was killed, or had no room
