@@ -140,11 +140,12 @@ def test_every_line_ends_as_a_row_or_in_quarantine(zone: Zone):
         json.dumps(event(11))[:-1] + ', "extra": ' + "[" * 30_000 + "]" * 30_000 + "}",
         json.dumps(event(12), ensure_ascii=False),
         json.dumps({**event(6), "event_time": "2199-12-31T23:59:59Z"}),
+        "\t" + json.dumps(event(14)),
     ]
     content = ("\n".join(lines) + "\n").encode() + b'{"event_id": "\xff"}\n' + b"\0\n" + json.dumps(event(13)).encode()
     zone.put("clickstream/a.ndjson", content)
     [result] = zone.land()
-    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (18, 3, 15)
+    assert (result.rows_read, result.rows_loaded, result.rows_quarantined) == (19, 4, 15)
     found = [(line_no, field, reason[:50]) for line_no, field, reason in zone.quarantine()]
     assert found == [
         (3, None, "The line is not JSON."),
@@ -160,10 +161,10 @@ def test_every_line_ends_as_a_row_or_in_quarantine(zone: Zone):
         (13, "properties", "properties cannot be stored as JSON because of 'ex"),
         (14, "properties", "properties cannot be stored as JSON."),
         (16, "event_time", "event_time is more than 1 day ahead of the clock: "),
-        (17, None, "The line is not UTF-8 at byte 15."),
-        (18, None, "The line contains a NUL byte."),
+        (18, None, "The line is not UTF-8 at byte 15."),
+        (19, None, "The line contains a NUL byte."),
     ]
-    assert zone.query("select row_id & 4294967295 from raw.event order by 1") == [(1,), (15,), (19,)]
+    assert zone.query("select row_id & 4294967295 from raw.event order by 1") == [(1,), (15,), (17,), (20,)]
     assert zone.value("select line from raw.quarantine where line_no = 3") == "{broken"
     long_value = zone.value("select reason from raw.quarantine where line_no = 7")
     assert long_value.endswith("'" + "v" * 80 + "…'.")
@@ -425,6 +426,17 @@ def test_a_row_of_a_parquet_file_goes_to_quarantine_as_json(zone: Zone):
     assert (result.rows_loaded, result.rows_quarantined) == (1, 2)
     assert [row[:2] for row in zone.quarantine()] == [(2, "visitor_id"), (3, "click_text")]
     assert json.loads(zone.value("select line from raw.quarantine where line_no = 2"))["event_id"] == "e2"
+
+
+def test_texts_of_parquet_that_their_writer_calls_bytes(zone: Zone):
+    """As Impala and old Hive do. Bytes that are no text stay what they were."""
+    texts = {"event_id": "e1", "event_time": "2025-06-01", "visitor_id": "v", "page_name": "화면", "memo": "다"}
+    columns = {name: pa.array([text.encode()]) for name, text in texts.items()}
+    pq.write_table(pa.table(columns | {"raw": [b"\0\1"]}), zone.put("clickstream/a.parquet", b""))
+    assert zone.land()[0].rows_loaded == 1
+    assert zone.query("select page_name, properties from raw.clickstream") == [
+        ("화면", {"memo": "다", "raw": r"\x00\x01"})
+    ]
 
 
 def test_compressed_parquet_files(zone: Zone):

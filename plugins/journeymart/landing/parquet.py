@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -184,7 +185,7 @@ def _unfolded(numbers: pa.Array, batch: pa.RecordBatch) -> Iterator[Chunk]:
 
     def table(rows: Any) -> pa.Table:
         columns = [column.take(rows) if len(rows) < batch.num_rows else column for column in batch.columns]
-        plain = [column.cast(_plain(column.type)) for column in columns]
+        plain = [_read(column.cast(_plain(column.type))) for column in columns]
         return pa.Table.from_arrays([numbers.take(rows), *plain], names=[LINE_NO, *batch.schema.names])
 
     long = np.flatnonzero(total > MAX_LINE_BYTES)
@@ -245,6 +246,16 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_list(kind):
         return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
     return VIEWS.get(kind, kind)
+
+
+def _read(column: pa.Array) -> pa.Array:
+    """Bytes as text, if they are: not every writer says which of its bytes are."""
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        with suppress(pa.ArrowInvalid):
+            text = column.cast(pa.string())
+            if not pc.any(pc.match_substring(text, "\0")).as_py():
+                return text
+    return column
 
 
 def _check_times(name: str, column: pa.Array) -> None:
