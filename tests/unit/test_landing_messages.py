@@ -218,6 +218,7 @@ def test_delimited_and_json_bodies_lie_beside_fixed_ones(tmp_path: Path, bodies:
         (b"DL0000000k\xb1^USD^^0", None, "The body is not CP949 at its byte 2."),
         (b'JS0000000{"fee": 1', None, "The body is not JSON."),
         (b"JS0000000[]", None, "The body is not a JSON object."),
+        (b'JS0000000{"fee": 1, "fee": 2}', None, "The body has the key 'fee' twice."),
         (b'JS0000000{"fee": NaN}', "fee", "fee is not a number: 'NaN'."),
         (b'JS0000000{"fee": "1,000"}', "fee", "fee is not a number: '1,000'."),
         (b'JS0000000{"fee": 1.5e3}', "fee", "fee is in scientific notation: '1.5e3'."),

@@ -88,7 +88,9 @@ def _json(text: str, transaction: Transaction, body: Body) -> list[str]:
     """Members of a body that is a JSON object."""
     try:
         # Numbers as they are written: a float would hold no more than 15 digits.
-        given = json.loads(text, parse_float=_Digits, parse_int=_Digits, parse_constant=_Digits)
+        given = json.loads(
+            text, parse_float=_Digits, parse_int=_Digits, parse_constant=_Digits, object_pairs_hook=_object
+        )
     except (ValueError, RecursionError) as error:
         raise _WrongError(None, "The body is not JSON.") from error
     if not isinstance(given, dict):
@@ -105,6 +107,16 @@ def _json(text: str, transaction: Transaction, body: Body) -> list[str]:
             members.append(_listed(entry, [[each.get(item.key or item.name) for item in entry.items] for each in raw]))
     if given:
         body.properties = _written(given)
+    return members
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in JSON. Raises _WrongError for a key that comes twice: which value was meant, nobody can say."""
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise _WrongError(None, f"The body has the key {_shown(key)} twice.")
+        members[key] = value
     return members
 
 

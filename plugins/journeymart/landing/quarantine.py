@@ -212,6 +212,9 @@ class Replayer(Loader):
                 with gone as (
                     delete from raw.quarantine as q using raw.file as f
                     where f.file_id = q.file_id and q.file_id = %(file_id)s and {}
+                        and not exists (  -- of a customer who was erased: the archive has them no more
+                            select from raw.erased_line as e where e.row_id = (q.file_id::bigint << 32) + q.line_no
+                        )
                     returning q.file_id, q.line_no, q.field, q.reason
                 )
                 insert into raw.replay (row_id, field, reason, run_id)
