@@ -163,6 +163,14 @@ class Coarse(psycopg.adapt.Loader):
         return int(float(bytes(data)))
 
 
+def test_a_key_that_several_rows_have_loses_none_of_them_in_silence(core: Core) -> None:
+    core.define("query: 'select *, \"No\" / 4 as half from ledger'", 15, key="half")
+    assert core.pull().error == (
+        "pull core: several rows have the changed 2026-06-01 00:00:03 and the half '7', and those behind the end of a"
+        " batch would be lost: make a key in a query that tells them apart"
+    )
+
+
 def test_a_watermark_that_counts_finer_than_its_driver(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether rows are equal or in the order of their keys where it cannot be seen, each comes once."""
     core.execute("alter table ledger add column tick numeric")

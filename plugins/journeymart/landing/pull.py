@@ -190,7 +190,7 @@ def _batch(
     if position is not None:
         reached, last = position
         query = query.where(sa.or_(watermark > reached, sa.and_(watermark == reached, key > last)))
-    query = query.order_by(watermark, key).limit(definition.batch_rows)
+    query = query.order_by(watermark, key).limit(definition.batch_rows + 1)
     try:
         rows = database.execute(query).all()
     except (psycopg.DataError, sa.exc.DataError):  # a time that Python has no value for
@@ -204,6 +204,14 @@ def _batch(
         if rows and name not in columns:
             raise PullError(f"the rows have no column '{name}', only {', '.join(columns)}")
     found = [_position(row, columns, definition) for row in rows]
+    if len(found) > definition.batch_rows and found[-1] == found[-2]:
+        at, same = found[-1]
+        raise PullError(
+            f"several rows have the {definition.watermark} {at} and the {definition.key} '{same}', and those"
+            " behind the end of a batch would be lost: make a key in a query that tells them apart"
+        )
+    is_last = len(rows) <= definition.batch_rows
+    rows, found = rows[: definition.batch_rows], found[: definition.batch_rows]
     # A database that counts finer than microseconds, as SQL Server does, finds the last row again, and before it those
     # of its microsecond that have been taken, too.
     begin = found.index(position) + 1 if position in found else 0
@@ -217,7 +225,7 @@ def _batch(
         for row, (watermark, _) in zip(rows[begin:], found[begin:], strict=True)
         if _is_settled(watermark, definition, zone)
     ]
-    return settled, len(rows) < definition.batch_rows
+    return settled, is_last
 
 
 def _is_settled(watermark: Any, definition: Pull, zone: ZoneInfo) -> bool:
