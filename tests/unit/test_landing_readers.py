@@ -91,6 +91,14 @@ def test_a_stray_quote_costs_no_other_record(tmp_path: Path, content: bytes, kep
     assert 2 in {line_no for line_no, _, _ in rejects(chunks)}
 
 
+def test_a_header_within_is_no_row(tmp_path: Path):
+    file = tmp_path / "x.csv"
+    file.write_bytes(b"a,b\n1,2\na,b\n\xef\xbb\xbfa,b\na,\n")
+    chunks = list(read_csv(file, None, ",", None))
+    assert rows(chunks) == [(2, "1", "2"), (5, "a", None)]
+    assert [(line_no, reason) for line_no, reason, _ in rejects(chunks)] == [(3, readers.HEADER), (4, readers.HEADER)]
+
+
 @pytest.mark.parametrize("bad", [b"\xff", b"\0", b"x" * (readers.MAX_LINE_BYTES + 1)])
 def test_a_record_goes_with_a_line_of_it_that_is_no_text(tmp_path: Path, bad: bytes):
     file = tmp_path / "x.csv"

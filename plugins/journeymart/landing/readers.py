@@ -27,6 +27,7 @@ CHUNK_LINES = 2**17  # or about as many, however short they are: each may become
 SEARCHED_BYTES = 2**18
 UTF8 = "utf-8"
 MAX_LINE_BYTES = 2**20
+HEADER = "The line has the names of the columns for values."
 TOO_LONG = f"The line is longer than {MAX_LINE_BYTES:,} bytes."
 MAX_COLUMNS = 1_000  # what is done per pair of columns takes an hour for as many as fit into a line
 MAX_NAMES = 65_536  # characters of their names, which a rejected row of Parquet has with its values
@@ -406,11 +407,26 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
             f"The line has {found} values instead of {len(columns)}." if found >= 0 else "The line is not a CSV record."
         )
         rejects.append(lines.reject(position, reason))
+    header = _is_header(table, columns)
+    if header.any():
+        rejects += [lines.reject(position, HEADER) for position in np.flatnonzero(good)[header]]
+        table = table.filter(pa.array(~header))
+        good[good] = ~header
     text = lines.text()
-    if wrong:
+    if not good.all():
         text = text.filter(pa.array(good))
     table = table.add_column(0, LINE, text).add_column(0, LINE_NO, pa.array(lines.numbers[good]))
     return Chunk(table, rejects)
+
+
+def _is_header(table: pa.Table, columns: list[str]) -> Any:
+    """Which rows are a header once more, as of files that somebody has joined, marks of their begin included."""
+    first, *others = columns
+    found = pc.is_in(table.column(first), pa.array([first, f"\ufeff{first}"]))
+    if pc.any(found).as_py():
+        for name in others:
+            found = pc.and_(found, pc.equal(table.column(name), name).fill_null(False))
+    return found.to_numpy()
 
 
 def _is_matched(lines: _Lines, table: pa.Table, good: Any, within: dict[int, int]) -> bool:
