@@ -12,6 +12,7 @@ MAX_REPEATS = 100
 _GROUP = re.compile(r"\(\?(?!:)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _REPEATS = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+_TWO_RANGES = re.compile(r"(?:\\.|[^\\])-(?:\\.|[^\\\]])-[^\]]", re.DOTALL)  # [a-c-e], without its bracket
 _PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?:i\)|:))?|\{[\d,]+\}|.", re.DOTALL)
 
 
@@ -31,7 +32,15 @@ def check_regular_expression(name: str, pattern: str) -> None:
         problem = f"\\{odd[0]} is not known; there are \\d, \\w, \\s and their opposites"
     elif _GROUP.search(without_escapes.removeprefix("(?i)")):
         problem = "groups begin with ( or (?:"
-    elif re.search(r"[*+?}]\+|\[[.:=]", without_escapes) or "{" in _REPEATS.sub("", without_escapes):
+    elif (
+        re.search(r"[*+?}]\+|\[[.:=]", without_escapes)
+        or "{" in _REPEATS.sub("", without_escapes)
+        or any(
+            _TWO_RANGES.search(part.removeprefix("[").removeprefix("^"))
+            for part in _PART.findall(pattern)
+            if len(part) > 1 and part[0] == "["
+        )
+    ):
         problem = "is read differently by different engines"
     elif any(int(n or 0) > MAX_REPEATS for pair in _REPEATS.findall(without_escapes) for n in pair):
         problem = f"more than {MAX_REPEATS} repeats"
