@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from journeymart.db import connect
 from journeymart.definitions.applied import load_definitions
-from journeymart.definitions.conditions import Condition, KeepingCondition
+from journeymart.definitions.conditions import Condition, KeepingCondition, row_predicate
 from journeymart.definitions.fields import SOURCES, known_fields
 from journeymart.definitions.loader import DefinitionError
 from journeymart.settings import Settings
@@ -128,6 +128,12 @@ def test_a_condition_that_keeps_values_is_another_one() -> None:
 def test_mistakes_are_explained(source: str, where: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         predicate(source, **where)
+
+
+@pytest.mark.parametrize("where", [{"any_of": ["VIP"]}, {"grade": {"in": [["VIP"]]}}, {"any_of": 1}])
+def test_mistakes_about_rows_that_are_no_events_are_explained(where: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        row_predicate("customer", where)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

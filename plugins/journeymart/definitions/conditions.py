@@ -194,10 +194,11 @@ def row_predicate(of: str, where: dict[str, Any]) -> str:
         column = name.partition(".")[0]
         if column not in ROW_FIELDS[of]:
             raise ValueError(f"unknown field '{name}' of {of}{suggestion(column, ROW_FIELDS[of])}")
+    predicate = _Scope(of, "next", lenient=False).all(where).as_string(None)
     contradiction = _contradiction(where)
     if contradiction:
         raise ValueError(contradiction)
-    return _Scope(of, "next", lenient=False).all(where).as_string(None)
+    return predicate
 
 
 def _names(where: Any) -> Iterator[str]:
