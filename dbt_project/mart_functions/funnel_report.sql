@@ -39,7 +39,7 @@ begin
         ),
 
         member as materialized (
-            select s.segment_id, k.customer_key
+            select distinct s.segment_id, k.customer_key
             from unnest(coalesce($9, (select array_agg(g.segment_id) from mart.segment as g))) as s (segment_id)
             cross join lateral mart.segment_customers(s.segment_id) as k (customer_key)
             where $7 = 'segment'
