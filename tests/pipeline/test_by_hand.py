@@ -64,7 +64,11 @@ RULES = [
     {"id": "DR-AB", **HEAD, "within": "1h", "steps": [{"name": page, **screen(page)} for page in "AB"], "score": 50},
     {"id": "DR-B", **HEAD, "steps": [{"name": "B", **screen("B")}], "score": 40},
 ]
-SEGMENTS = [{"id": "SG-A", **HEAD, "all_of": [{"did": screen("A")}]}]
+SEGMENTS = [
+    {"id": "SG-A", **HEAD, "all_of": [{"did": screen("A")}]},
+    {"id": "SG-NOT-A", **HEAD, "all_of": [{"did_not": screen("A")}]},
+]
+KPIS = [{"id": "KP-CONSULTATIONS", **HEAD, "count": {"source": "consultation"}}]
 # time, device, customer, page
 EVENTS = [
     ("10:00", "own", "c1", "A"),
@@ -162,7 +166,10 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
          "transaction_code": "DEPOSIT", "channel": "branch"},
     ])  # fmt: skip
     zone.put("customers/a.ndjson", [{"customer_id": "c4", "effective_date": "2026-03-03", "grade": "vip"}])
-    defined = {"funnels": FUNNELS, "segments": SEGMENTS, "audiences": AUDIENCES, "rules": RULES}
+    zone.put("consultations/a.ndjson", [
+        {"consultation_id": "k1", "customer_id": "c8", "consulted_at": "2026-03-02T10:00:00+09:00"}
+    ])  # fmt: skip
+    defined = {"funnels": FUNNELS, "segments": SEGMENTS, "audiences": AUDIENCES, "rules": RULES, "kpis": KPIS}
     for kind, items in defined.items():
         definitions = zone.define(json.dumps({kind: items}), kind)
     pipeline.run(zone.settings, zone.directory, definitions=definitions)
@@ -181,7 +188,9 @@ def test_a_segment_is_of_those_whose_sessions_count(bank: Zone, count_by: str) -
     once = [(1, 1), (2, 1)]
     assert rows(bank, "funnel", "step_no", "entered", **funnel) == [(1, 2), (2, 2)]
     assert rows(bank, "funnel", "step_no", "entered", segment="SG-A", **funnel) == once
-    assert rows(bank, "funnel", "step_no", "entered", breakdown_by="segment", **funnel) == once
+    for named in (["SG-A"], ["SG-A", "SG-A"]):
+        by_segment = rows(bank, "funnel", "step_no", "entered", breakdown_by="segment", segments=named, **funnel)
+        assert by_segment == once
     compared = rows(bank, "funnel_compare", "entered_a", "entered_b", segment_a="SG-A", segment_b=None, **funnel)
     assert compared == [(1, 2), (1, 2)]
     assert len(rows(bank, "funnel_people", step=2, segment="SG-A", **funnel)) == 1
@@ -250,6 +259,13 @@ def test_what_is_not_known_of_a_customer_is_null(
         assert sorted(members & {"c1", "c4"}) == wanted, day
 
 
+def test_who_is_known_by_what_something_else_asks_for_is_known_to_a_draft(bank: Zone) -> None:
+    """Of c8 there is a consultation, which only a key number counts."""
+    applied = call(bank.settings, "segment_members", {"segment": "SG-NOT-A"}).rows
+    assert ("c8",) in applied
+    assert adhoc.segment(bank.settings, Segment.model_validate(SEGMENTS[1]), Scope()).rows == applied
+
+
 @pytest.mark.parametrize(("source", "wanted"), [("transaction", {"c4"}), ("any", {"c4"}), ("screen", set())])
 def test_a_node_is_a_transaction_too(bank: Zone, source: str, wanted: set[str]) -> None:
     """Only c4 has one, of the code T."""
@@ -287,6 +303,7 @@ def asked(bank: Zone, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[di
         (["--channel", "app"], 0),
         (["--from", "2026-03-03"], 0),
         (["--channel", "web", "--to", "2026-03-01"], 0),
+        (["--channel", ""], 0),
     ],
 )
 def test_members_of_a_segment_with_such_a_session(
@@ -295,7 +312,7 @@ def test_members_of_a_segment_with_such_a_session(
     """c1, on the web on the second of March; applied, and drawn up on the spot."""
     draft = tmp_path / "draft.yml"
     draft.write_text(json.dumps({"segments": SEGMENTS}))
-    for which in (["--id", "SG-A"], ["--definition", str(draft)]):
+    for which in (["--id", "SG-A"], ["--id", "SG-A", "--definition", str(draft)]):
         assert [row["members"] for row in asked(bank, monkeypatch, "segment", *which, *limit)] == [wanted]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -205,7 +205,7 @@ def segment(
                     )
                 order by c.customer_id
                 """,
-                arguments | {"as_of": as_of, "also_in": also_in, "of_sessions": any(arguments.values())},
+                arguments | {"as_of": as_of, "also_in": also_in, "of_sessions": {*arguments.values()} != {None}},
             )
         )
 
@@ -225,8 +225,10 @@ def rule(
     """
     document = read_document("rules", path)
     definition = _chosen(document, parse_rules(document), rule_id)
+    # by itself: of dates that are computed the planner knows nothing, and would look through all evidence for every hit
+    detections: LiteralString = "(select * from pg_temp.detection offset 0)"
     with drafted(settings, [definition]) as connection:
-        return hits(connection, "pg_temp.detection", definition.id, scope, summary=summary, labels=labels)
+        return hits(connection, detections, definition.id, scope, summary=summary, labels=labels)
 
 
 def live_rule(

@@ -80,7 +80,7 @@ PUBLISHED: LiteralString = (
 )
 _MACROS = ("conditions", "run")
 # of dbt's or about a run; everything else in those files is what it is for dbt
-_REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark", "is_published")
+_REPLACED = ("conditions", "is_full", "session_policy", "computed", "watermark", "is_published", "first_of")
 
 
 @contextmanager
@@ -138,7 +138,10 @@ def _compute(connection: psycopg.Connection, settings: Settings, definitions: Se
         connection.execute(
             sql.SQL("create temporary table {} on commit drop as {}").format(sql.Identifier(name), sql.SQL(statement))
         )
-        if name == "step_match" and any(isinstance(item, Rule) and item.looks_back for item in definitions):
+        # read person by person
+        if name == "step_match" and any(
+            isinstance(item, Segment) or (isinstance(item, Rule) and item.looks_back) for item in definitions
+        ):
             connection.execute("create index on pg_temp.step_match (person_key, matched_at)")
         connection.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
 
@@ -156,6 +159,14 @@ def _renderer(
 
     def ref(name: str) -> str:
         return f"pg_temp.{name}" if name in computed else f"mart.{name}"
+
+    def first_of(name: str, column: str, condition: str) -> str:
+        # somebody may be known by what only other definitions ask for
+        firsts = [
+            f"(select min(m.{column}) from {relation} as m where {condition})"  # noqa: S608 - of our own models
+            for relation in sorted({ref(name), f"mart.{name}"})
+        ]
+        return f"least({', '.join(firsts)})"
 
     def conditions(source: str, which: str = "known") -> list[tuple[Any, ...]]:
         if which != "known":
@@ -175,6 +186,7 @@ def _renderer(
         config=lambda **_: "",
         ref=ref,
         computed=ref,
+        first_of=first_of,
         source=lambda schema, table: "pg_temp.definition" if table == "definition" else f"{schema}.{table}",
         execute=True,
         is_full=lambda: True,
