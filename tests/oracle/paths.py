@@ -123,6 +123,22 @@ def to_error(sessions: list[Session], error: str, steps: int, least: int) -> lis
     return rows
 
 
+def after_error(sessions: list[Session]) -> dict[tuple[str, str], tuple[int, int, int, int]]:
+    """(node, error) → visits with the error, of these the last of their session, and both of visits without any."""
+    visits, ends = Counter[tuple[str, str | None]](), Counter[tuple[str, str | None]]()
+    for session in sessions:
+        for place, node in enumerate(session.nodes):
+            met: set[str | None] = {code for code, _, at in session.errors if at == place}
+            for code in met or {None}:
+                visits[node, code] += 1
+                ends[node, code] += place + 1 == len(session.nodes)
+    return {
+        (node, code): (count, ends[node, code], visits[node, None], ends[node, None])
+        for (node, code), count in visits.items()
+        if code
+    }
+
+
 def following(sessions: list[Session], node: str, kind: str) -> dict[str, tuple[int, float]]:
     """Next node → visits and median seconds stayed."""
     stays: dict[str, list[float]] = defaultdict(list)

@@ -209,6 +209,31 @@ def test_to_error_names_the_highest_lift_and_keeps_the_rest(bank: Bank) -> None:
     assert (rest[0], rest[1]) == (paths.OTHER, sum(row[1] for row in rows[4:]))
 
 
+def test_after_error(bank: Bank) -> None:
+    for number, sessions, chance in bank.cases():
+        scope = filters(chance)
+        wanted = paths.after_error(paths.chosen(sessions, **scope))
+        rows = bank.call("paths_after_error", number, least_visits=1, top_k=None, **scope)
+        assert {row[:2]: (*row[2:4], *row[5:7]) for row in rows} == wanted, (number, scope)
+
+
+def test_after_error_names_the_surest_and_keeps_the_rest(bank: Bank) -> None:
+    wanted = paths.after_error([session for log in bank.sessions for session in log])
+    rows = bank.call("paths_after_error", None, least_visits=1, top_k=None)
+    assert {row[:2]: (*row[2:4], *row[5:7]) for row in rows} == wanted
+    assert [row[4] for row in rows] == [row[3] / row[2] for row in rows]
+    assert [row[8] for row in rows] == pytest.approx([row[3] / row[2] - row[6] / row[5] for row in rows])
+    assert [row[11] for row in rows] == pytest.approx([row[2] * row[8] for row in rows])
+    at_least = [row[2] * row[9] for row in rows]
+    assert at_least == sorted(at_least, reverse=True)
+    *shown, rest = bank.call("paths_after_error", None, least_visits=1, top_k=2)
+    assert shown == rows[:2]
+    assert rest[:4] == (paths.OTHER, paths.OTHER, sum(row[2] for row in rows[2:]), sum(row[3] for row in rows[2:]))
+    most = max(row[2] for row in rows)
+    named = bank.call("paths_after_error", None, least_visits=most, top_k=None)
+    assert [row for row in named if row[0] != paths.OTHER] == [row for row in rows if row[2] == most]
+
+
 def test_people_are_those_of_the_cell(bank: Bank) -> None:
     for number, sessions, chance in bank.cases():
         scope = filters(chance)
@@ -260,6 +285,7 @@ def test_comparison_with_itself_shows_no_difference(bank: Bank) -> None:
         ),
         ("paths_people", {"step": 0}, "the steps of main paths begin with 1: step 0 is of a node"),
         ("paths_to_error", {"error": "A' or true --"}, "no error has the code or page 'A'' or true --'"),
+        ("paths_after_error", {"top_k": 0}, "top_k must be at least 1, not 0"),
         ("paths_steps", {"nodes": []}, "nodes must be 1 to 32 pages or transactions"),
     ],
 )

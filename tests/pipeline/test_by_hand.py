@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +103,8 @@ TIES = {
 }
 # Ways of sessions on the first of February; ! where an error is met.
 WAYS = ("HL!", "HL", "HL!", "SL!", "H")
+# With an error three of four visits of M are the last of their session, without it one of four.
+LEAVES = ("M!", "M!", "M!", "M!N", "MN", "MN", "MN", "M")
 # Who is at J before K, and who has not come further than I yet: by device.
 ENDED = {"ended": "IJK", "open": "I"}
 # Minutes of pages by device: O3 must follow O1 within ten minutes, so that what comes later is no part of the attempt.
@@ -139,10 +142,11 @@ def bank(warehouses: Warehouses, tmp_path_factory: pytest.TempPathFactory) -> Zo
         for number, page in enumerate(WORDS)
     ])  # fmt: skip
     zone.put("clickstream/errors.ndjson", [
-        {"event_id": f"m{number}-{at}", "event_time": f"2026-02-01T10:00:0{at}+09:00", "visitor_id": f"way{number}",
-         "page_code": way[at], "error_code": "BAD" if way[at + 1 :] == "!" else None, "channel": "web",
-         "domain": "bank"}
-        for number, way in enumerate(WAYS) for at in range(len(way.rstrip("!")))
+        {"event_id": f"m{day}-{number}-{at}", "event_time": f"2026-02-0{day}T10:00:0{at}+09:00",
+         "visitor_id": f"way{day}-{number}", "page_code": page, "error_code": "BAD" if error else None,
+         "channel": "web", "domain": "bank"}
+        for day, ways in enumerate((WAYS, LEAVES), 1) for number, way in enumerate(ways)
+        for at, (page, error) in enumerate(re.findall("([A-Z])(!?)", way))
     ])  # fmt: skip
     zone.put("clickstream/goal.ndjson", [
         {"event_id": f"g{number}", "event_time": f"2026-03-{day}T{at}:00+09:00", "visitor_id": "goal",
@@ -525,3 +529,11 @@ def test_a_way_to_an_error_is_compared_with_all_sessions(bank: Zone) -> None:
     rare = (1, 1 / 3, 1, 0.2, 1.0, pytest.approx(5 / 3))
     assert rows(bank, "paths_to_error", *columns, least_sessions=2, **asked) == [come, ("기타", *rare)]
     assert rows(bank, "paths_to_error", *columns, least_sessions=1, **asked) == [("S > L", *rare), come]
+
+
+@pytest.mark.parametrize("limit", [{}, {"domain": "bank"}], ids=["kept", "by session"])
+def test_visits_with_an_error_are_compared_with_the_others_of_the_page(bank: Zone, limit: dict[str, str]) -> None:
+    columns = ("node", "error_code", "visits", "exits", "other_visits", "other_exits", "difference", "extra_exits")
+    asked = {"from_date": "2026-02-02", "to_date": "2026-02-02", **limit}
+    assert rows(bank, "paths_after_error", *columns, least_visits=4, **asked) == [("M", "BAD", 4, 3, 4, 1, 0.5, 2.0)]
+    assert rows(bank, "paths_after_error", *columns, **asked) == [("기타", "기타", 4, 3, None, None, None, None)]

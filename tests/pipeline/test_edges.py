@@ -38,6 +38,7 @@ ANALYSES = [line.strip() for line in f"""
     paths steps --nodes A,TRANSFER
     paths next --node A
     paths to-error --error E1
+    paths after-error --least 1
     paths compare --with SG-STABLE
     paths people --step 1 --to-node 기타 --top 2
     paths people --node A --step 0

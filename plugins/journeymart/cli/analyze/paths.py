@@ -117,6 +117,21 @@ def paths_to_error(
     return call(request.settings, "paths_to_error", {**arguments, **request.scope.arguments()})
 
 
+@app.command("after-error")
+@analysis
+def paths_after_error(
+    request: Request,
+    least: Annotated[int, number("Visits with an error that it must have to be named.")] = 20,
+    top: Annotated[int, number("Errors of a page that are named; the others are 기타.")] = 20,
+) -> Result:
+    """Which errors make people leave: how visits of a page end with the error, and without any.
+
+    Example: `journeymart analyze paths after-error --channel app --top 5`
+    """
+    arguments = {"least_visits": least, "top_k": top}
+    return call(request.settings, "paths_after_error", {**arguments, **request.scope.arguments()})
+
+
 @app.command("compare")
 @analysis
 def paths_compare(
