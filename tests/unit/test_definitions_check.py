@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -418,6 +419,15 @@ def test_an_installation_keeps_requests_beside_the_shipped_definitions(
         list(requests.map(add, ["audiences"] * 2, [content | {"id": f"AU-{n}"} for n in range(2)]))
     [*_, first, second] = [item["id"] for item in load_yaml("audiences").data["audiences"]]
     assert {first, second} == {"AU-0", "AU-1"}, "requests at once wait for each other"
+
+
+@pytest.mark.parametrize("indent", ["", "  ", "    "])
+def test_a_request_is_added_to_a_list_however_far_it_is_indented(tmp_path: Path, indent: str) -> None:
+    segment = {"id": "SG-A", "label": {"ko": "가", "en": "a"}, "owner": "tests", "all_of": [{"did": {"source": "any"}}]}
+    listed = textwrap.indent(yaml.safe_dump([segment], allow_unicode=True), indent)
+    (tmp_path / "segments.yml").write_text(f"# ours\nsegments:\n{listed}", encoding="utf-8")
+    add("segments", segment | {"id": "SG-B"}, tmp_path)
+    assert [item["id"] for item in load_yaml("segments", tmp_path).data["segments"]] == ["SG-A", "SG-B"]
 
 
 CANARY = """canaries:

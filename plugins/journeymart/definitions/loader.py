@@ -148,7 +148,8 @@ def load_yaml(kind: str, directory: Path | None = None) -> Document:
 def with_item(text: str, item: dict[str, Any]) -> str:
     """A file that ends with the list of what it defines, with one more item."""
     dumped = yaml.safe_dump([item], allow_unicode=True, sort_keys=False, width=110)
-    return f"{text.rstrip()}\n{textwrap.indent(dumped, '  ')}"
+    listed = re.search("^( *)- ", text, re.MULTILINE)
+    return f"{text.rstrip()}\n{textwrap.indent(dumped, listed[1] if listed else '  ')}"
 
 
 def own_directory() -> Path:
