@@ -31,6 +31,8 @@ def test_help_has_an_example(name: str) -> None:
         (["retention", "--id", "CH-X", "--brackets", "1;2"], "--brackets takes numbers separated by commas, not '1;2'"),
         (["retention", "--id", "CH-X", "--brackets", "0,2"], "--brackets takes numbers between 1 and 400, not '0,2'"),
         (["retention", "--id", "CH-X", "--ages", "-1"], "'--ages': Input should be greater than or equal to 1"),
+        (["retention", "--id", "CH-X", "--age", "1"], "--age goes with --people"),
+        (["retention", "--id", "CH-X", "--people", "2026-06-01", "--away"], "--away with --age"),
         (["paths", "main", "--depth", "0"], "'--depth': Input should be greater than or equal to 1"),
         (["paths", "main", "--top", "0"], "'--top': Input should be greater than or equal to 1"),
         (

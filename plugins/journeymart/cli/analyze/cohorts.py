@@ -55,6 +55,8 @@ def retention(  # noqa: PLR0913, PLR0917 - each one is an option
         raise AnalysisError(
             "--save is of one cell as it is now: it takes --id and --people, no --definition and no --as-of"
         )
+    if (age is not None and cohort_start is None) or (away and age is None):
+        raise typer.BadParameter("--age goes with --people, and --away with --age")
     if definition is not None:
         if cohort_start is not None:
             raise AnalysisError("--people is of an applied cohort: apply the definition first")
