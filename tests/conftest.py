@@ -92,7 +92,10 @@ def running_postgres() -> Iterator[Settings]:
             environment.delenv(f"JOURNEYMART_PG_{name}", raising=False)  # of another server, for dbt
         settings = local.up(lambda _line: None, port_base=free_port_base(), only_postgres=True)
         with connect("jm_admin", database="postgres", settings=settings, autocommit=True) as connection:
-            connection.execute("alter system set fsync = off")  # nobody misses what a power cut would take
+            for setting in ("fsync", "full_page_writes"):  # nobody misses what a power cut would take
+                connection.execute(f"alter system set {setting} = off".encode())
+            # it goes from database to database, of which there are a hundred; what the models need they do themselves
+            connection.execute("alter system set autovacuum = off")
             connection.execute("select pg_reload_conf()")
         yield settings
     # at once: an orderly end would first write out, file by file, what is removed next
