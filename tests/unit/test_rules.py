@@ -27,6 +27,10 @@ def mistakes(directory: Path, body: str) -> list[str]:
     [
         ("    steps: [{not: {source: screen}}, " + A + "]", "5: rules.0.steps.0: a not needs a step before it"),
         (
+            "    steps:\n" + "      - not: {source: screen}\n" * 3,
+            "7: rules.0.steps.1: a not needs a step before it",
+        ),
+        (
             "    steps:\n      - " + A + "\n      - not: {source: screen}",
             "7: rules.0.steps.1: a not after the last step",
         ),

@@ -326,23 +326,22 @@ def _unknown(location: Location, condition: Condition, field: str) -> Iterator[M
 
 
 def _mistakes_of_nots(rule: Rule) -> Iterator[Mistake]:
-    last = len(rule.steps) - 1
     for place, step in enumerate(rule.steps):
         if step.not_ is None:
             continue
         location: Location = ("steps", place)
-        around = [other for other in (_before(rule, place), _after(rule, place)) if other is not None]
-        if place == 0:
+        before, after = _before(rule, place), _after(rule, place)
+        if before is None:
             yield location, "a not needs a step before it: nothing says since when it holds"
-        elif place == last:
+        elif after is None:
             yield location, "a not after the last step has no end; write it as absence with within or session_end"
         elif rule.order == "strict":
             yield location, "nothing may come between strict steps, so this not says nothing"
-        elif any(other.optional for other in around):
+        elif before.optional or after.optional:
             yield location, "a not beside an optional step is ambiguous: the step may be left out"
-        elif around[-1].times.lte is not None:
+        elif after.times.lte is not None:
             yield location, "a not before a step with times.lte is not possible; put it after the step"
-        elif around[-1].condition.condition_id == step.condition.condition_id:
+        elif after.condition.condition_id == step.condition.condition_id:
             yield location, "cannot match: the step after it is the same, so it happens before it is done"
 
 
