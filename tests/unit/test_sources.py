@@ -110,6 +110,14 @@ def test_own_words_come_after_those_of_a_mapping(tmp_path: Path):
             "sources.yml:3: sources.clickstream.time_zone: unknown time zone 'Asia/Soul'; did you mean 'Asia/Seoul'?",
         ),
         (
+            "sources:\n  clickstream:\n    columns: [id, at, ID]\n",
+            "sources.yml:3: sources.clickstream.columns: 'id' is there twice, whatever its case",
+        ),
+        (
+            "sources:\n  clickstream:\n    columns: [id, '']\n",
+            "sources.yml:3: sources.clickstream.columns: a column needs a name",
+        ),
+        (
             "sources:\n  clickstream:\n    nulls: [1]\n",
             "sources.yml:3: sources.clickstream.nulls.0: must be text, not 1; put it in quotes",
         ),

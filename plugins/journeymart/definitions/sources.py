@@ -132,7 +132,7 @@ class Source(DefinitionModel):
     label: Label
     format: Literal["by_name", "ndjson", "csv", "parquet", "combined_log"] = "by_name"
     delimiter: str = ModelField(default=",", min_length=1, max_length=1)
-    columns: list[str] | None = None
+    columns: list[str] | None = ModelField(default=None, min_length=1)
     nulls: tuple[str, ...] = ()
     encoding: Encoding = "utf-8"  # of text files; .dat files have that of their layouts
     time_zone: str = "Asia/Seoul"
@@ -149,6 +149,15 @@ class Source(DefinitionModel):
         except (ValueError, zoneinfo.ZoneInfoNotFoundError):
             hint = suggestion(value, zoneinfo.available_timezones())  # slow: it opens every file of the database
             raise ValueError(f"unknown time zone '{value}'{hint}") from None
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _told_apart(cls, value: list[str] | None) -> list[str] | None:
+        names = [column.lower() for column in value or ()]
+        for name in names:
+            if not name or names.count(name) > 1:
+                raise ValueError(f"'{name}' is there twice, whatever its case" if name else "a column needs a name")
         return value
 
     @field_validator("keep")
