@@ -134,15 +134,16 @@ def _pages(file: BinaryIO, column: Any) -> tuple[int, int, bool]:
         file.seek(at)
         try:
             header = _page_header(file)
+            kind, size = header[1], header[2]
             at = file.tell() + max(header[3], 0)
         except (IndexError, KeyError, OverflowError, RecursionError):  # it is none: who reads it will say so
             is_once = True
             break
-        if header[1] == DICTIONARY_PAGE:
-            is_once, dictionary = True, header[2]
+        if kind == DICTIONARY_PAGE:
+            is_once, dictionary = True, size
             continue
-        largest = max(largest, header[2])
-        width = max(width, header[2] // max(header.get(501, 0), header.get(801, 0), 1))
+        largest = max(largest, size)
+        width = max(width, size // max(header.get(501, 0), header.get(801, 0), 1))
     width = max(dictionary, largest) if PREFIXED in column.encodings else width
     return dictionary + largest, width, is_once
 
