@@ -215,6 +215,22 @@ def test_a_damaged_parquet_file_is_rejected(tmp_path: Path):
         list(read_parquet(file))
 
 
+@pytest.mark.parametrize("bit", [0, 7])
+def test_a_bit_of_parquet_that_is_wrong_ends_nothing(tmp_path: Path, bit: int):
+    """Arrow ends the process where it looks at damaged statistics."""
+    file = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": ["x", "y", "x"]}), file, compression="none")
+    content = file.read_bytes()
+    rejected = 0
+    for place in range(4, len(content) - 8):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+        try:
+            list(read_parquet(file))
+        except FileRejectedError:
+            rejected += 1
+    assert rejected > len(content) / 2
+
+
 def test_a_process_that_is_killed_leaves_no_uncompressed_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     file = tmp_path / "a.parquet.gz"

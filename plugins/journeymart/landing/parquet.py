@@ -13,9 +13,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,7 +69,7 @@ def _read_parquet(path: Path) -> Iterator[Chunk]:
         leaves = [metadata.schema.column(number) for number in range(metadata.num_columns)]
         names = metadata.schema.to_arrow_schema().names
         check_names(names, sum(len(leaf.path) for leaf in leaves))
-        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        groups = _groups(path)
         rows, once = _rows_at_a_time(path, groups, leaves)
         # A text that is written once and meant by every row is copied for each when it is known how much that takes.
         texts = [
@@ -75,7 +77,7 @@ def _read_parquet(path: Path) -> Iterator[Chunk]:
             for position, leaf in enumerate(leaves)
             if leaf.physical_type == "BYTE_ARRAY"
             and position in once
-            and not any(PREFIXED in group.column(position).encodings for group in groups)
+            and not any(PREFIXED in group.columns[position].encodings for group in groups)
         ]
         file = parquet.ParquetFile(
             path, read_dictionary=texts, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True
@@ -87,18 +89,64 @@ def _read_parquet(path: Path) -> Iterator[Chunk]:
             for name, column in zip(names, batch.columns, strict=True):
                 _check_times(name, column)
             yield from _unfolded(numbers, batch)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, duckdb.Error, OSError, ValueError, IndexError) as error:
         raise FileRejectedError(f"is not readable as Parquet: {said(error)}") from error
 
 
-def _rows_at_a_time(path: Path, groups: list[Any], leaves: list[Any]) -> tuple[int, set[int]]:
+@dataclass(frozen=True)
+class _Column:
+    """What a file says of a column of one row group."""
+
+    num_values: int
+    encodings: str
+    dictionary_page_offset: int | None
+    data_page_offset: int
+    total_compressed_size: int
+
+
+@dataclass
+class _Group:
+    """What a file says of a row group."""
+
+    num_rows: int
+    total_byte_size: int
+    columns: list[_Column]
+
+
+@functools.cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
+
+
+def _groups(path: Path) -> list[_Group]:
+    """The row groups of a file. Not from Arrow, which ends the process at damaged statistics of a column."""
+    groups: dict[int, _Group] = {}
+    with path.open("rb") as file:  # by its descriptor: DuckDB gives a meaning to some characters of a path
+        found = (
+            _engine()
+            .cursor()
+            .execute(
+                """
+            select row_group_id, row_group_num_rows, row_group_bytes, num_values, encodings, dictionary_page_offset,
+                data_page_offset, total_compressed_size
+            from parquet_metadata(?) order by row_group_id, column_id
+            """,
+                [f"/proc/self/fd/{file.fileno()}"],
+            )
+        )
+        for number, rows, size, *column in found.fetchall():
+            groups.setdefault(number, _Group(rows, size, [])).columns.append(_Column(*column))
+    return list(groups.values())
+
+
+def _rows_at_a_time(path: Path, groups: list[_Group], leaves: list[Any]) -> tuple[int, set[int]]:
     """How many rows fit into memory, and which columns have values that are written once for several rows. Raises
     FileRejectedError if it may be none."""
     rows = PARQUET_ROWS
     once: set[int] = set()
     with path.open("rb") as file:
         for number, group in enumerate(groups, 1):
-            columns = [group.column(position) for position in range(len(leaves))]
+            columns = group.columns
             pages, widths, shared = zip(*(_pages(file, column) for column in columns), strict=True)
             once.update(itertools.compress(range(len(leaves)), shared))
             if sum(pages) > PAGES_BYTES:
@@ -123,7 +171,7 @@ def _rows_at_a_time(path: Path, groups: list[Any], leaves: list[Any]) -> tuple[i
     return rows, once
 
 
-def _pages(file: BinaryIO, column: Any) -> tuple[int, int, bool]:
+def _pages(file: BinaryIO, column: _Column) -> tuple[int, int, bool]:
     """Bytes of the dictionary and the largest page of a column, decompressed, and of a value where they are longest: a
     page says how many it has; and whether there may be a dictionary, whose values are written once for several rows."""
     at = min(filter(None, (column.dictionary_page_offset, column.data_page_offset)), default=0)
