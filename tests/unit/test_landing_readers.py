@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from journeymart.landing import readers
 from journeymart.landing.parquet import read_parquet
@@ -80,6 +82,7 @@ def test_csv_rows_do_not_depend_on_where_blocks_end(tmp_path: Path, monkeypatch:
         (b'tv 55" a,"x\ny"\nchair,"n\no"\ndesk,p\n', [(4, "chair", "n\no"), (6, "desk", "p")]),
         (b'tv 55" a,"x\ny"\nchair,"n\np,q"\n', [(4, "chair", "n\np,q")]),
         (b'5" a,"v\n b,c\n d",e\nf,g\rh,i\rj,k\n', [(3, " b", "c"), (4, ' d"', "e")]),
+        (b"a,b\rc\nd,e\n", [(3, "d", "e")]),
     ],
 )
 def test_a_stray_quote_costs_no_other_record(tmp_path: Path, content: bytes, kept: list[tuple[Any, ...]]):
@@ -89,6 +92,27 @@ def test_a_stray_quote_costs_no_other_record(tmp_path: Path, content: bytes, kep
     chunks = list(read_csv(file, None, ",", None))
     assert rows(chunks) == kept
     assert 2 in {line_no for line_no, _, _ in rejects(chunks)}
+
+
+PIECES = ["a", "b", ",", '"', "\n", "\r", "\r\n", "a,b\n", '"a",b\n', '""']
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), max_size=24).map("".join))
+def test_what_becomes_of_a_record_does_not_depend_on_those_beside_it(content: str):
+    """Arrow, which takes all records at once, and the reader that takes them one by one find the same."""
+    found = []
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as change:
+        file = Path(directory) / "x.csv"
+        file.write_text(content, encoding="utf-8", newline="")
+        for one_by_one in (False, True):
+            if one_by_one:
+                change.setattr(readers, "_is_regular", lambda *_: False)
+            chunks = list(read_csv(file, None, ",", ["a", "b"]))
+            found.append((rows(chunks), [(line_no, line) for line_no, _, line in rejects(chunks)]))
+    assert found[0] == found[1]
+    numbers = [number for number, *_ in (*found[0][0], *found[0][1])]
+    assert len(numbers) == len(set(numbers))
 
 
 def test_a_header_within_is_no_row(tmp_path: Path):

@@ -325,16 +325,26 @@ class _Lines:
         data = self.data[self.starts[first] : self.starts[last + 1]]
         if self.numbers[last] - self.numbers[first] > last - first:
             return False  # a line of it is not text
-        return len(data) <= MAX_LINE_BYTES and _csv_record(data.tobytes().decode(), delimiter, width) is not None
+        return len(data) <= MAX_LINE_BYTES and _is_csv_record(data.tobytes().decode(), delimiter, width)
 
 
-def _csv_record(text: str, delimiter: str, width: int) -> list[str] | None:
-    """The values of a text that is exactly one CSV record of `width` values, else None."""
+def _is_csv_record(text: str, delimiter: str, width: int) -> bool:
+    """Whether a text is exactly one CSV record of `width` values."""
     try:
         records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error:
+        return False
+    return len(records) == 1 and len(records[0]) == width
+
+
+def _csv_values(text: str, delimiter: str) -> list[str] | None:
+    """The values of a record, with what is written behind the quotes around them; None if it is not exactly one."""
+    last = "x"  # one more value: part of the one before where a quote is not closed
+    try:
+        records = list(csv.reader(io.StringIO(text.rstrip("\r\n") + delimiter + last, newline=""), delimiter=delimiter))
+    except csv.Error:
         return None
-    return records[0] if len(records) == 1 and len(records[0]) == width else None
+    return records[0][:-1] if len(records) == 1 and records[0][-1] == last else None
 
 
 def _header(line: str, delimiter: str) -> list[str]:
@@ -370,18 +380,17 @@ def check_names(names: list[str], length: int) -> None:
 
 
 def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[Reject]) -> Chunk:
-    """Values of whole records. Rows are matched to line numbers by count; if that fails, record by record."""
+    """Values of whole records, by Arrow where it cannot but find the same ones, else record by record."""
     count = len(lines.numbers)
+    is_regular = _is_regular(lines.data, delimiter)
     wrong: dict[int, int] = {}  # position → number of values
-    within: dict[int, int] = {}  # and line ends within
 
     def note(row: Any) -> str:
         wrong[row.number - 1] = row.actual_columns
-        within[row.number - 1] = row.text.count("\n")
         return "skip"
 
     table = pa.table({name: pa.array([], pa.string()) for name in columns})
-    if count:
+    if count and is_regular:
         with suppress(pa.ArrowInvalid):  # which record it was is found one by one
             table = arrow_csv.read_csv(
                 pa.BufferReader(pa.py_buffer(lines.data)),
@@ -394,14 +403,17 @@ def _parse_csv(lines: _Lines, delimiter: str, columns: list[str], rejects: list[
                 ),
             )
     good = np.ones(count, dtype=bool)
-    if table.num_rows + len(wrong) == count:
+    if is_regular and table.num_rows + len(wrong) == count:
         good[list(wrong)] = False
-    if table.num_rows != good.sum() or not _is_matched(lines, table, good, within):
-        values = [_csv_record(lines.raw(position).decode(), delimiter, len(columns)) for position in range(count)]
-        wrong = {position: -1 for position, value in enumerate(values) if value is None}
-        good = np.array([value is not None for value in values], dtype=bool)
-        rows = [value for value in values if value is not None]
-        table = pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(columns)})
+    else:
+        values = [_csv_values(lines.raw(position).decode(), delimiter) for position in range(count)]
+        counts = [-1 if value is None else len(value) for value in values]
+        wrong = {position: found for position, found in enumerate(counts) if found != len(columns)}
+        good[list(wrong)] = False
+        rows = [value for value in values if value is not None and len(value) == len(columns)]
+        table = pa.table(
+            {name: pa.array([row[i] or None for row in rows], pa.string()) for i, name in enumerate(columns)}
+        )
     for position, found in wrong.items():
         reason = (
             f"The line has {found} values instead of {len(columns)}." if found >= 0 else "The line is not a CSV record."
@@ -429,16 +441,19 @@ def _is_header(table: pa.Table, columns: list[str]) -> Any:
     return found.to_numpy()
 
 
-def _is_matched(lines: _Lines, table: pa.Table, good: Any, within: dict[int, int]) -> bool:
-    """Whether as many line ends are in each row as in the record of its number: a stray quote may make one row of two
-    records while another becomes two."""
-    ends = np.flatnonzero(lines.data == NEWLINE)
-    if len(ends) == len(lines.numbers) and (lines.data[np.flatnonzero(lines.data == RETURN) + 1] == NEWLINE).all():
-        return True  # each record is one line, and nothing else ends a row
-    found = np.zeros(len(lines.numbers), dtype=np.int64)
-    found[list(within)] = list(within.values())
-    found[good] = sum(pc.count_substring(column, "\n").fill_null(0).to_numpy() for column in table.columns)
-    return np.array_equal(found, np.diff(np.searchsorted(ends, lines.starts)) - 1)
+def _is_regular(data: Any, delimiter: str) -> bool:
+    """Whether quotes stand around whole values and before other quotes only, and returns before line ends only. Else
+    what is odd about one record decides what becomes of those beside it: a stray quote makes one row of two."""
+    padded = np.concatenate(([NEWLINE], data, [NEWLINE]))
+    quotes = np.flatnonzero(padded == QUOTE)
+    if len(quotes) % 2:
+        return False
+    between = (NEWLINE, QUOTE, ord(delimiter))
+    return bool(
+        np.isin(padded[quotes[::2] - 1], between).all()
+        and np.isin(padded[quotes[1::2] + 1], (RETURN, *between)).all()
+        and (padded[np.flatnonzero(padded == RETURN) + 1] == NEWLINE).all()
+    )
 
 
 def as_text(line: bytes, encoding: str = UTF8) -> str:
