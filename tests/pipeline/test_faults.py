@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,7 +37,7 @@ from journeymart.db import DatabaseUnreachableError, connect
 from journeymart.landing import archive, discover
 from journeymart.landing import load as loading
 from journeymart.landing.encode import Batch, Encoded, Encoder
-from journeymart.landing.files import LandingFile
+from journeymart.landing.files import FileResult, LandingFile
 from journeymart.landing.personal import mask_line
 from journeymart.landing.quarantine import Filter, replay
 from journeymart.landing.readers import CHUNK_BYTES, Chunk
@@ -495,6 +496,30 @@ def test_a_full_disk(failing: Zone):
     with connect("jm_admin", settings=zone.settings) as warehouse:
         warehouse.execute("drop function raw.fail cascade")
     assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 5)]
+
+
+def test_a_mistake_of_ours_that_one_file_brings_to_light(zone: Zone, monkeypatch: pytest.MonkeyPatch):
+    """It stops no other, and the file is not said to be wrong."""
+    zone.put("clickstream/a.ndjson", [event(1)])
+    zone.put("clickstream/b.ndjson", [event(2)])
+    load = loading.Loader._load
+
+    def stumble(loader: loading.Loader, files: list[LandingFile], **options: Any) -> list[FileResult]:
+        if any(file.path == "clickstream/a.ndjson" for file in files):
+            raise duckdb.BinderException('Binder Error: Ambiguous reference to column name "x"')
+        return load(loader, files, **options)
+
+    monkeypatch.setattr(loading.Loader, "_load", stumble)
+    assert [(result.status, result.error) for result in zone.land()] == [
+        (
+            "failed",
+            'clickstream/a.ndjson could not be loaded: Binder Error: Ambiguous reference to column name "x";'
+            " nothing of it is loaded, it is taken again by the next run",
+        ),
+        ("loaded", None),
+    ]
+    monkeypatch.undo()
+    assert [(result.status, result.rows_loaded) for result in zone.land()] == [("loaded", 1)]
 
 
 def test_a_disk_without_room_for_the_archive(zone: Zone, full_disk: Callable[[], AbstractContextManager[None]]):

@@ -17,7 +17,7 @@ from journeymart.errors import one_line
 from journeymart.landing.archive import Entry
 from journeymart.landing.encode import REFUSED, words
 from journeymart.landing.files import FileResult, LandingFile
-from journeymart.landing.load import NO_ROOM, Content, FileChangedError, Loader
+from journeymart.landing.load import TAKEN_AGAIN, Content, FileChangedError, Loader
 from journeymart.landing.readers import FileRejectedError
 from journeymart.settings import Settings
 
@@ -59,7 +59,7 @@ class AgainLoader(Loader):
             except REFUSED:
                 pass  # once more, with a look at every value
             return self._load([file], careful=True)[0]
-        except (*REFUSED, *NO_ROOM, FileRejectedError, FileChangedError, psycopg.OperationalError) as error:
+        except (*REFUSED, *TAKEN_AGAIN, FileRejectedError, FileChangedError, psycopg.OperationalError) as error:
             self._reconnect()
             reason = words(error) or "is being landed by another process"
             return FileResult(

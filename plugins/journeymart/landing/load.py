@@ -82,8 +82,9 @@ pa.set_memory_pool(pa.jemalloc_memory_pool())
 END = object()
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
-# The machine or the server has no room; it says nothing about the file, which is taken again.
-NO_ROOM = (
+# The machine or the server has no room, or a statement of ours does not fit the file: that is not for the file to mend.
+TAKEN_AGAIN = (
+    duckdb.ProgrammingError,
     OSError,
     duckdb.IOException,
     duckdb.OutOfMemoryException,
@@ -212,7 +213,7 @@ class Loader:
         # Nothing is tried again inside an `except`: the error holds what was in memory when it happened.
         try:
             results = self._load(group)
-        except (*REFUSED, FileRejectedError, FileChangedError, psycopg.OperationalError, *NO_ROOM) as error:
+        except (*REFUSED, FileRejectedError, FileChangedError, psycopg.OperationalError, *TAKEN_AGAIN) as error:
             log.debug("%d files cannot be loaded together (%s); loading each half", len(group), words(error))
             middle = len(group) // 2
         else:
@@ -225,7 +226,7 @@ class Loader:
         """Load one file, whatever comes in between. Raises DatabaseUnreachableError if the server stays away."""
         try:
             return self._load_or_reject(file)
-        except (*NO_ROOM, psycopg.OperationalError) as error:
+        except (*TAKEN_AGAIN, psycopg.OperationalError) as error:
             reason = f"{words(error)[:200]}; nothing of it is loaded, it is taken again by the next run"
         self._reconnect()
         message = one_line(f"{file.path} could not be loaded: {reason}")

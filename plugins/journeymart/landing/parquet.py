@@ -122,18 +122,11 @@ def _groups(path: Path) -> list[_Group]:
     """The row groups of a file. Not from Arrow, which ends the process at damaged statistics of a column."""
     groups: dict[int, _Group] = {}
     with path.open("rb") as file:  # by its descriptor: DuckDB gives a meaning to some characters of a path
-        found = (
-            _engine()
-            .cursor()
-            .execute(
-                """
-            select row_group_id, row_group_num_rows, row_group_bytes, num_values, encodings, dictionary_page_offset,
-                data_page_offset, total_compressed_size
-            from parquet_metadata(?) order by row_group_id, column_id
-            """,
-                [f"/proc/self/fd/{file.fileno()}"],
-            )
-        )
+        found = _engine().cursor().execute(
+            "select row_group_id, row_group_num_rows, row_group_bytes, num_values, encodings, dictionary_page_offset,"
+            " data_page_offset, total_compressed_size from parquet_metadata(?) order by row_group_id, column_id",
+            [f"/proc/self/fd/{file.fileno()}"],
+        )  # fmt: skip
         for number, rows, size, *column in found.fetchall():
             groups.setdefault(number, _Group(rows, size, [])).columns.append(_Column(*column))
     return list(groups.values())

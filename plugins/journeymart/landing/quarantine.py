@@ -23,7 +23,7 @@ from journeymart.errors import JourneymartError, one_line
 from journeymart.landing.archive import Entry
 from journeymart.landing.encode import REFUSED, Tally, words
 from journeymart.landing.files import LandingFile
-from journeymart.landing.load import NO_ROOM, FileChangedError, Loader
+from journeymart.landing.load import TAKEN_AGAIN, FileChangedError, Loader
 from journeymart.landing.readers import LINE_NO, Chunk, FileRejectedError
 from journeymart.person import person
 from journeymart.settings import Settings
@@ -172,7 +172,7 @@ class Replayer(Loader):
             return self._replay(file_id, file, sha256, careful=True)
         except (
             *REFUSED,
-            *NO_ROOM,
+            *TAKEN_AGAIN,
             FileRejectedError,
             FileChangedError,
             ReplayError,
@@ -184,7 +184,7 @@ class Replayer(Loader):
                     " each line is in quarantine still or has been landed"
                 ) from None
             reason = words(error) or "changed while it was read"
-            if isinstance(error, (*NO_ROOM, psycopg.OperationalError)):
+            if isinstance(error, (*TAKEN_AGAIN, psycopg.OperationalError)):
                 reason += "; its lines stay in quarantine: once that is mended, replay them again"
             return ReplayResult(file_id, entry.source, entry.path, lines, 0, lines, one_line(f"{entry.path} {reason}"))
 
