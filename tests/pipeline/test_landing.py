@@ -111,6 +111,18 @@ def test_every_field_of_an_event_is_kept(zone: Zone):
     assert {key: stored[key] for key in expected} == expected
 
 
+def test_an_id_made_of_several_columns_tells_rows_apart(zone: Zone):
+    """Whatever is written in them and whether they are empty; a column that a file does not have is empty, too."""
+    plan = zone.define("sources:\n  clickstream:\n    fields:\n      event_id: {hash: [a, b, c]}\n")
+    plain = {key: value for key, value in event(1).items() if key != "event_id"}
+    different = [{"a": "x"}, {"b": "x"}, {"a": "x", "b": "y"}, {"a": "x|y"}, {"a": '["x","y"'}]
+    zone.put("clickstream/1.ndjson", [{**plain, **values} for values in different])
+    same = [{"a": "x", "b": None, "c": ""}, {"a": "x", "b": "y", "c": None}]
+    zone.put("clickstream/2.ndjson", [{**plain, **values} for values in same])
+    assert [result.rows_loaded for result in zone.land(definitions=plan)] == [5, 2]
+    assert zone.value("select count(distinct event_hash) from raw.event") == len(different)
+
+
 def test_the_event_hash_is_64_bits_of_md5(zone: Zone):
     zone.put("clickstream/a.ndjson", [event(number) for number in range(200)])
     zone.land()

@@ -410,8 +410,10 @@ def _origin(key: str, item: Field, values: dict[str, str], typed: set[str]) -> s
     if isinstance(item.time, DatePlus):
         return f"{parts[0]} || ' + ' || {parts[1]}" if len(parts) == len(item.columns(key)) else "null::varchar"
     if item.hash is not None:
-        known = " or ".join(f"{part} is not null" for part in parts)
-        return f"case when {known} then md5(concat_ws('|', {', '.join(parts)})) end" if parts else "null::varchar"
+        # Each value in its place: a column that the file does not have is one without a value.
+        every = [f"nullif({values[column]}::varchar, '')" if column in values else "null" for column in item.hash]
+        known = f"coalesce({', '.join(every)}) is not null"
+        return f"case when {known} then md5(to_json([{', '.join(every)}])::varchar) end" if parts else "null::varchar"
     if len(columns) == 1 and columns[0] in typed and item.type == "time" and item.time == "iso":
         return values[columns[0]]
     found = [_present(part) if item.type == "key" else f"nullif({part}, '')" for part in parts]
