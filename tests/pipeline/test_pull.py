@@ -238,6 +238,16 @@ def test_what_changes_is_pulled_again_and_young_rows_wait(core: Core) -> None:
     assert core.pulled() == [*range(1, 41), 3]
 
 
+def test_rows_of_a_date_wait_until_it_is_over(core: Core) -> None:
+    """Those that come later in the day may have a smaller key than the last one that was taken."""
+    day = "(at at time zone ''Asia/Seoul'')::date as day"
+    core.define(f"query: 'select *, {day} from ledger where \"No\" <= 12;'", 5, key="id", watermark="day")  # noqa: S608
+    core.execute('update ledger set at = now() where "No" in (3, 4)')
+    core.execute("update ledger set at = now() - interval '1 day' where \"No\" = 5")
+    core.pull()
+    assert sorted(core.pulled()) == [1, 2, *range(5, 13)]
+
+
 def test_times_that_python_has_no_value_for_cost_only_their_rows(core: Core) -> None:
     core.execute("update ledger set at = 'infinity' where \"No\" = 3")
     core.execute("update ledger set at = '20000-01-01' where \"No\" = 4")

@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -229,7 +229,9 @@ def _batch(
 
 
 def _is_settled(watermark: Any, definition: Pull, zone: ZoneInfo) -> bool:
-    """Whether a row is older than the lag; what is not a time has no age."""
+    """Whether a row is older than the lag; of a date, which has more rows until it is over. A number has no age."""
+    if isinstance(watermark, date) and not isinstance(watermark, datetime):
+        watermark = datetime.combine(watermark, time.max)
     if not isinstance(watermark, datetime):
         return True
     limit = datetime.now(UTC) - definition.lag
