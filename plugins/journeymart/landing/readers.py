@@ -444,16 +444,22 @@ def _is_header(table: pa.Table, columns: list[str]) -> Any:
 def _is_regular(data: Any, delimiter: str) -> bool:
     """Whether quotes stand around whole values and before other quotes only, and returns before line ends only. Else
     what is odd about one record decides what becomes of those beside it: a stray quote makes one row of two."""
-    padded = np.concatenate(([NEWLINE], data, [NEWLINE]))
-    quotes = np.flatnonzero(padded == QUOTE)
+    quotes, returns = _places(data, QUOTE), _places(data, RETURN)
     if len(quotes) % 2:
         return False
-    between = (NEWLINE, QUOTE, ord(delimiter))
+    between = (NEWLINE, QUOTE, ord(delimiter))  # before the first byte is, in NumPy, the last: the end of a line
     return bool(
-        np.isin(padded[quotes[::2] - 1], between).all()
-        and np.isin(padded[quotes[1::2] + 1], (RETURN, *between)).all()
-        and (padded[np.flatnonzero(padded == RETURN) + 1] == NEWLINE).all()
+        np.isin(data[quotes[::2] - 1], between).all()
+        and np.isin(data[quotes[1::2] + 1], (RETURN, *between)).all()
+        and (data[returns + 1] == NEWLINE).all()
     )
+
+
+def _places(data: Any, byte: int) -> Any:
+    """Where a byte is. In parts, which use the same memory: new memory for all of it costs ten times as much."""
+    parts = range(0, len(data), SEARCHED_BYTES)
+    found = (np.flatnonzero(data[at : at + SEARCHED_BYTES] == byte) + at for at in parts)
+    return np.concatenate([np.array([], dtype=np.int64), *found])
 
 
 def as_text(line: bytes, encoding: str = UTF8) -> str:
