@@ -84,7 +84,7 @@ def ask(extended: Assets, dataset_ids: dict[str, int]) -> Callable[..., Any]:
         metric = next(iter(spec.metrics.values())).label.get(locale)
         filters = options.pop("filters", [])
         period = options.pop("period", "No filter")
-        top = ("result_format", "result_type", "custom_cache_timeout")
+        top = ("result_format", "result_type", "custom_cache_timeout", "force")
         form = {key: options.pop(key) for key in top if key in options}
         temporal = [{"col": spec.time, "op": "TEMPORAL_RANGE", "val": period}] if spec.time else []
         number = dataset_ids[asset_uuid("datasets", own_name(dashboard, dataset), locale)]
@@ -742,6 +742,29 @@ def test_nobody_has_a_look_at_a_customer_kept(people, ask, customer):
     chosen = filters_of({"customer_id": [customer], "purpose": ["상담 응대"]})
     kept = ask(client, "customer_view", "customer_profile", filters=chosen, custom_cache_timeout=3600)
     assert kept.status_code == 403, kept.text
+
+
+ONLY_APP = {"clause": "WHERE", "expressionType": "SIMPLE", "subject": "channel", "operator": "IN", "comparator": ["앱"]}
+
+
+@pytest.mark.parametrize(
+    "limited",
+    [
+        {"adhoc_filters": [ONLY_APP]},  # no part of a query
+        {"queries": [{"filters": [{"col": "channel", "op": "IN", "val": ["앱"]}]}, {}]},  # part of another one
+    ],
+)
+def test_nobody_changes_what_others_are_shown(people, ask, limited):
+    """Templates read the filters of the request; an answer to them is not kept as that of a query without."""
+
+    def sessions(role: str, **options: Any) -> Any:
+        response = ask(people[f"journeymart_{role}"], "channels", "session", **options)
+        assert response.status_code == 200, response.text
+        return response.json()["result"][-1]["data"]
+
+    before = sessions("marketer", force=True)
+    assert sessions("executive", force=True, **limited) != before
+    assert sessions("marketer") == before
 
 
 def test_the_log_of_superset_knows_neither_customers_nor_passwords(platform, people, ask, customer):
