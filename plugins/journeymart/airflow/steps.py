@@ -25,7 +25,7 @@ from airflow.sdk.exceptions import (
 
 REPO = Path(__file__).resolve().parents[3]
 JOURNEYMART = REPO / "scripts" / "journeymart"
-DATABASES = REPO / "dbt_project" / "definitions" / "databases.yml"
+SHIPPED = REPO / "dbt_project" / "definitions"
 WRONG_USAGE = 2
 REFUSED = "refused"  # the XCom of a step that was asked for what cannot be
 FULL = frozenset({"discover", "build"})  # what a run does otherwise when it is asked to compute everything anew
@@ -54,7 +54,9 @@ def stored_connections() -> dict[str, str]:
     """The connections that databases.yml names and the environment does not have, but Airflow does (its connections
     page or a secrets backend), as the variables that the step looks for."""
     found = {}
-    names = re.findall(r"""^[^#\n]*\bconnection:\s*["']?([A-Za-z_]\w*)""", DATABASES.read_text("utf-8"), re.MULTILINE)
+    own = Path(os.environ.get("JOURNEYMART_DEFINITIONS") or SHIPPED) / "databases.yml"
+    text = (own if own.exists() else SHIPPED / "databases.yml").read_text("utf-8")  # the one that the step reads
+    names = re.findall(r"""^[^#\n]*\bconnection:\s*["']?([A-Za-z_]\w*)""", text, re.MULTILINE)
     for name in sorted(set(names)):
         variable = f"AIRFLOW_CONN_{name.upper()}"
         if variable not in os.environ:

@@ -140,7 +140,8 @@ class RunsSteps(unittest.TestCase):
                 raise AirflowNotFoundException(name)
             return core
 
-        with mock.patch.object(steps, "DATABASES", databases), mock.patch.object(Connection, "get", get):
+        own = {"JOURNEYMART_DEFINITIONS": str(databases.parent)}  # as an installation has it, containers always
+        with mock.patch.dict(os.environ, own), mock.patch.object(Connection, "get", get):
             [value] = steps.stored_connections().values()
             with mock.patch.dict(os.environ, {"AIRFLOW_CONN_CORE": "postgresql://other"}):
                 self.assertEqual(steps.stored_connections(), {})
