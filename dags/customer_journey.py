@@ -29,7 +29,7 @@ def customer_journey() -> None:
     """Chain the eight steps of a run."""
     pull = StepOperator(task_id="pull", step="pull", execution_timeout=timedelta(hours=1))
     # At most 4 batches however many files there are. No batch: nothing is new, and the rest is skipped.
-    # An empty batch: nothing to load, but an earlier run has left loaded files unpublished, so go on.
+    # An empty batch: nothing to load, but files of an earlier run, definitions or a new version to publish, so go on.
     discover = StepOperator(
         task_id="discover",
         step="discover",

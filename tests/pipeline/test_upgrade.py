@@ -10,9 +10,11 @@ from tests.pipeline.zone import Zone, event
 
 from journeymart import pipeline
 from journeymart.db import connect
+from journeymart.identity import unlink
 from journeymart.platform.postgres import Postgres
 from journeymart.publish.publisher import is_outdated
 from journeymart.settings import Settings
+from journeymart.transform.build import build, is_pending
 
 # Back to the warehouse of 60d51f6, the earliest state that is brought up to date, and what nobody gives any more.
 EARLIER = """
@@ -58,6 +60,7 @@ def mart(new_warehouse: Callable[[], Settings], tmp_path_factory: pytest.TempPat
 
 
 def test_what_an_earlier_version_computed_and_this_one_does_not_is_gone(mart: Zone) -> None:
+    assert not is_pending(mart.settings)
     made = catalogue(mart.settings)
     for role, statements in {
         "jm_builder": "create table {0}.retired (customer_id text)",
@@ -83,6 +86,24 @@ def test_a_version_that_changes_only_what_is_asked_is_published_though_nothing_h
                 connection.execute(change, (name,))
                 assert is_outdated(connection, mart.settings), name
         connection.execute(change, ("mart_functions",))
+    assert is_pending(mart.settings)
     assert pipeline.run(mart.settings, mart.directory).build.scope == "changes"
     with connect("jm_builder", settings=mart.settings) as connection:
         assert not is_outdated(connection, mart.settings)
+
+
+def test_definitions_and_decisions_are_published_though_nothing_has_landed(mart: Zone) -> None:
+    """Not by a schedule that comes in between while the one who decided publishes them."""
+    definitions = mart.define("funnels: []\n", "funnels")
+    assert is_pending(mart.settings, definitions)
+    for waits in (True, False):  # of other models, and of these again
+        mart.query("update ops.publication set definitions = reverse(definitions) returning 1")
+        assert is_pending(mart.settings) is waits
+    unlink(mart.settings, "v1", "it stands in a branch")
+    assert is_pending(mart.settings)
+    build(mart.settings, "by-hand")
+    assert not is_pending(mart.settings)
+    mart.query("update ops.run set started_at = now() - interval '4 hours' where run_id = 'by-hand' returning 1")
+    assert is_pending(mart.settings), "it was killed"
+    pipeline.run(mart.settings, mart.directory)
+    assert not is_pending(mart.settings)

@@ -157,7 +157,7 @@ def _discover(asked: _Asked) -> Any:
 
     found = [file.path for file in discover(asked.landing, asked.definitions, settings=asked.settings)]
     batches = [found[start::_BATCHES] for start in range(min(_BATCHES, len(found)))]
-    if not batches and (asked.full or is_pending(asked.settings)):
+    if not batches and (asked.full or is_pending(asked.settings, asked.definitions)):
         batches = [[]]  # nothing to load, but there is something to build
     return {"files": len(found), "batches": batches}
 

@@ -71,7 +71,12 @@ def apply_definitions(connection: psycopg.Connection, definitions: Definitions, 
                     for source, compiled in condition.compiled().items()
                 ],
             )
-    general = [item for item in sorted(current.items()) if item[0][0] in REBUILDING]
+    return digest_of(definitions, project_hash)
+
+
+def digest_of(definitions: Definitions, project_hash: str) -> str:
+    """A hash of what decides all of the mart's numbers."""
+    general = [item for item in sorted(definitions.content.items()) if item[0][0] in REBUILDING]
     return hashlib.sha256(json.dumps([project_hash, *general], sort_keys=True).encode()).hexdigest()
 
 

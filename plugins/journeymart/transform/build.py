@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psycopg
 
-from journeymart.db import alone, connect, holds
+from journeymart.db import alone, connect, exists, holds
 from journeymart.definitions.applied import load_definitions
 from journeymart.definitions.exchange_rates import KIND as EXCHANGE_RATES
-from journeymart.definitions.versions import apply_definitions, apply_transaction_codes, definitions_wait
+from journeymart.definitions.versions import apply_definitions, apply_transaction_codes, definitions_wait, digest_of
 from journeymart.errors import PipelineError
 from journeymart.publish.publisher import is_outdated
 from journeymart.settings import Settings
@@ -70,9 +70,9 @@ def build(settings: Settings, run_id: str, *, definitions: Path | None = None, f
         return Build(run_id, scope, files, len(results))
 
 
-def is_pending(settings: Settings) -> bool:
-    """Whether loaded, corrected or expired files, replayed or erased lines wait for a publication, of this run or an
-    earlier."""
+def is_pending(settings: Settings, definitions: Path | None = None) -> bool:
+    """Whether a publication is needed though no file has come: for what earlier runs have landed, replayed, corrected,
+    expired or erased, or because definitions, devices or this version are not what is published."""
     with connect("jm_builder", settings=settings) as connection:
         return holds(
             connection,
@@ -80,7 +80,32 @@ def is_pending(settings: Settings) -> bool:
             " or exists (select from raw.replay where publication_id is null)"
             " or exists (select from raw.file where status in ('superseded', 'expired') and removed_id is null)"
             " or exists (select from raw.erased_line where publication_id is null)",
+        ) or _is_another(connection, settings, definitions)
+
+
+def _is_another(connection: psycopg.Connection, settings: Settings, definitions: Path | None) -> bool:
+    """Whether what is published follows other definitions, decisions about devices, models or functions than those of
+    now; not while a run that was begun with them may still publish."""
+    if not exists(connection, "mart.definition") or holds(
+        connection,
+        "select exists (select from ops.run where status in ('running', 'built', 'validated')"
+        " and started_at > now() - interval '3 hours')",  # what the tasks of a run have for it
+    ):
+        return False
+    dbt, wanted = Dbt(settings), load_definitions(definitions)
+    published = {
+        (kind, definition_id): content
+        for kind, definition_id, content in connection.execute(
+            "select kind, definition_id, d.content from mart.definition"
+            " inner join config.definition as d using (kind, definition_id, version)"
         )
+    }
+    return (
+        published != wanted.content
+        or not _is_current(connection, dbt, digest_of(wanted, dbt.project_hash()))
+        or _devices_wait(connection)
+        or is_outdated(connection, settings)
+    )
 
 
 def _is_current(connection: psycopg.Connection, dbt: Dbt, digest: str) -> bool:
