@@ -6,6 +6,7 @@ Everything is served by this host: the content security policy allows no other o
 
 import codecs
 import gc
+import hashlib
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from urllib.parse import quote
 
 import yaml
 from flask_appbuilder.const import AUTH_DB, AUTH_OAUTH
+from flask_appbuilder.exceptions import PasswordComplexityValidationError
 from sqlalchemy import false
 from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
 from superset.exceptions import SupersetSecurityException
@@ -137,6 +140,8 @@ _MOST_FAILED, _WAIT_SECONDS = 5, 60
 # anybody can use who has a copy, for a month, logged out or not.
 _IDLE_SECONDS = 60 * int(os.environ.get("JOURNEYMART_IDLE_MINUTES") or 30)
 _LONGEST_SECONDS = 12 * 60 * 60
+# A program's token is made anew for as long.
+JWT_REFRESH_TOKEN_EXPIRES = timedelta(seconds=_LONGEST_SECONDS)
 _SEEN_SECONDS = 60  # between two notes in the cookie that somebody is still there
 # Where a password is tried: in the browser, against a directory, by programs.
 _LOGINS = {"AuthDBView.login", "AuthLDAPView.login", "SecurityApi.login"}
@@ -152,13 +157,17 @@ _WAIT_PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><ti
 def _end_logins(app: Any) -> None:
     """Logins end in time, and a copy of their cookie with them."""
     from flask import request, session  # noqa: PLC0415
-    from flask_login import logout_user, user_logged_in, user_logged_out  # noqa: PLC0415
+    from flask_login import current_user, logout_user, user_logged_in, user_logged_out  # noqa: PLC0415
 
     ended = Remembered("ended_logins", _LONGEST_SECONDS)
 
-    def begin(_app: Any, **_user: Any) -> None:
+    def password_of(user: Any) -> str:
+        # nobody finds the password by it: it is of a salted hash, and short
+        return hashlib.sha256(str(getattr(user, "password", None)).encode()).hexdigest()[:16]
+
+    def begin(_app: Any, user: Any) -> None:
         now = time.time()
-        session["login"] = {"id": secrets.token_urlsafe(16), "begun": now, "seen": now}
+        session["login"] = {"id": secrets.token_urlsafe(16), "begun": now, "seen": now, "password": password_of(user)}
 
     def end(_app: Any, **_user: Any) -> None:
         login = session.pop("login", None)
@@ -174,6 +183,7 @@ def _end_logins(app: Any) -> None:
             or now - login["seen"] > _IDLE_SECONDS
             or now - login["begun"] > _LONGEST_SECONDS
             or ended.times(login["id"])
+            or login.get("password") != password_of(current_user)  # another one ends who came with the old one
         ):
             logout_user()
         elif now - login["seen"] > _SEEN_SECONDS:
@@ -356,6 +366,16 @@ CUSTOM_SECURITY_MANAGER: Any = SecurityManager
 
 # --- who comes in ---------------------------------------------------------------------------------------
 AUTH_TYPE = AUTH_DB
+_SHORTEST_PASSWORD = 10
+FAB_PASSWORD_COMPLEXITY_ENABLED = True
+
+
+def FAB_PASSWORD_COMPLEXITY_VALIDATOR(password: str) -> None:  # noqa: N802 - Superset's name
+    """Passwords have ten characters at least; a shorter one raises PasswordComplexityValidationError."""
+    if len(password) < _SHORTEST_PASSWORD:
+        raise PasswordComplexityValidationError(f"A password has {_SHORTEST_PASSWORD} characters at least.")
+
+
 if _SSO := sign_on("SUPERSET"):
     from journeymart.sso.web import security_manager
 

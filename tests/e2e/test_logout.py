@@ -1,27 +1,32 @@
-"""A login lasts no longer than it should: logged out, idle for long, or after a working day."""
+"""A login lasts no longer than it should: logged out, idle for long, after a working day, or with another password."""
 
 from __future__ import annotations
 
 import base64
 import re
+import secrets
 import time
 
 import flask
 import pytest
 import requests
 from flask.sessions import SecureCookieSessionInterface
+from tests.people import people_of
+
+from journeymart.superset.client import connect
+from journeymart.superset.specs import read_assets
 
 pytestmark = pytest.mark.platform
 
 HOUR = 60 * 60
 
 
-def logged_in(pages: str, password: str) -> requests.Session:
-    """A browser in which the administrator has logged in."""
+def logged_in(pages: str, password: str, name: str = "admin") -> requests.Session:
+    """A browser in which somebody has logged in, the administrator if nobody is named."""
     browser = requests.Session()
     browser.trust_env = False
     [token] = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', browser.get(f"{pages}/login/", timeout=60).text)
-    form = {"username": "admin", "password": password, "csrf_token": token}
+    form = {"username": name, "password": password, "csrf_token": token}
     browser.post(f"{pages}/login/", data=form, timeout=60)
     return browser
 
@@ -96,3 +101,28 @@ def test_a_login_of_superset_ends_when_nobody_is_there_and_after_a_working_day(p
     assert [answer.status_code for answer in answers] == [expected] * 2
     if expected == 200:  # it is written down that somebody is there
         assert cookies.loads(browser.cookies[name])["login"]["seen"] >= now or seen == 0
+
+
+def test_everybody_changes_the_password_they_were_given_and_who_came_with_it_is_out(platform):
+    url, new = platform.superset_url, secrets.token_urlsafe(8)
+    me = f"{url}/api/v1/me/"
+    with people_of(connect(platform), read_assets(), "changing") as people:
+        for name, given in people.values():
+            browser, other = (logged_in(url, given, name) for _ in range(2))
+            assert browser.get(f"{url}/user_info/", timeout=60).status_code == 200
+            token = browser.get(f"{url}/api/v1/security/csrf_token/", timeout=60).json()["result"]
+            for password, expected in (("1", 400), (new, 200)):
+                answer = browser.put(me, json={"password": password}, headers={"X-CSRFToken": token}, timeout=60)
+                assert answer.status_code == expected, answer.text
+            assert other.get(me, timeout=60).status_code == 401
+            assert logged_in(url, new, name).get(me, timeout=60).status_code == 200
+
+
+def test_a_token_is_made_anew_for_a_working_day_only(platform):
+    login = {"username": "admin", "password": platform.secret("SUPERSET_ADMIN_PASSWORD"), "provider": "db"}
+    answer = requests.post(
+        f"{platform.superset_url}/api/v1/security/login", json={**login, "refresh": True}, timeout=60
+    )
+    payload = answer.json()["refresh_token"].split(".")[1]
+    claims = flask.json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert 11 * HOUR < claims["exp"] - time.time() <= 12 * HOUR

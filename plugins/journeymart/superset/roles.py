@@ -19,7 +19,8 @@ from journeymart.superset.specs import LOCALES, Assets, role_names
 
 # The column by which a dataset's rows belong to departments.
 OWNER = "owner"
-# To log in, choose a language, open dashboards and set their filters. No SQL Lab, no editing, no list of datasets.
+# To log in, choose a language and a password, open dashboards and set their filters. No SQL Lab, no editing, no list of
+# datasets.
 LOOK = (
     ("can_dashboard", "Superset"),
     ("can_language_pack", "Superset"),
@@ -34,13 +35,13 @@ LOOK = (
     ("can_read", "ExploreFormDataRestApi"),
     ("can_read", "SecurityRestApi"),
     ("can_read", "Theme"),
+    ("can_read", "user"),
     ("can_recent_activity", "Log"),
     ("can_time_range", "Api"),
-    ("can_userinfo", "UserDBModelView"),
+    ("can_write", "CurrentUserRestApi"),
     ("can_write", "DashboardFilterStateRestApi"),
     ("can_write", "DashboardPermalinkRestApi"),
     ("menu_access", "Dashboards"),
-    ("resetmypassword", "UserDBModelView"),
 )
 EXPORT = (("can_csv", "Superset"),)
 _ID_IN_PERMISSION = re.compile(r"\(id:(\d+)\)$")
