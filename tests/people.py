@@ -32,7 +32,8 @@ def people_of(client: SupersetClient, assets: Assets, prefix: str) -> Iterator[d
             found[full_name] = (user_name, password)
     yield found
     for number in users:
-        client.delete(f"{client.base_url}/security/users/{number}")
+        response = client.delete(f"{client.base_url}/security/users/{number}")
+        assert response.status_code == 200, response.text
 
 
 def opened_by(full_name: str, assets: Assets) -> list[str]:

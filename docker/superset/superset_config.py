@@ -25,7 +25,7 @@ from urllib.parse import quote
 import yaml
 from flask_appbuilder.const import AUTH_DB, AUTH_OAUTH
 from flask_appbuilder.exceptions import PasswordComplexityValidationError
-from sqlalchemy import false
+from sqlalchemy import event, false
 from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
 from superset.exceptions import SupersetSecurityException
 from superset.security import SupersetSecurityManager
@@ -313,6 +313,11 @@ class SecurityManager(SupersetSecurityManager):
     It would run as the account of the dashboards, which believes Superset whose rows may be read and who is looking.
     """
 
+    def __init__(self, *arguments: Any) -> None:
+        """As Superset's; nobody has changed their own account: one that names itself cannot be deleted any more."""
+        super().__init__(*arguments)
+        event.listen(self.user_model.changed_by_fk, "set", _of_others, retval=True)
+
     def raise_for_access(self, *targets: Any, query: Any = None, query_context: Any = None, **others: Any) -> None:
         """As Superset's; SQL of one's own raises SupersetSecurityException, as does SQL Lab's of others."""
         super().raise_for_access(*targets, query=query, query_context=query_context, **others)
@@ -334,6 +339,10 @@ class SecurityManager(SupersetSecurityManager):
         merge_extra_filters(read)
         of_templates = json.dumps([read["adhoc_filters"], read.get("time_range")], sort_keys=True)
         return [*super().get_rls_cache_key(datasource), of_templates]
+
+
+def _of_others(user: Any, changed_by: int | None, *_event: Any) -> int | None:
+    return None if changed_by == user.id else changed_by
 
 
 def _is_of_ones_own(query_context: Any) -> bool:

@@ -104,6 +104,7 @@ def test_a_login_of_superset_ends_when_nobody_is_there_and_after_a_working_day(p
 
 
 def test_everybody_changes_the_password_they_were_given_and_who_came_with_it_is_out(platform):
+    """The account can still be deleted, which people_of asserts."""
     url, new = platform.superset_url, secrets.token_urlsafe(8)
     me = f"{url}/api/v1/me/"
     with people_of(connect(platform), read_assets(), "changing") as people:
