@@ -24,7 +24,7 @@ from journeymart.definitions.canaries import load_canaries
 from journeymart.definitions.check import check
 from journeymart.definitions.loader import DefinitionError, load_yaml
 from journeymart.definitions.packs import Report, load_packs
-from journeymart.definitions.requests import add, target_of, with_definition
+from journeymart.definitions.requests import RequestError, add, origin_of, target_of, with_definition
 from journeymart.definitions.schema import DIRECTORY, MODELS, schemas, written
 from journeymart.settings import Settings
 
@@ -417,8 +417,12 @@ def test_an_installation_keeps_requests_beside_the_shipped_definitions(
     assert with_definition("audiences", content | {"id": "AU-NEXT"}).startswith(text)
     with ThreadPoolExecutor() as requests:
         list(requests.map(add, ["audiences"] * 2, [content | {"id": f"AU-{n}"} for n in range(2)]))
-    [*_, first, second] = [item["id"] for item in load_yaml("audiences").data["audiences"]]
+    cell = "{cohort: CH-LOGIN-WEEK, start: 2026-06-01, age: 1, returned: false}"  # as docs/integrate.md has it
+    add("audiences", content | {"id": "AU-CELL", "from": origin_of(cell)})
+    [*_, first, second, _] = [item["id"] for item in load_yaml("audiences").data["audiences"]]
     assert {first, second} == {"AU-0", "AU-1"}, "requests at once wait for each other"
+    with pytest.raises(RequestError, match="--from:"):
+        origin_of("{cohort: ")
 
 
 @pytest.mark.parametrize("indent", ["", "  ", "    "])

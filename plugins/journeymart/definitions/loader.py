@@ -187,11 +187,12 @@ def read_document(kind: str, path: Path) -> Document:
         raise DefinitionError([f"{path}: is not UTF-8 at byte {error.start}"]) from None
     if size > MAX_BYTES:
         raise DefinitionError([f"{path}: is larger than {MAX_BYTES:,} bytes"])
-    return _document(kind, path, text)
+    return document_of(kind, path, text)
 
 
 @lru_cache(maxsize=64)  # a step asks for most of them several times
-def _document(kind: str, path: Path, text: str) -> Document:
+def document_of(kind: str, path: Path, text: str) -> Document:
+    """Text of a definition file, or as of one; `path` is what mistakes name."""
     loader = _Loader(text)
     try:
         _limit_depth(path, text)

@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from journeymart.definitions.check import require
-from journeymart.definitions.loader import DefinitionError, load_yaml, own_directory, with_item
+from journeymart.definitions.loader import DefinitionError, document_of, load_yaml, own_directory, with_item
 from journeymart.errors import JourneymartError, WrongUsageError
 from journeymart.files import replacing
 
@@ -32,11 +31,13 @@ def target_of(kind: str, directory: Path | None) -> Path:
 
 
 def origin_of(text: str) -> Any:
-    """`from` of an audience: a segment by its name alone, anything else as YAML."""
+    """`from` of an audience: a segment by its name alone, anything else as YAML, read as the file will be."""
+    if not text.lstrip().startswith("{"):
+        return {"segment": text}
     try:
-        return yaml.safe_load(text) if text.lstrip().startswith("{") else {"segment": text}
-    except yaml.YAMLError as error:
-        raise RequestError(f"--from is not YAML: {' '.join(str(error).split())}") from None
+        return document_of("audiences", Path("--from"), text).data
+    except DefinitionError as error:
+        raise RequestError(str(error)) from None
 
 
 def content_of(answers: dict[str, Any]) -> dict[str, Any]:
