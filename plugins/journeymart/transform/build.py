@@ -19,6 +19,27 @@ from journeymart.settings import Settings
 from journeymart.transform.dbt import Dbt, NodeResult
 
 FAILED = frozenset({"error", "fail", "runtime error"})
+# What a run sees of raw, and the models that it makes.
+RUN_TABLES = """
+drop table if exists
+    build.run_scope, build.run_file, build.run_line, build.run_gone, build.run_erased, build.model
+    cascade;  -- views of next from a run that took something away refer to them
+create unlogged table build.run_scope (
+    run_id text not null, is_full boolean not null, definitions text not null, watermark_at timestamptz
+);
+create unlogged table build.run_file (file_id integer primary key);
+create unlogged table build.run_gone (file_id integer primary key);
+create unlogged table build.run_erased (erased_row bigint primary key);
+create unlogged table build.run_line (
+    row_id bigint primary key, is_single boolean not null, cause text not null
+);
+create unlogged table build.model (
+    position integer generated always as identity, name text primary key, kind text not null,
+    published_in text not null, contract_version integer, columns text[] not null, replaces text,
+    keep text, sql text, comment text not null,
+    column_comments jsonb not null
+)
+"""
 
 
 @dataclass(frozen=True)
@@ -183,28 +204,7 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
     """Decide what this run sees; returns the number of new files, and of all changes: new and corrected files, and
     single lines, new or erased."""
     with connection.transaction():
-        connection.execute(
-            """
-            drop table if exists
-                build.run_scope, build.run_file, build.run_line, build.run_gone, build.run_erased, build.model
-                cascade;  -- views of next from a run that took something away refer to them
-            create unlogged table build.run_scope (
-                run_id text not null, is_full boolean not null, definitions text not null, watermark_at timestamptz
-            );
-            create unlogged table build.run_file (file_id integer primary key);
-            create unlogged table build.run_gone (file_id integer primary key);
-            create unlogged table build.run_erased (erased_row bigint primary key);
-            create unlogged table build.run_line (
-                row_id bigint primary key, is_single boolean not null, cause text not null
-            );
-            create unlogged table build.model (
-                position integer generated always as identity, name text primary key, kind text not null,
-                published_in text not null, contract_version integer, columns text[] not null, replaces text,
-                keep text, sql text, comment text not null,
-                column_comments jsonb not null
-            )
-            """
-        )
+        connection.execute(RUN_TABLES)
         # First what goes: a file that is corrected meanwhile then goes with the next run.
         gone = connection.execute(
             "insert into build.run_gone"
@@ -219,60 +219,12 @@ def _begin(connection: psycopg.Connection, run_id: str, scope: str, digest: str)
             " where status = 'loaded' and (%s or publication_id is null)",
             (scope == "all",),
         ).rowcount
-        # A replayed line of a file that is new as a whole is new with it; of a published file, by itself.
-        lines = connection.execute(
-            """
-            insert into build.run_line
-            select
-                p.row_id,
-                (p.row_id >> 32)::integer not in (select file_id from build.run_file union all table build.run_gone),
-                'replay'
-            from raw.replay as p
-            where p.publication_id is null
-            """
-        ).rowcount
-        if (gone or erased) and scope == "changes":
-            # What repeated a line that goes is to be decided anew.
-            lines += connection.execute(
-                """
-                insert into build.run_line
-                select
-                    d.row_id,
-                    true,
-                    case f.status when 'expired' then 'expiry' when 'superseded' then 'correction' else 'erasure' end
-                from mart.line_duplicate as d
-                left join build.run_gone as n on (d.of_row_id >> 32)::integer = n.file_id
-                left join raw.file as f on n.file_id = f.file_id
-                where
-                    (n.file_id is not null or d.of_row_id in (select e.erased_row from build.run_erased as e))
-                    and (d.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
-                    and d.row_id not in (select e.erased_row from build.run_erased as e)
-                on conflict do nothing
-                """
-            ).rowcount
+        lines = _add_replayed(connection)
         if scope == "changes":
+            if gone or erased:
+                lines += _add_repeats(connection)
             lines += _add_revalued(connection) + _add_judged(connection)
-        connection.execute(
-            """
-            insert into build.run_scope
-            select %(run_id)s, %(is_full)s, %(digest)s, greatest(
-                (
-                    -- of what is published now: a correction may have made it earlier than it was before
-                    select watermark_at from ops.publication where not %(is_full)s order by publication_id desc limit 1
-                ),
-                (
-                    select max(f.last_event_at) from raw.file as f
-                    where
-                        (
-                            f.file_id in (table build.run_file)
-                            or f.file_id in (select (l.row_id >> 32)::integer from build.run_line as l where is_single)
-                        )
-                        and f.source <> 'consents'  -- says from when it holds, which may lie ahead
-                )
-            )
-            """,
-            {"run_id": run_id, "is_full": scope == "all", "digest": digest},
-        )
+        _add_scope(connection, run_id, digest, is_full=scope == "all")
         connection.execute("analyze build.run_file, build.run_line, build.run_gone, build.run_erased")
         connection.execute(
             """
@@ -306,6 +258,68 @@ def _clear(connection: psycopg.Connection, schemas: list[str]) -> None:
     with connection.transaction():
         for (statement,) in statements:
             connection.execute(statement)
+
+
+def _add_replayed(connection: psycopg.Connection) -> int:
+    """Add the replayed lines to those of this run: of a file that is new as a whole with it, of a published one each by
+    itself."""
+    return connection.execute(
+        """
+        insert into build.run_line
+        select
+            p.row_id,
+            (p.row_id >> 32)::integer not in (select file_id from build.run_file union all table build.run_gone),
+            'replay'
+        from raw.replay as p
+        where p.publication_id is null
+        """
+    ).rowcount
+
+
+def _add_repeats(connection: psycopg.Connection) -> int:
+    """Add the published duplicates of lines that go to the lines of this run: which of them counts is decided anew."""
+    return connection.execute(
+        """
+        insert into build.run_line
+        select
+            d.row_id,
+            true,
+            case f.status when 'expired' then 'expiry' when 'superseded' then 'correction' else 'erasure' end
+        from mart.line_duplicate as d
+        left join build.run_gone as n on (d.of_row_id >> 32)::integer = n.file_id
+        left join raw.file as f on n.file_id = f.file_id
+        where
+            (n.file_id is not null or d.of_row_id in (select e.erased_row from build.run_erased as e))
+            and (d.row_id >> 32)::integer not in (select g.file_id from build.run_gone as g)
+            and d.row_id not in (select e.erased_row from build.run_erased as e)
+        on conflict do nothing
+        """
+    ).rowcount
+
+
+def _add_scope(connection: psycopg.Connection, run_id: str, digest: str, *, is_full: bool) -> None:
+    """Say what this run is of: all or changes, by which definitions, and until when it knows what happened."""
+    connection.execute(
+        """
+        insert into build.run_scope
+        select %(run_id)s, %(is_full)s, %(digest)s, greatest(
+            (
+                -- of what is published now: a correction may have made it earlier than it was before
+                select watermark_at from ops.publication where not %(is_full)s order by publication_id desc limit 1
+            ),
+            (
+                select max(f.last_event_at) from raw.file as f
+                where
+                    (
+                        f.file_id in (table build.run_file)
+                        or f.file_id in (select (l.row_id >> 32)::integer from build.run_line as l where is_single)
+                    )
+                    and f.source <> 'consents'  -- says from when it holds, which may lie ahead
+            )
+        )
+        """,
+        {"run_id": run_id, "is_full": is_full, "digest": digest},
+    )
 
 
 def _add_revalued(connection: psycopg.Connection) -> int:
