@@ -279,6 +279,18 @@ def test_what_python_has_no_value_for_comes_as_it_is_written(core: Core) -> None
     assert pq.read_table(file, columns=list(written)).to_pylist() == [written] * 40
 
 
+def test_what_char_is_filled_up_with_is_no_part_of_it(core: Core) -> None:
+    core.define("query: 'select l.*, id::char(10) as padded, customer::char(8) as who from ledger as l'", 15, "padded")
+    assert core.pull().rows == 40
+    assert core.pull().rows == 0
+    files = sorted((core.landing / "transactions/db/core").glob("*.parquet"))
+    rows = [
+        row for file in files for row in pq.read_table(file, columns=["id", "padded", "customer", "who"]).to_pylist()
+    ]
+    assert len(rows) == 40
+    assert all(row["id"] == row["padded"] and row["customer"] == row["who"] for row in rows)
+
+
 def test_rows_without_a_key_are_named_wherever_they_lie(core: Core, caplog: pytest.LogCaptureFixture) -> None:
     core.define("query: 'select *, nullif(id, $$T14$$) as name from ledger'", 4, key="name")
     assert core.pull().rows == 39

@@ -118,6 +118,7 @@ def _pull(landing: Path, name: str, definition: Pull, zone: ZoneInfo, settings: 
             database.execution_options(postgresql_readonly=True)
             for kind in AS_WRITTEN:
                 driver.adapters.register_loader(kind, TextLoader)
+            driver.adapters.register_loader("bpchar", _Unpadded)
         elif engine.dialect.name == "sqlite":  # which keeps bytes that are no text as text
             driver.text_factory = lambda text: text.decode(errors="backslashreplace")
         table = _table(definition)
@@ -245,6 +246,13 @@ def _position(row: sa.Row[Any], columns: list[str], definition: Pull) -> Positio
             f"{definition.watermark} is {watermark} where {definition.key} is '{key}': leave it out in a query"
         )
     return watermark, key
+
+
+class _Unpadded(TextLoader):
+    """Of char(n), whose spaces at the end are no part of the value."""
+
+    def load(self, data: Buffer) -> Any:
+        return str(super().load(data)).rstrip(" ")
 
 
 class _Unreadable(str):
