@@ -153,6 +153,7 @@ def test_text_cannot_hold_what_the_database_cannot(tmp_path: Path) -> None:
             r"segments\.yml:2: segments\.0: SG-X: there is no funnel FN-ACCOUNT-OPENING; did you",
         ),
         ("funnel: {id: FN-ACCOUNT-OPEN, step: 30}", r"SG-X: FN-ACCOUNT-OPEN has \d steps"),
+        ("funnel: {id: FN-ACCOUNT-OPEN, step: 5, outcome: dropped}", "nobody is dropped at step 5, the last of FN-ACC"),
         (
             "funnel: {id: FN-ACCOUNT-OPEN, from: 2026-03-02, to: 2026-03-01}",
             "cannot be reached: from 2026-03-02 to 2026-03-01",

@@ -51,6 +51,7 @@ KOREAN = (
     ("there is no cohort", "그런 코호트가 없습니다"),
     ("there is no segment", "그런 세그먼트가 없습니다"),
     (" steps", "퍼널에 그 단계가 없습니다"),
+    ("name an earlier step", "마지막 단계에는 이탈과 진행 중이 없습니다. 앞 단계나 도달을 고르세요"),
     ("has no breakdown", "이 퍼널은 나누어 보지 않습니다. 구분 값을 비우세요"),
     ("a duration", "날수가 아니거나 너무 깁니다"),
     ("longer than nothing", "1일 이상이어야 합니다"),

@@ -231,6 +231,11 @@ class Segment(DefinitionModel):
                 return f"{self.id}: there is no funnel {asked.id}{suggestion(asked.id, funnels)}"
             if asked.step > len(funnel["steps"]):
                 return f"{self.id}: {asked.id} has {len(funnel['steps'])} steps"
+            if asked.step == len(funnel["steps"]) and asked.outcome in {"dropped", "still_open"}:
+                return (
+                    f"{self.id}: nobody is {asked.outcome} at step {asked.step}, the last of {asked.id}: name an earlier"
+                    " step, or outcome: converted"
+                )
             if asked.breakdown is not None and funnel["breakdown"] is None:
                 return f"{self.id}: {asked.id} has no breakdown"
         return None

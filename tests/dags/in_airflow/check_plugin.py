@@ -425,6 +425,7 @@ class Segments(Form):
             (self.FUNNEL | {"id": "sg'; drop"}, "식별자는 SG-로 시작", "String should match pattern"),
             (self.FUNNEL | {"step": "FN-REMITANCE/1"}, "그런 퍼널이 없습니다", "did you mean &#39;FN-REMITTANCE&#39;"),
             (self.FUNNEL | {"step": "FN-REMITTANCE/9"}, "퍼널에 그 단계가 없습니다", "has 3 steps"),
+            (self.FUNNEL | {"step": "FN-REMITTANCE/3"}, "마지막 단계에는", "nobody is dropped at step 3"),
             (self.FUNNEL | {"breakdown": "x"}, "구분 값을 비우세요", "has no breakdown"),
             (
                 self.FUNNEL | {"to_date": "2026-05-31"},
