@@ -233,8 +233,8 @@ class Segment(DefinitionModel):
                 return f"{self.id}: {asked.id} has {len(funnel['steps'])} steps"
             if asked.step == len(funnel["steps"]) and asked.outcome in {"dropped", "still_open"}:
                 return (
-                    f"{self.id}: nobody is {asked.outcome} at step {asked.step}, the last of {asked.id}: name an earlier"
-                    " step, or outcome: converted"
+                    f"{self.id}: nobody is {asked.outcome} at step {asked.step}, the last of {asked.id}: name an"
+                    " earlier step, or outcome: converted"
                 )
             if asked.breakdown is not None and funnel["breakdown"] is None:
                 return f"{self.id}: {asked.id} has no breakdown"
