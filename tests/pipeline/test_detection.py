@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -284,6 +285,16 @@ def check_request(bank: Bank) -> None:
         ("AU-ASKED", "c-late"), ("AU-DAY", "c-late"), ("AU-EVEN", "c-late"), ("AU-EVEN", "c-same"), ("AU-RUN", "c-late")
     ]  # fmt: skip
     assert bank.exported("select max(export_no) from export.audience_delta where export_id <> 'AU-ASKED'") == [(2,)]
+    file.write_text(before, encoding="utf-8")
+    folder = bank.settings.export / "AU-ASKED"
+    with mock.patch.object(pipeline, "deliver", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        pipeline.apply(bank.settings, bank.definitions)
+    assert [path.name for path in drop(bank.settings)] == ["AU-ASKED-000002.json"], "who has its files is told, too"
+    delta, snapshot = (folder / f"AU-ASKED-000002-{kind}.csv" for kind in ("delta", "snapshot"))
+    assert [line.split(",")[1:3] for line in delta.read_text().splitlines()[1:]] == [["c-late", "D"]]
+    assert len(snapshot.read_text().splitlines()) == 1
+    shutil.rmtree(folder)
+    assert drop(bank.settings) == [], "nobody is told again"
 
 
 def check_request_for_a_segment(scheduler: Settings, bank: Bank) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -28,6 +28,24 @@ _ROWS = """
     order by customer_id
 """
 
+# Who has had files of an audience is told by files that everybody left it; export.audience has it no more.
+_RETIRED: LiteralString = """
+    select distinct on (x.export_id)
+        x.export_id,
+        x.version,
+        d.content ->> 'purpose',
+        array(select jsonb_array_elements_text(d.content -> 'columns')),
+        x.export_no,
+        x.as_of
+    from mart.audience_export as x
+    inner join config.definition as d
+        on d.kind = 'audiences' and x.export_id = d.definition_id and x.version = d.version
+    where
+        (d.content ->> 'file')::boolean
+        and x.export_id not in (select n.definition_id from mart.definition as n where n.kind = 'audiences')
+    order by x.export_id asc, x.export_no desc
+"""
+
 
 def drop(settings: Settings) -> list[Path]:
     """Write what has been exported and has no files yet; returns the new manifests. Nothing while an erased customer is
@@ -41,12 +59,14 @@ def drop(settings: Settings) -> list[Path]:
         with connect("jm_builder", settings=settings) as builder:
             if holds(builder, "select exists (select from raw.erased_line where publication_id is null)"):
                 return []
+            retired = builder.execute(_RETIRED).fetchall()
         connection.autocommit = False
         connection.execute("set transaction isolation level repeatable read, read only")
         audiences = connection.execute(
             "select export_id, version, purpose, attribute_names, export_no, as_of from export.audience"
             " where is_file and export_no is not null order by export_id"
         ).fetchall()
+        audiences += [row for row in retired if (settings.export / row[0]).exists()]
         for export_id, version, purpose, attributes, latest, as_of in audiences:
             folder = settings.export / export_id
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
