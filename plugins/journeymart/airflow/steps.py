@@ -144,7 +144,7 @@ class StepOperator(BaseOperator):
         command = [str(JOURNEYMART), "step", step, "--run-id", safe_run_id(context["run_id"]), "--json", *options]
         # Files, not pipes, at both ends: a step may log before it reads its list, however long either is.
         with tempfile.TemporaryFile("w+", encoding="utf-8") as files, tempfile.TemporaryFile("w+b") as output:
-            json.dump(given or [], files)
+            json.dump({} if given is None else given, files)
             files.seek(0)
             code, last_line = self._run(command, files, output, variables or {})
             output.seek(0)

@@ -32,6 +32,7 @@ class RunsSteps(unittest.TestCase):
         self.enterContext(mock.patch.object(steps, "JOURNEYMART", self.program))
         self.log = self.enterContext(mock.patch.object(steps.StepOperator, "log"))
         self.ti = mock.Mock()
+        self.conf = {"id": "AU-'한글"}
 
     def execute(self, body, **arguments):
         """Run the step `land` with a program of this shell code; returns what the task returns."""
@@ -39,7 +40,7 @@ class RunsSteps(unittest.TestCase):
         self.program.chmod(0o700)
         self.task = steps.StepOperator(task_id="land", **{"step": "land", **arguments})
         # Airflow refuses execute() outside its task runner; what is wrapped is what the runner calls.
-        run = mock.Mock(conf={"id": "AU-'한글"}, triggering_user_name="marketer")
+        run = mock.Mock(conf=self.conf, triggering_user_name="marketer")
         context = {"run_id": RUN_ID, "dag_run": run, "params": {"full": True}, "ti": self.ti}
         return type(self.task).execute.__wrapped__(self.task, context)
 
@@ -71,6 +72,10 @@ class RunsSteps(unittest.TestCase):
         self.assertEqual(
             self.execute(body, asks=True), {"given": {"id": "AU-'한글"}, "who": "marketer", "options": "--request -"}
         )
+
+    def test_a_run_that_is_started_without_a_form_asks_for_nothing(self):
+        for self.conf in ({}, None):
+            self.assertEqual(self.execute("""printf '{"given": %s}' "$(cat)" """, asks=True), {"given": {}})
 
     def test_a_request_that_is_refused_says_why_to_the_form(self):
         with self.assertRaises(AirflowFailException):
