@@ -690,6 +690,29 @@ def test_a_forged_name_or_purpose_stays_a_text(people, ask, customer):
         assert [v for v in response.json()["result"][0]["data"][0].values() if v] == []
 
 
+def test_a_percent_sign_stays_one(platform, people, ask, customer):
+    """Names of pages and segments have them, and are filters, which would find nothing."""
+    purpose = "금리 5% 문의, 두 개는 %%"
+    chosen = filters_of({"customer_id": [customer], "purpose": [purpose]})
+    assert ask(people["journeymart_customer_service"], "customer_view", "customer_profile", filters=chosen).ok
+    assert log_of(platform, customer)[-1][-1] == purpose
+
+
+@pytest.mark.parametrize("dataset", ["funnel", "funnel_group"])
+def test_devices_chosen_together_are_the_sum_of_each(people, ask, dataset):
+    def counted(*devices: str) -> Counter[str]:
+        chosen = filters_of({"device_type": [*devices]})
+        response = ask(people["journeymart_data_team"], "funnels", dataset, filters=chosen, columns=["funnel"])
+        found: Counter[str] = Counter()
+        for row in response.json()["result"][0]["data"]:
+            found[row.pop("funnel")] += next(iter(row.values()))
+        return found
+
+    apart = counted("desktop") + counted("mobile")
+    assert apart.total() > 0
+    assert counted("desktop", "mobile") == apart
+
+
 def test_nobody_asks_with_sql_of_their_own(platform, people, ask, customer):
     """It would run as the account of the dashboards: rows of other departments, and looks in the name of others."""
     before = log_of(platform, customer)

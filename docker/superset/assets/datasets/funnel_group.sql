@@ -13,7 +13,18 @@ people as (
 ),
 
 counted as (
-    select people.kind_no, people.people, asked.funnel_id, step.step_no, step.entered, step.converted, step.still_open
+    select
+        scope.session_date,
+        scope.channel,
+        scope.domain,
+        scope.device_type,
+        people.kind_no,
+        people.people,
+        asked.funnel_id,
+        step.step_no,
+        step.entered,
+        step.converted,
+        step.still_open
     from asked
     cross join scope
     cross join people
@@ -23,7 +34,18 @@ counted as (
         device_type => scope.device_type
     ) as step
     union all
-    select 3, step.breakdown, asked.funnel_id, step.step_no, step.entered, step.converted, step.still_open
+    select
+        scope.session_date,
+        scope.channel,
+        scope.domain,
+        scope.device_type,
+        3,
+        step.breakdown,
+        asked.funnel_id,
+        step.step_no,
+        step.entered,
+        step.converted,
+        step.still_open
     from asked
     cross join scope
     cross join lateral mart.funnel(
@@ -35,13 +57,13 @@ counted as (
 )
 
 select
-    scope.session_date as entry_date,
+    counted.session_date as entry_date,
     asked.funnel_id,
     asked.owner,
     asked.funnel,
-    scope.channel,
-    scope.domain,
-    scope.device_type,
+    counted.channel,
+    counted.domain,
+    counted.device_type,
     counted.kind_no,
     counted.people,
     counted.step_no,
@@ -50,4 +72,3 @@ select
     counted.still_open
 from counted
 inner join asked on counted.funnel_id = asked.funnel_id
-cross join scope
