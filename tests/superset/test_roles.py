@@ -809,7 +809,13 @@ def test_the_log_of_superset_knows_neither_customers_nor_passwords(platform, peo
 
 @pytest.mark.parametrize(
     "sent",
-    ['<a href="https://evil.example" style="position:fixed;inset:0">로그인</a>', "<img src=x>", "</td><!--", "1 < 2"],
+    [
+        '<a href="https://evil.example" style="position:fixed;inset:0">로그인</a>',
+        '<a href="/superset/dashboard/../../logout/">로그인</a>',
+        "<img src=x>",
+        "</td><!--",
+        "1 < 2",
+    ],
 )
 def test_what_looks_like_html_is_no_more_than_a_text(admin, ask, sent):
     """Tables would show it as HTML, with its style: names of pages come from anybody who opens one."""
