@@ -10,6 +10,7 @@ from tests.pipeline.zone import Zone, event
 
 from journeymart import pipeline
 from journeymart.db import connect
+from journeymart.errors import PipelineError
 from journeymart.identity import unlink
 from journeymart.platform.postgres import Postgres
 from journeymart.publish.publisher import is_outdated
@@ -107,3 +108,9 @@ def test_definitions_and_decisions_are_published_though_nothing_has_landed(mart:
     assert is_pending(mart.settings), "it was killed"
     pipeline.run(mart.settings, mart.directory)
     assert not is_pending(mart.settings)
+
+
+def test_a_run_before_the_database_is_brought_up_to_date_says_so(mart: Zone) -> None:
+    mart.query("drop table ops.restatement cascade; select 1")
+    with pytest.raises(PipelineError, match="Do `journeymart up`, if this version has not been up"):
+        pipeline.run(mart.settings, mart.directory, full=True)
