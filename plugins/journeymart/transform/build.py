@@ -411,8 +411,9 @@ def _record(connection: psycopg.Connection, run_id: str, results: list[NodeResul
             ("failed" if failed else "built", error or None, run_id),
         )
     if failed:
-        remedy = "Do `journeymart up`, if this version has not been up, or mend" if "does not exist" in error else "Mend"
+        is_lacking = "does not exist" in error
+        remedy = "Do `journeymart up`, if this version has not been up, or mend" if is_lacking else "Mend"
         raise PipelineError(
-            f"{len(failed)} of {len(results)} models and tests failed; what is published stays as it was. {remedy} what"
-            f" is said here and run again: {error}"
+            f"{len(failed)} of {len(results)} models and tests failed; what is published stays as it was."
+            f" {remedy} what is said here and run again: {error}"
         )
