@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import requests
 from supersetapiclient.client import SupersetClient
 
 from journeymart.superset.specs import Assets, role_names
@@ -40,3 +42,13 @@ def opened_by(full_name: str, assets: Assets) -> list[str]:
     """The dashboards that people of a role may open, by the role's name in Superset."""
     name, _, department = full_name.removeprefix("journeymart_").partition("@")
     return assets.opened_by(assets.roles[name], department or None)
+
+
+def logged_in(pages: str, password: str, name: str = "admin") -> requests.Session:
+    """A browser in which somebody has logged in, the administrator if nobody is named."""
+    browser = requests.Session()
+    browser.trust_env = False
+    [token] = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', browser.get(f"{pages}/login/", timeout=60).text)
+    form = {"username": name, "password": password, "csrf_token": token}
+    browser.post(f"{pages}/login/", data=form, timeout=60)
+    return browser

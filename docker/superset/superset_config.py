@@ -145,13 +145,37 @@ JWT_REFRESH_TOKEN_EXPIRES = timedelta(seconds=_LONGEST_SECONDS)
 _SEEN_SECONDS = 60  # between two notes in the cookie that somebody is still there
 # Where a password is tried: in the browser, against a directory, by programs.
 _LOGINS = {"AuthDBView.login", "AuthLDAPView.login", "SecurityApi.login"}
+# What is said on a page of its own, and what leads on. The login page would say that the password is wrong; of what
+# somebody may not open Superset says, in English, that it is not there, or shows JSON.
 _WAIT = {
-    "ko": ("로그인에 여러 번 실패했습니다. 1분 뒤에 다시 시도하세요.", "로그인"),
-    "en": ("Too many failed logins. Try again in a minute.", "Sign in"),
+    "ko": ("로그인에 여러 번 실패했습니다. 1분 뒤에 다시 시도하세요.", "/login/", "로그인"),
+    "en": ("Too many failed logins. Try again in a minute.", "/login/", "Sign in"),
 }
-# The login page would say that the password is wrong.
-_WAIT_PAGE = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{message}</title>
-<body style="font-family: sans-serif; margin: 3rem"><h1>{message}</h1><p><a href="/login/">{login}</a></p>"""
+_CLOSED = {
+    "ko": ("이 화면은 없거나 볼 권한이 없습니다. 봐야 한다면 권한을 요청하세요.", _START["ko"], "시작 화면"),
+    "en": ("This page is not there, or not open to you. If you need it, ask for access.", _START["en"], "Start"),
+}
+_PAGE = """<!doctype html><html lang="{}"><meta charset="utf-8"><title>{}</title>
+<body style="font-family: sans-serif; margin: 3rem"><h1>{}</h1><p><a href="{}">{}</a></p>"""
+
+
+def _page(said: dict[str, tuple[str, str, str]], status: int) -> Any:
+    from flask import Response  # noqa: PLC0415
+    from flask_babel import get_locale  # noqa: PLC0415
+
+    language = "en" if str(get_locale()) == "en" else "ko"
+    message, leads, label = said[language]
+    return Response(_PAGE.format(language, message, message, leads, label), status)
+
+
+def _explain(response: Any) -> Any:
+    from flask import request  # noqa: PLC0415
+
+    # What single sign-on refuses has a page of its own, which is no JSON.
+    is_closed = response.status == "404 NOT FOUND" or (response.status == "403 FORBIDDEN" and response.is_json)
+    # A person has opened it: what pages and programs ask for does not have to be HTML.
+    is_page = "text/html" in request.accept_mimetypes.values()
+    return _page(_CLOSED, response.status_code) if is_closed and is_page else response
 
 
 def _end_logins(app: Any) -> None:
@@ -237,11 +261,7 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     def refuse() -> Any:
         if not is_login() or failed.times(request.remote_addr) < _MOST_FAILED:
             return None
-        language = "en" if str(get_locale()) == "en" else "ko"
-        message, login = _WAIT[language]
-        if request.is_json:
-            return jsonify(message=message), 429
-        return Response(_WAIT_PAGE.format(language=language, message=message, login=login), 429)
+        return (jsonify(message=_WAIT["en"][0]), 429) if request.is_json else _page(_WAIT, 429)
 
     def respond() -> Any:
         if request.endpoint == "Superset.language_pack" and (request.view_args or {}).get("lang") in texts:
@@ -283,6 +303,7 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     app.after_request(count)
     app.after_request(mark)
     app.after_request(disarm)
+    app.after_request(_explain)
     # Where the browser asks for plugins: Superset has lost its own answer with the list views of Flask AppBuilder.
     plugins = [{"key": f"journeymart_{name}", "bundle_url": f"/journeymart/{name}.js"} for name in _SCRIPTS]
     app.add_url_rule("/dynamic-plugins/api/read", "plugins", lambda: jsonify(result=plugins))

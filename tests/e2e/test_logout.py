@@ -11,7 +11,7 @@ import flask
 import pytest
 import requests
 from flask.sessions import SecureCookieSessionInterface
-from tests.people import people_of
+from tests.people import logged_in, people_of
 
 from journeymart.superset.client import connect
 from journeymart.superset.specs import read_assets
@@ -19,16 +19,6 @@ from journeymart.superset.specs import read_assets
 pytestmark = pytest.mark.platform
 
 HOUR = 60 * 60
-
-
-def logged_in(pages: str, password: str, name: str = "admin") -> requests.Session:
-    """A browser in which somebody has logged in, the administrator if nobody is named."""
-    browser = requests.Session()
-    browser.trust_env = False
-    [token] = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', browser.get(f"{pages}/login/", timeout=60).text)
-    form = {"username": name, "password": password, "csrf_token": token}
-    browser.post(f"{pages}/login/", data=form, timeout=60)
-    return browser
 
 
 def copied(browser: requests.Session) -> requests.Session:

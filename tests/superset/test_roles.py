@@ -22,7 +22,7 @@ import requests
 from psycopg import sql
 from requests.adapters import HTTPAdapter
 from supersetapiclient.client import SupersetClient
-from tests.people import opened_by, people_of
+from tests.people import logged_in, opened_by, people_of
 
 from journeymart.db import connect as connect_database
 from journeymart.publish.access import PERSONAL
@@ -845,6 +845,21 @@ def test_no_other_site_may_read_answers(platform):
 
 def own_sql(expression: str) -> dict[str, str]:
     return {"expressionType": "SQL", "label": "x", "sqlExpression": expression}
+
+
+def test_who_opens_what_is_closed_reads_that_it_is(platform, admin, extended):
+    """A link that somebody has sent, say."""
+    with people_of(admin, extended, "sent") as logins:
+        name, password = logins["journeymart_executive"]
+        browser = logged_in(platform.superset_url, password, name)
+        for path in ("dashboard/customer-view/", "dashboard/none/", "dashboard/p/none/", "../sqllab/"):
+            for language, said in (("ko", "볼 권한이 없습니다"), ("en", "not open to you")):
+                browser.get(f"{platform.superset_url}/lang/{language}", timeout=60)
+                address = f"{platform.superset_url}/superset/{path}"
+                answer = browser.get(address, headers={"Accept": "text/html"}, timeout=60)
+                assert answer.status_code in (403, 404)
+                assert said in answer.text
+                assert "Content-Security-Policy" in answer.headers
 
 
 def test_there_is_no_way_around(people, ask, dataset_ids, admin):
