@@ -34,8 +34,7 @@ def people_of(client: SupersetClient, assets: Assets, prefix: str) -> Iterator[d
             found[full_name] = (user_name, password)
     yield found
     for number in users:
-        response = client.delete(f"{client.base_url}/security/users/{number}")
-        assert response.status_code == 200, response.text
+        client.delete(f"{client.base_url}/security/users/{number}")
 
 
 def opened_by(full_name: str, assets: Assets) -> list[str]:

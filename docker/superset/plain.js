@@ -1,8 +1,12 @@
-// Periods, durations and shares as people write them: loaded by Superset as a plugin (superset_config.py).
+// Periods, durations and shares as people write them, and no wrong word at the next login: loaded by Superset as a plugin
+// (superset_config.py).
 
 const { NumberFormatter, getChartTransformPropsRegistry, getNumberFormatterRegistry } =
     window['__superset__/@superset-ui/core'];
 const { locale } = JSON.parse(document.getElementById('app').dataset.bootstrap).common;
+
+// Superset's login page takes who comes back to it, logged out or idle, for somebody whose password was wrong.
+if (!location.pathname.startsWith('/login')) sessionStorage.removeItem('login_attempted');
 
 // The format `minutes` of charts: in the unit that suits the length.
 const UNITS = locale === 'ko' ? { 1: '분', 60: '시간', 1440: '일' } : { 1: ' min', 60: ' h', 1440: ' days' };

@@ -13,7 +13,7 @@ import requests
 from flask.sessions import SecureCookieSessionInterface
 from tests.people import logged_in, people_of
 
-from journeymart.superset.client import connect
+from journeymart.superset.client import all_of, connect
 from journeymart.superset.specs import read_assets
 
 pytestmark = pytest.mark.platform
@@ -94,10 +94,11 @@ def test_a_login_of_superset_ends_when_nobody_is_there_and_after_a_working_day(p
 
 
 def test_everybody_changes_the_password_they_were_given_and_who_came_with_it_is_out(platform):
-    """The account can still be deleted, which people_of asserts."""
+    """The account can still be deleted, as people_of does."""
     url, new = platform.superset_url, secrets.token_urlsafe(8)
     me = f"{url}/api/v1/me/"
-    with people_of(connect(platform), read_assets(), "changing") as people:
+    client = connect(platform)
+    with people_of(client, read_assets(), "changing") as people:
         for name, given in people.values():
             browser, other = (logged_in(url, given, name) for _ in range(2))
             assert browser.get(f"{url}/user_info/", timeout=60).status_code == 200
@@ -107,6 +108,7 @@ def test_everybody_changes_the_password_they_were_given_and_who_came_with_it_is_
                 assert answer.status_code == expected, answer.text
             assert other.get(me, timeout=60).status_code == 401
             assert logged_in(url, new, name).get(me, timeout=60).status_code == 200
+    assert {item["username"] for item in all_of(client, "security/users")}.isdisjoint(name for name, _ in people.values())
 
 
 def test_a_token_is_made_anew_for_a_working_day_only(platform):

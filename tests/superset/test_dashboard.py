@@ -138,6 +138,29 @@ def log_in(browser: Browser, platform: Settings, name: str, password: str) -> St
     return state
 
 
+def test_who_comes_back_to_the_login_page_is_not_told_of_a_wrong_password(browser, platform):
+    """Logged out, or idle for long, in the window of the login; but who has typed a wrong one is."""
+    context = browser.new_context(locale="ko-KR")
+    page = context.new_page()
+    said = page.get_by_text("사용자 이름이나 비밀번호가 맞지 않습니다")
+    page.goto(f"{platform.superset_url}/login/")
+    for password in ("wrong", platform.secret("SUPERSET_ADMIN_PASSWORD")):
+        page.wait_for_load_state("networkidle")
+        page.locator("#username").fill("admin")
+        page.locator("#password").fill(password)
+        page.keyboard.press("Enter")
+        if password == "wrong":
+            said.wait_for(timeout=PATIENCE)
+    page.wait_for_url(lambda url: "/login" not in url, timeout=PATIENCE)
+    page.locator(".slice_container").first.wait_for(timeout=PATIENCE)
+    context.clear_cookies()
+    page.goto(f"{platform.superset_url}/login/")
+    page.locator("#username").wait_for(timeout=PATIENCE)
+    page.wait_for_load_state("networkidle")
+    assert said.count() == 0
+    context.close()
+
+
 @pytest.fixture(params=["ko", "en"])
 def locale(request: pytest.FixtureRequest) -> str:
     return request.param
