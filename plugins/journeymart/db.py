@@ -98,13 +98,15 @@ def published() -> Iterator[None]:
 
 
 @contextmanager
-def alone(connection: psycopg.Connection, work: str, otherwise: JourneymartError) -> Iterator[None]:
-    """Do this work (`build`, `report`) while nobody else does; raise `otherwise` if somebody does.
+def alone(connection: psycopg.Connection, work: str, otherwise: JourneymartError | None = None) -> Iterator[None]:
+    """Do this work (`build`, `report`) while nobody else does; if somebody does, raise `otherwise`, or wait.
 
     The connection is one that commits by itself; what it holds dies with it.
     """
     lock = {"lock": f"journeymart.{work}"}
-    if not holds(connection, "select pg_try_advisory_lock(hashtext(%(lock)s))", lock):
+    if otherwise is None:
+        connection.execute("select pg_advisory_lock(hashtext(%(lock)s))", lock)
+    elif not holds(connection, "select pg_try_advisory_lock(hashtext(%(lock)s))", lock):
         raise otherwise
     try:
         yield

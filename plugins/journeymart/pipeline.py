@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from journeymart.db import connect, exists
+from journeymart.db import alone, connect, exists
 from journeymart.definitions.check import require
 from journeymart.definitions.requests import add, with_definition
 from journeymart.definitions.versions import published_definitions
@@ -201,9 +201,10 @@ def deliver(settings: Settings) -> bool:
 
 def validate(settings: Settings, run_id: str) -> ValidationResult:
     """Check raw and next; raises PipelineError if a critical check fails, so that publish cannot follow."""
-    result = run_checks(settings, run_id)
-    failed = ", ".join(check.check_id for check in result.critical)
-    with connect("jm_builder", settings=settings) as connection:
+    # Another build meanwhile would take away what is checked, and leave failures on record that there were not.
+    with connect("jm_builder", settings=settings, autocommit=True) as connection, alone(connection, "build"):
+        result = run_checks(settings, run_id)
+        failed = ", ".join(check.check_id for check in result.critical)
         connection.execute(
             "update ops.run set status = %s, error = %s where run_id = %s and status <> 'published'",
             ("failed", f"checks failed: {failed}", run_id) if failed else ("validated", None, run_id),

@@ -12,6 +12,7 @@ from tests.pipeline.zone import Zone, event
 from journeymart import pipeline
 from journeymart.errors import PipelineError
 from journeymart.publish import PublishError, publish, publisher
+from journeymart.quality import ValidationResult, validate
 from journeymart.settings import Settings
 from journeymart.transform import build as building
 
@@ -71,3 +72,22 @@ def test_what_is_published_is_of_the_definitions_that_were_built(
     assert zone.query(ENTRIES) == [(1, 1), (2, 1)]
     pipeline.run(warehouse, zone.directory, definitions=define(zone, "2h"))
     assert sorted(zone.query(ENTRIES)) == [(1, 2), (2, 1)]
+
+
+def test_what_is_checked_stays_until_it_has_been(
+    warehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody asks for an audience while the scheduled run is checked."""
+    zone = Zone(tmp_path / "landing", warehouse)
+    zone.put("clickstream/1.ndjson", [event(1)])
+    zone.land()
+    building.build(warehouse, "first")
+
+    def meanwhile(*arguments: Any) -> ValidationResult:
+        with pytest.raises(PipelineError, match="another run"):
+            building.build(warehouse, "other")
+        return validate(*arguments)
+
+    monkeypatch.setattr(pipeline, "run_checks", meanwhile)
+    assert not pipeline.validate(warehouse, "first").critical
+    assert publish(warehouse, "first").files == 1
