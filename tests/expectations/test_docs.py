@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from great_expectations.data_context.store.tuple_store_backend import TupleFilesystemStoreBackend
 
 from journeymart.quality import QualityError, validate
 from journeymart.quality.gate import DIRECTORY
@@ -107,6 +111,29 @@ def test_each_check_is_recorded_with_its_page(warehouse: psycopg.Connection, hom
     page = Links(home.docs / result.critical[0].docs_path.split("#")[0]).text
     assert "게시가 중단되었습니다" in page
     assert "1001.00" in page
+
+
+def test_without_room_for_the_pages_nothing_may_be_published(
+    warehouse: psycopg.Connection, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Great Expectations leaves a part of a page, and only logs it."""
+    write, full = TupleFilesystemStoreBackend._set, {"docs/validations"}
+
+    def half(store: Any, key: Any, value: Any, **options: Any) -> None:
+        path = Path(write(store, key, value, **options))
+        if any(part in str(path) for part in full):
+            os.truncate(path, 99)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(TupleFilesystemStoreBackend, "_set", half)
+    with pytest.raises(QualityError, match="Data Docs could not be written"):
+        validate(home, RUN)
+    for part, place in (("docs/index", home.docs), ("checks/", home.home / "checks")):
+        full.add(part)
+        with pytest.raises(OSError, match=re.escape(f"No space left on device: '{place}'")):
+            validate(home, RUN)
+    monkeypatch.undo()
+    assert not validate(home, RUN).critical
 
 
 def test_a_warning_does_not_stop_publication(warehouse: psycopg.Connection, home: Settings) -> None:

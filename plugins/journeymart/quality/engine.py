@@ -10,6 +10,7 @@ import datetime as dt
 import os
 import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -26,6 +27,7 @@ from great_expectations.data_context.types.resource_identifiers import Expectati
 from great_expectations.expectations.registry import get_expectation_impl
 
 from journeymart.errors import one_line
+from journeymart.files import naming
 from journeymart.quality.expectation import ExpectNoOffendingRows
 from journeymart.quality.result import Check, QualityError
 from journeymart.settings import Settings
@@ -69,12 +71,17 @@ def evaluate(settings: Settings, rulebook: Rulebook, facts: RunFacts, kept_runs:
             result_format={"result_format": "BASIC", "exclude_unexpected_values": True},
         )
     )
-    outcome = checkpoint.run(run_id=RunIdentifier(run_name=facts.run_id, run_time=dt.datetime.now(dt.UTC)))
+    with naming(settings.home / "checks"):
+        outcome = checkpoint.run(run_id=RunIdentifier(run_name=facts.run_id, run_time=dt.datetime.now(dt.UTC)))
     _forget_error_details(context, outcome.run_results)
-    context.build_data_docs(
-        site_names=[SITE],
-        resource_identifiers=[*outcome.run_results, *(ExpectationSuiteIdentifier(s.suite) for s in rulebook.suites)],
-    )
+    with naming(settings.docs):
+        context.build_data_docs(
+            site_names=[SITE],
+            resource_identifiers=[
+                *outcome.run_results,
+                *(ExpectationSuiteIdentifier(s.suite) for s in rulebook.suites),
+            ],
+        )
     checks = {}
     for identifier, result in outcome.run_results.items():
         page = _page(context, settings, identifier)
@@ -170,13 +177,15 @@ def _forget_error_details(context: Any, results: dict[Any, Any]) -> None:
 
 
 def _page(context: Any, settings: Settings, identifier: Any) -> str:
-    """Path of a result's page, relative to the docs. A page that could not be rendered is only logged by GX."""
+    """Path of a result's page, relative to the docs. One that could not be rendered, or had no room, is only logged by
+    GX, which then leaves none or a part of it."""
     url = context.get_docs_sites_urls(resource_identifier=identifier, site_name=SITE, only_if_exists=True)[0][
         "site_url"
     ]
-    if not url:
+    path = Path(unquote(urlsplit(url or "").path))
+    if not url or not path.read_bytes().rstrip().endswith(b"</html>"):
         raise QualityError("Data Docs could not be written; the log above says why")
-    return os.path.relpath(unquote(urlsplit(url).path), settings.docs)
+    return os.path.relpath(path, settings.docs)
 
 
 def read_check(found: dict[str, Any], page: str) -> Check:
