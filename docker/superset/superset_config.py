@@ -26,6 +26,7 @@ import yaml
 from flask_appbuilder.const import AUTH_DB, AUTH_OAUTH
 from flask_appbuilder.exceptions import PasswordComplexityValidationError
 from sqlalchemy import event, false
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
 from superset.exceptions import SupersetSecurityException
 from superset.security import SupersetSecurityManager
@@ -320,6 +321,11 @@ TIME_GRAIN_ADDON_EXPRESSIONS = {
 }
 
 
+# Without having asked a server SQLAlchemy doubles backslashes, and nothing is found by a text with one. They stand for
+# themselves, as every connection is told below.
+PGDialect._backslash_escapes = False
+
+
 # --- rows -----------------------------------------------------------------------------------------------
 def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
     uri: Any, params: dict[str, Any], username: str, security_manager: Any, source: Any
@@ -333,7 +339,7 @@ def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
     if "Admin" in names or any(name.startswith("journeymart_") and "@" not in name for name in names):
         departments = {"*"}
     arguments = params.setdefault("connect_args", {})
-    option = f"-c journeymart.departments={','.join(sorted(departments))}"
+    option = f"-c standard_conforming_strings=on -c journeymart.departments={','.join(sorted(departments))}"
     arguments["options"] = f"{arguments.get('options', '')} {option}".strip()
     return uri, params
 

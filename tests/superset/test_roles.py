@@ -690,9 +690,9 @@ def test_a_forged_name_or_purpose_stays_a_text(people, ask, customer):
         assert [v for v in response.json()["result"][0]["data"][0].values() if v] == []
 
 
-def test_a_percent_sign_stays_one(platform, people, ask, customer):
-    """Names of pages and segments have them, and are filters, which would find nothing."""
-    purpose = "금리 5% 문의, 두 개는 %%"
+def test_a_percent_sign_and_a_backslash_stay_one(platform, people, ask, customer):
+    """Names of pages and segments have them (old ones for the won), and are filters, which would find nothing."""
+    purpose = r"금리 5% 문의, 두 개는 %%, \10,000 환급 \\ '"
     chosen = filters_of({"customer_id": [customer], "purpose": [purpose]})
     assert ask(people["journeymart_customer_service"], "customer_view", "customer_profile", filters=chosen).ok
     assert log_of(platform, customer)[-1][-1] == purpose
