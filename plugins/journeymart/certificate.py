@@ -33,10 +33,10 @@ from pyarrow import parquet
 
 from journeymart.db import connect
 from journeymart.definitions.sources import Sources, load_sources
-from journeymart.erasure import ErasureError, anywhere, as_word, identify
-from journeymart.errors import WrongUsageError
+from journeymart.erasure import ARCHIVED, ErasureError, anywhere, as_word, identify
+from journeymart.errors import WrongUsageError, one_line
 from journeymart.files import replacing
-from journeymart.landing.archive import BLOCK_BYTES
+from journeymart.landing.archive import BLOCK_BYTES, Archive, Entry
 from journeymart.landing.readers import FileRejectedError, uncompressed
 from journeymart.person import person
 from journeymart.settings import METADATA_ROLES, Settings, SettingsError
@@ -206,7 +206,8 @@ def certify(settings: Settings, customer_id: str, *devices: str, definitions: Pa
     """Search for the number of a customer who was erased, and for devices', and write the certificate if they are
     nowhere.
 
-    Raises ErasureError if the customer was not erased, or not yet, or the ledger does not add up.
+    Raises ErasureError if the customer was not erased, or not yet, the archive lacks a file, or the ledger does not add
+    up.
     """
     if not all((customer_id, *devices)):
         raise WrongUsageError("say whose erasure is to be certified")
@@ -228,6 +229,7 @@ def certify(settings: Settings, customer_id: str, *devices: str, definitions: Pa
         wrong = [row["source"] for row in lines if not row["adds_up"]]
         if wrong:
             raise ErasureError(f"the ledger does not add up for files of {', '.join(wrong)}")
+        _require_archive(warehouse, Archive(settings.archive), state["erasure_id"])
         _search_database(warehouse, "warehouse", number, search)
         for role in METADATA_ROLES:
             try:
@@ -245,6 +247,18 @@ def certify(settings: Settings, customer_id: str, *devices: str, definitions: Pa
             (now, sha256, state["erasure_id"]),
         )
     return Certificate(state["erasure_id"], search, page, sha256)
+
+
+def _require_archive(warehouse: psycopg.Connection, archive: Archive, erasure_id: int) -> None:
+    """Raise ErasureError if files that may have such lines are not where the archive is said to be."""
+    files = [Entry(*place) for _, _, *place in warehouse.execute(ARCHIVED, {"id": erasure_id})]
+    gone = [entry for entry in files if not archive.place(entry).exists()]
+    if gone:
+        raise ErasureError(
+            f"{len(gone)} files that may have such lines are not in the archive {archive.directory}, as"
+            f" {one_line(gone[0].path)}: name the right one (JOURNEYMART_ARCHIVE), or put them back from the backup;"
+            " then erase again"
+        )
 
 
 def _search_database(connection: psycopg.Connection, name: str, number: _Number, search: Search) -> None:

@@ -9,6 +9,7 @@ after that run writes them anew. Killed at any moment, the request made again go
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from journeymart.landing.targets import LINE_TABLES
 from journeymart.person import person
 from journeymart.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 _OF_CUSTOMER = "select row_id from raw.{table} where customer_key = any((select keys from who)::integer[])"
 _OF_SESSIONS = """
     union all
@@ -40,6 +43,20 @@ _OF_SESSIONS = """
 _REPEATS = "union select d.row_id from mart.line_duplicate as d inner join found as o on d.of_row_id = o.row_id"
 _NAMED: LiteralString = "select row_id & 4294967295 from raw.erased_line where (row_id >> 32)::integer = any(%s)"
 _REJECTED: LiteralString = "select line_no from raw.quarantine where file_id = any(%s)"
+
+# Files whose copies in the archive may have lines of an erasure.
+ARCHIVED: LiteralString = """
+    select f.file_id, f.removed_id is not null, f.source, f.path, f.format, coalesce(f.archived_sha256, f.sha256)
+    from raw.file as f
+    where
+        f.status in ('loaded', 'superseded', 'expired')
+        and f.cleared_at is null
+        and (
+            f.file_id in (select (row_id >> 32)::integer from raw.erased_line where erasure_id = %(id)s)
+            or f.removed_id is not null
+            or f.file_id in (select q.file_id from raw.quarantine as q where q.line is null)
+        )
+"""
 
 
 class ErasureError(JourneymartError):
@@ -202,26 +219,13 @@ def _clear_archive(
     """
     _discard(warehouse, archive)
     contents: dict[Entry, list[tuple[int, bool]]] = {}
-    for file_id, is_superseded, *place in warehouse.execute(
-        """
-        select f.file_id, f.removed_id is not null, f.source, f.path, f.format, coalesce(f.archived_sha256, f.sha256)
-        from raw.file as f
-        where
-            f.status in ('loaded', 'superseded', 'expired')
-            and f.cleared_at is null
-            and (
-                f.file_id in (select (row_id >> 32)::integer from raw.erased_line where erasure_id = %(id)s)
-                or f.removed_id is not null
-                or f.file_id in (select q.file_id from raw.quarantine as q where q.line is null)
-            )
-        """,
-        {"id": erasure_id},
-    ):
+    for file_id, is_superseded, *place in warehouse.execute(ARCHIVED, {"id": erasure_id}):
         contents.setdefault(Entry(*place), []).append((file_id, is_superseded))
     written = []
     for entry, files in contents.items():
         if not archive.place(entry).exists():
-            continue  # landed before there was an archive
+            logger.warning("%s is not in the archive %s", one_line(entry.path), archive.directory)  # certify refuses it
+            continue
         named, rejected = (_numbers(warehouse, query, files) for query in (_NAMED, _REJECTED))
         everywhere = all(is_superseded for _, is_superseded in files)
         expression = anywhere(names) if entry.format == "messages" else as_word(names)

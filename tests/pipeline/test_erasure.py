@@ -270,6 +270,9 @@ def test_a_certificate_is_written_once_the_number_is_nowhere(alone: Zone):
     erase(zone)
     assert "wait for the next run" in certify()[2]
     publish(zone)
+    aside = zone.settings.archive.rename(zone.settings.home / "elsewhere")  # not mounted, or another one is named
+    assert "files that may have such lines are not in the archive" in certify()[2]
+    aside.rename(zone.settings.archive)
     code, first, _ = certify("only-his")
     assert (code, first["search"]["found"], first["search"]["unreachable"]) == (0, {}, [])
     places = first["search"]["places"]
