@@ -77,7 +77,7 @@ _MEANINGS = 3
 _SCRIPTS = ("clickable", "plain")
 _START = {"ko": "/superset/dashboard/start/", "en": "/superset/dashboard/start-en/"}
 # The begin of a tag in JSON, but for links to dashboards, as tables have them (mart.dashboard_link).
-_TAG = re.compile(rb'<(?=[A-Za-z/!?])(?!a href=\\"/superset/dashboard/[a-z0-9-]+/(?:\?[^"\\<>]*)?\\">|/a>)')
+_TAG = re.compile(rb'<(?=[A-Za-z/!?])(?!a href=\\"/superset/dashboard/[a-z0-9-]+/(?:[?#][^"\\<>]*)?\\">|/a>)')
 _NO_TAG = rb"<\\u200b"  # a character that takes no room
 
 
