@@ -72,3 +72,18 @@ begin
 end
 $$;
 revoke execute on function mart.path_steps(text, integer) from public;
+
+-- Refuses a time that is none, or longer than a year.
+create or replace function mart.path_within(within interval)
+returns interval
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if path_within.within <= interval '0' or path_within.within > interval '366 days' then
+        raise exception 'within must be longer than nothing and at most 366 days, not %', path_within.within
+            using errcode = '22023';
+    end if;
+    return path_within.within;
+end
+$$;
+revoke execute on function mart.path_within(interval) from public;

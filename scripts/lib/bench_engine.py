@@ -129,6 +129,8 @@ def questions(connection: psycopg.Connection) -> tuple[list[Question], str]:
                  {"page": page}, _around, "around"),
         Question("3 steps before and 5 after it", AD_HOC, "select * from mart.paths_around(%(page)s, 3, 5)",
                  {"page": page}),
+        Question("2 steps around the page, of persons within 7 days", AD_HOC,
+                 "select * from mart.paths_around(%(page)s, within => '7 days')", {"page": page}),
         Question("2 steps around an error", AD_HOC, "select * from mart.paths_around(%(error)s, kind => 'error')",
                  {"error": error}),
         Question("between two pages", AD_HOC, "select * from mart.paths_between(%(start)s, %(end)s, 10)",

@@ -79,7 +79,9 @@ def random_limits(chance: random.Random) -> dict[str, Any]:
 
 def funnel_cell(chance: random.Random, funnel: dict[str, Any]) -> dict[str, Any]:
     """A cell of the report on a funnel."""
-    cell = {"id": funnel["id"], "step": chance.randint(1, len(funnel["steps"])), "outcome": chance.choice(OUTCOMES)}
+    step = chance.randint(1, len(funnel["steps"]))
+    outcomes = OUTCOMES if step < len(funnel["steps"]) else OUTCOMES[:2]  # of the last step only these can be asked
+    cell = {"id": funnel["id"], "step": step, "outcome": chance.choice(outcomes)}
     if "breakdown" in funnel and chance.random() < 0.7:
         cell["breakdown"] = chance.choice(["web", "app", "(none)"])
     return {**cell, **random_limits(chance)}

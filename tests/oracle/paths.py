@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from statistics import median
 
+from tests.oracle.funnels import Event
 from tests.oracle.logs import Session
 
 OTHER, EXIT, ENTRY = "기타", "이탈", "유입"
@@ -59,6 +63,57 @@ def around(sessions: list[Session], node: str, before: int, after: int, occurren
                 )
                 result[step, source, target] += 1
     return dict(result)
+
+
+def session_id(session: Session) -> str:
+    """What decides between steps of several devices at one moment."""
+    moment = (session.started_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return hashlib.md5(f"{session.visitor}|{moment}".encode()).hexdigest()  # noqa: S324 - as the mart makes it
+
+
+def journeys(
+    sessions: list[Session], events: list[Event], node: str, kind: str, occurrence: str, within: timedelta,
+    scope: dict[str, str],
+) -> Iterator[Session]:  # fmt: skip
+    """Of each person the first, the last or every time at a node, as one session that begins so long before it and
+    ends so long after; where in it the anchor is stands in its only error."""
+    outside = [e for e in events if e.session is None]
+    limits = {name: value for name, value in scope.items() if name != "channel"}
+    for person in {s.customer or s.visitor for s in sessions} | {e.person for e in outside}:
+        things = [
+            (at, 0, session_id(s), place, s.nodes[place], s.kinds[place], s)
+            for s in sessions if (s.customer or s.visitor) == person for place, at in enumerate(s.times)
+        ] + [
+            (e.at, 1, "", e.line, e.code, "transaction", None) for e in outside if e.person == person
+        ]  # fmt: skip
+        things.sort(key=lambda thing: thing[:4])
+        places = []
+        for place, (_, _, _, step, code, what, session) in enumerate(things):
+            if session is None:
+                is_left = not limits and scope.get("channel", "web") == "web"
+                is_anchor = (code, what) == (node, kind)
+            else:
+                is_left = bool(chosen([session], **scope))
+                is_anchor = step in anchors(session, node, kind, "all")
+            places += [place] if is_left and is_anchor else []
+        for place in {"first": places[:1], "last": places[-1:], "all": places}[occurrence]:
+            around = [(number, thing) for number, thing in enumerate(things)
+                      if abs(thing[0] - things[place][0]) <= within]  # fmt: skip
+            position = [number for number, _ in around].index(place)
+            at = things[place][0]
+            yield Session(
+                visitor=person, customer=None, channel="", domain="", device_type="", date=at.date(), started_at=at,
+                ended_at=at, nodes=[thing[4] for _, thing in around], kinds=[thing[5] for _, thing in around],
+                times=[thing[0] for _, thing in around], errors=[("", None, position)],
+            )  # fmt: skip
+
+
+def from_anchor(journey: Session) -> Session:
+    """What of a journey comes from its anchor on."""
+    [(_, _, place)] = journey.errors
+    return replace(
+        journey, nodes=journey.nodes[place:], kinds=journey.kinds[place:], times=journey.times[place:], errors=[]
+    )
 
 
 def between(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.oracle import logs, paths
 from tests.oracle.bank import Bank
 from tests.oracle.logs import Session
 
+WITHIN = (timedelta(minutes=1), timedelta(minutes=30), timedelta(hours=2), timedelta(days=1))
 KINDS = {"page": logs.PAGES, "transaction": logs.TRANSACTIONS, "error": ("X1", "X2", "A")}
 
 
@@ -149,6 +151,26 @@ def test_between(bank: Bank) -> None:
         assert sum(row[1] for row in found) == sum(start in session.nodes for session in left)
 
 
+def test_around_and_between_of_persons(bank: Bank) -> None:
+    """Across sessions, devices and what happens outside of both."""
+    for number, sessions, chance in bank.cases():
+        kind, occurrence, scope = chance.choice([*KINDS]), chance.choice(["first", "last", "all"]), filters(chance)
+        within, events = chance.choice(WITHIN), bank.events[number]
+        arguments: dict[str, Any] = {"node": chance.choice(KINDS[kind]), "kind": kind, "before": 2, "after": 3}
+        found = edges(bank.call("paths_around", number, **arguments, occurrence=occurrence, within=within, **scope))
+        wanted = list(paths.journeys(sessions, events, arguments["node"], kind, occurrence, within, scope))
+        assert found == paths.around(wanted, "", 2, 3, "all", "error"), (number, arguments, occurrence, within, scope)
+
+        start, end = chance.choice("BCD"), chance.choice("ACT")
+        rows = bank.call("paths_between", number, start=start, end=end, within=within, **scope)
+        wanted = list(paths.journeys(sessions, events, start, "page", "first", within, scope))
+        onward = [paths.from_anchor(journey) for journey in wanted]
+        assert sorted(rows, key=str) == sorted(paths.between(onward, start, end, None, None), key=str), (
+            number, start, end, within, scope,
+        )  # fmt: skip
+        assert sum(row[1] for row in rows) == len({journey.visitor for journey in wanted})
+
+
 def test_between_names_the_most_frequent_ways_and_keeps_the_rest(bank: Bank) -> None:
     *ways, away = bank.call("paths_between", None, start="A", end="C")
     *shown, gone = bank.call("paths_between", None, start="A", end="C", top_k=3)
@@ -277,6 +299,11 @@ def test_comparison_with_itself_shows_no_difference(bank: Bank) -> None:
         ("paths_around", {"node": "A", "kind": "colour"}, "kind must be page, error or transaction, not colour"),
         ("paths_around", {"node": "A", "before": -1}, "before must be between 0 and 100, not -1"),
         ("paths_around", {"node": "A", "occurrence": "second"}, "occurrence must be first, last or all, not second"),
+        (
+            "paths_around",
+            {"node": "A", "within": timedelta(0)},
+            "within must be longer than nothing and at most 366 days, not 00:00:00",
+        ),
         ("paths_between", {"start": "A", "end": "nowhere"}, "no page or transaction has the code 'nowhere'"),
         (
             "paths_people",

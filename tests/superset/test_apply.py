@@ -199,6 +199,24 @@ def test_the_chosen_page_stands_in_the_middle(client, charts):
         assert {row["source"] for row in around if row["source"].startswith("0 · ")} == {f"0 · {page}"}
 
 
+def test_a_journey_goes_on_after_the_visit(client, charts):
+    """Of persons: fewer than there are visits, and of fewer it ends."""
+    (within,) = ask(client, charts["around_paths.around_after_ko"], journey=["방문 안"])
+    assert within == ask(client, charts["around_paths.around_after_ko"])[0]
+    (across,) = ask(client, charts["around_paths.around_after_ko"], journey=["앞뒤 30일"])
+    assert 0 < sum(row["이동 세션"] for row in across) < sum(row["이동 세션"] for row in within)
+    assert sum(row["비율"] for row in across) == pytest.approx(1)
+
+    def ending(rows):
+        return next(row["비율"] for row in rows if "이탈" in row["to_shown"])
+
+    assert ending(across) < ending(within)
+    numbers = charts["between_paths.between_numbers_ko"]
+    (visits,), (persons,) = ask(client, numbers)[0], ask(client, numbers, journey=["앞뒤 7일"])[0]
+    assert persons["시작 세션"] < visits["시작 세션"]
+    assert persons["도달률"] > visits["도달률"]
+
+
 def test_an_error_can_be_the_middle(client, charts):
     (errors,) = ask(client, by(charts["journey_overview.top_error_pages_ko"], "error_code"))
     code = next(row["error_code"] for row in errors if row["error_code"] != "(none)")
@@ -416,6 +434,8 @@ def test_lines_are_accounted_for(client, charts, assets):
     [
         ("around_paths.around", "anchor"),
         ("around_paths.around", "occurrence"),
+        ("around_paths.around", "journey"),
+        ("between_paths.between_ways_table", "journey"),
         ("around_paths.next_pages", "anchor"),
         ("channels.channel_table", "inflow_channel"),
         ("channels.channel_table", "channel"),

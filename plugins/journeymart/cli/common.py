@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, is_dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from journeymart.definitions.durations import parse_duration
 
 # PostgreSQL's integer, and the lines that a file can have.
 INTEGER = 2**31 - 1
@@ -49,6 +51,11 @@ def day(text: str, *names: str) -> Any:
     return typer.Option(*names, help=text, parser=read_day, metavar="DATE")
 
 
+def duration(text: str) -> Any:
+    """An option that takes a time as definitions write it."""
+    return typer.Option(help=text, parser=_duration, metavar="DURATION")
+
+
 def directory(text: str) -> Any:
     """An option that takes a directory that is there."""
     return typer.Option(help=text, parser=_directory, metavar="DIRECTORY")
@@ -70,6 +77,13 @@ def read_day(text: str) -> date:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no date like 2026-03-31") from None
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _directory(text: str) -> Path:

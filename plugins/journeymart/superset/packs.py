@@ -43,9 +43,10 @@ def _dashboard(pack: Pack, dashboards: Mapping[str, Dashboard], names: Names) ->
         tabs += [_funnel_tab(), _stops_tab()]
     if pack.anchors:
         pins["only_anchors"] = [f"{anchor.kind}:{anchor.code}" for anchor in pack.anchors]
-        filters |= {name: shared[name] for name in ("anchor", "occurrence")}
+        filters |= {name: shared[name] for name in ("anchor", "occurrence", "journey")}
         tabs.append(_around_tab())
     if pack.between:
+        filters["journey"] = shared["journey"]
         pins |= {"only_starts": [pack.between.start.code], "only_ends": [pack.between.end.code]}
         tabs.append(_between_tab())
     if pack.segments:

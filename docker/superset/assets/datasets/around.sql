@@ -8,12 +8,16 @@
 
 {% set anchors = filter_values('anchor') -%}
 {% set occurrences = filter_values('occurrence') -%}
+{% set journey_names = filter_values('journey') -%}
 {% set steps = filter_values('step') -%}
 {% include '_anchor.sql' %},
 
+{% include '_journeys.sql' %},
+
 chosen as (
-    select known.*, occurrence.occurrence, occurrence.occurrence_label
+    select known.*, occurrence.occurrence, occurrence.occurrence_label, journeys.within, journeys.journey
     from known
+    cross join journeys
     cross join (
         values
         ('first', {{ [first] | where_in }}), ('last', {{ [last] | where_in }}), ('all', {{ [all] | where_in }})
@@ -36,13 +40,19 @@ chosen as (
         {%- else -%}
         and occurrence = 'first'
         {%- endif %}
+        {% if journey_names -%}
+        and journey in {{ journey_names | where_in }}
+        {%- else -%}
+        and within is null
+        {%- endif %}
 ),
 
 edge as (
     select
         chosen.anchor,
         chosen.occurrence_label as occurrence,
-        chosen.occurrence as taken,
+        chosen.occurrence = 'first' and chosen.within is null as has_people,
+        chosen.journey,
         chosen.label,
         scope.session_date,
         scope.channel,
@@ -62,7 +72,7 @@ edge as (
         after => {% if '0' in steps %}1{% elif '-1' in steps %}0{% else %}2{% endif %},
         occurrence => chosen.occurrence, kind => chosen.kind,
         from_date => scope.from_date, to_date => scope.to_date, channel => scope.channel, domain => scope.domain,
-        segment => scope.segment_id, device_type => scope.device_type
+        segment => scope.segment_id, device_type => scope.device_type, within => chosen.within
     ) as path
 ),
 
@@ -88,7 +98,13 @@ ranked as (
 ),
 
 shown as (
-    select ranked.anchor, ranked.step, ranked.node, coalesce(name.label, ranked.node) as label
+    select
+        ranked.anchor,
+        ranked.step,
+        ranked.node,
+        coalesce(
+            name.label, case ranked.node when '(consultation)' then {{ [consultation] | where_in }} end, ranked.node
+        ) as label
     from ranked
     left join name on ranked.node = name.node
     where ranked.place <= 6
@@ -115,6 +131,7 @@ link as (
 select
     anchor,
     occurrence,
+    journey,
     session_date,
     channel,
     domain,
@@ -126,9 +143,9 @@ select
     link.source as from_page,
     link.target as to_page,
     {% if people_roles | select('in', own_roles or []) | list -%}
-    -- Of the first visit only: the customers of a move are looked up by it.
+    -- Of the first visit of a session only: the customers of a move are looked up by it.
     case
-        when link.taken = 'first' and link.step = -1 and link.source_node is not null then mart.dashboard_link(
+        when link.has_people and link.step = -1 and link.source_node is not null then mart.dashboard_link(
             {{ [people] | where_in }},
             jsonb_build_object(
                 'behaviour', {{ [around] | where_in }} || ' · ' || link.anchor || ' ← -1 · ' || link.source
@@ -139,7 +156,7 @@ select
         else link.source
     end as from_shown,
     case
-        when link.taken = 'first' and link.step = 0 and link.target_node is not null then mart.dashboard_link(
+        when link.has_people and link.step = 0 and link.target_node is not null then mart.dashboard_link(
             {{ [people] | where_in }},
             jsonb_build_object(
                 'behaviour', {{ [around] | where_in }} || ' · ' || link.anchor || ' → +1 · ' || link.target
@@ -156,5 +173,5 @@ select
     sum(sessions) as sessions
 from link
 group by
-    anchor, occurrence, taken, session_date, channel, domain, device_type, segment, step,
+    anchor, occurrence, journey, has_people, session_date, channel, domain, device_type, segment, step,
     link.source, link.target, link.source_node, link.target_node

@@ -4,6 +4,9 @@
 
 {% set starts = filter_values('start_page') -%}
 {% set ends = filter_values('end_page') -%}
+{% set journey_names = filter_values('journey') -%}
+{% include '_journeys.sql' %},
+
 popular as (
     select node.node, node.kind, node.label, sum(edge.sessions) as sessions
     from mart.path_edge as edge
@@ -40,6 +43,7 @@ way as (
     select
         ends_chosen.start_page,
         ends_chosen.end_page,
+        journeys.journey,
         scope.session_date,
         scope.channel,
         scope.domain,
@@ -50,16 +54,24 @@ way as (
         path.median_seconds
     from ends_chosen
     cross join scope
+    cross join journeys
     -- By position: an argument called end would lose its quotes on the way through Superset's parser.
     cross join lateral mart.paths_between(
         ends_chosen.start_node, ends_chosen.end_node, 100, null,
-        scope.from_date, scope.to_date, scope.channel, scope.domain, scope.segment_id, scope.device_type
+        scope.from_date, scope.to_date, scope.channel, scope.domain, scope.segment_id, scope.device_type,
+        journeys.within
     ) as path
+    {% if journey_names -%}
+    where journeys.journey in {{ journey_names | where_in }}
+    {%- else -%}
+    where journeys.within is null
+    {%- endif %}
 )
 
 select
     way.start_page,
     way.end_page,
+    way.journey,
     way.session_date,
     way.channel,
     way.domain,
@@ -77,7 +89,12 @@ select
 from way
 left join lateral (
     select
-        string_agg(coalesce(name.label, step.node), ' → ' order by step.step_no) as path,
+        string_agg(
+            coalesce(
+                name.label, case step.node when '(consultation)' then {{ [consultation] | where_in }} end, step.node
+            ),
+            ' → ' order by step.step_no
+        ) as path,
         count(*) - 1 as steps
     from string_to_table(way.path, ' > ') with ordinality as step (node, step_no)
     left join name on step.node = name.node

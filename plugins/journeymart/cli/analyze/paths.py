@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 from journeymart.analysis import Result, call
 from journeymart.cli.analyze.request import Request, Saving, analysis, limits, listed, segment_of
-from journeymart.cli.common import group, number
+from journeymart.cli.common import duration, group, number
 
 app = group("paths", "Which ways sessions take.", "analyze paths main --depth 4")
 
@@ -17,6 +18,10 @@ STEPS = 100  # of a path, as far as schema mart goes
 
 Node = Annotated[str, typer.Option(help="Page code, URL path, transaction code, error code or error page.")]
 Kind = Annotated[Literal["page", "error", "transaction"], typer.Option(help="What the node is.")]
+Within = Annotated[
+    timedelta | None,
+    duration("Of persons, across visits and channels, so long before and after (7d).  [default: of sessions]"),
+]
 Occurrence = Annotated[Literal["first", "last", "all"], typer.Option(help="Which visits in a session count.")]
 
 
@@ -43,12 +48,15 @@ def paths_around(
     before: Annotated[int, number("Steps before.", least=0, most=STEPS)] = 2,
     after: Annotated[int, number("Steps after.", least=0, most=STEPS)] = 2,
     occurrence: Occurrence = "first",
+    within: Within = None,
 ) -> Result:
-    """Where sessions come from to a page, an error or a transaction, and where they go.
+    """Where sessions, or persons, come from to a page, an error or a transaction, and where they go.
 
     Example: `journeymart analyze paths around --node LGN-E401 --kind error --before 3`
     """
-    arguments = {"node": node, "kind": kind, "before": before, "after": after, "occurrence": occurrence}
+    arguments = {
+        "node": node, "kind": kind, "before": before, "after": after, "occurrence": occurrence, "within": within,
+    }  # fmt: skip
     return call(request.settings, "paths_around", {**arguments, **request.scope.arguments()})
 
 
@@ -60,12 +68,13 @@ def paths_between(
     end: Annotated[str, typer.Option(help="Code of the page or transaction to arrive at.")],
     top: Annotated[int, number("Ways that are named; the others are 기타.")] = 10,
     max_steps: Annotated[int | None, number("Arrive within so many steps.")] = None,
+    within: Within = None,
 ) -> Result:
     """What happens between two pages: the whole way, and how long it takes.
 
     Example: `journeymart analyze paths between --start STK010 --end ORD010 --top 20`
     """
-    arguments = {"start": start, "end": end, "top_k": top, "max_steps": max_steps}
+    arguments = {"start": start, "end": end, "top_k": top, "max_steps": max_steps, "within": within}
     return call(request.settings, "paths_between", {**arguments, **request.scope.arguments()})
 
 

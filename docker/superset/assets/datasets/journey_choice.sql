@@ -1,0 +1,4 @@
+with {% include '_journeys.sql' %}
+
+select journey, -place as nearness
+from journeys
