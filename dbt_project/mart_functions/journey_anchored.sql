@@ -11,7 +11,7 @@ create or replace function mart.journey_anchored(
 returns table (path text, path_times timestamptz[], step_no integer)
 language sql stable parallel safe
 as $$
-    with found as (
+    with found as materialized (
         select
             s.customer_key,
             case when s.customer_key is null then s.visitor_key end as device_key,
@@ -39,36 +39,17 @@ as $$
             and (journey_anchored.customers is null or t.customer_key = any(journey_anchored.customers))
     ),
 
-    ordered as (
-        select
-            f.*,
-            row_number() over (
-                partition by f.customer_key, f.device_key
-                order by f.happened_at, f.source_rank, f.session_id, f.place
-            ) as from_first,
-            row_number() over (
-                partition by f.customer_key, f.device_key
-                order by f.happened_at desc, f.source_rank desc, f.session_id desc, f.place desc
-            ) as from_last
-        from found as f
-    ),
-
-    anchor as materialized (
-        select *
-        from ordered as o
-        where
-            case journey_anchored.occurrence when 'first' then o.from_first when 'last' then o.from_last else 1 end = 1
-    ),
-
     person as materialized (
         select
             row_number() over () as person_no,
-            a.customer_key,
-            a.device_key,
-            min(a.happened_at) - journey_anchored.within as first_at,
-            max(a.happened_at) + journey_anchored.within as last_at
-        from anchor as a
-        group by a.customer_key, a.device_key
+            f.customer_key,
+            f.device_key,
+            case journey_anchored.occurrence when 'last' then max(f.happened_at) else min(f.happened_at) end
+            - journey_anchored.within as first_at,
+            case journey_anchored.occurrence when 'first' then min(f.happened_at) else max(f.happened_at) end
+            + journey_anchored.within as last_at
+        from found as f
+        group by f.customer_key, f.device_key
     ),
 
     visit as (
@@ -110,16 +91,22 @@ as $$
                 i.happened_at order by i.person_no, i.happened_at, i.source_rank, i.session_id, i.place
             ) as path_times,
             array_agg(
-                a.place is not null order by i.person_no, i.happened_at, i.source_rank, i.session_id, i.place
+                f.place is not null order by i.person_no, i.happened_at, i.source_rank, i.session_id, i.place
             ) as anchors
         from item as i
-        left join anchor as a on a.session_id = i.session_id and a.place = i.place
+        left join found as f on f.session_id = i.session_id and f.place = i.place
         group by i.person_no
     )
 
     select w.path, w.path_times, s.step_no
     from whole as w
-    cross join lateral unnest(array_positions(w.anchors, true)) as s (step_no)
+    cross join lateral unnest(array_positions(w.anchors, true)) with ordinality as s (step_no, anchor_no)
+    where
+        case journey_anchored.occurrence
+            when 'first' then s.anchor_no = 1
+            when 'last' then s.anchor_no = cardinality(array_positions(w.anchors, true))
+            else true
+        end
 $$;
 revoke execute on function mart.journey_anchored(
     text, text, text, interval, date, date, integer[], integer[], text, boolean
